@@ -1,0 +1,257 @@
+//! The content-addressed cache in `${XDG_CACHE_HOME:-~/.cache}/keelson`.
+//!
+//! An entry is a directory `KIND/KEY` whose key is the digest of everything
+//! that went into it. It is made in a temporary directory beside its place and
+//! renamed there, so a killed builder leaves nothing that looks finished; a lock
+//! file per key makes concurrent builders wait for each other, and the kernel
+//! releases the lock of one that died.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, IoContext, Result};
+use crate::shell::Shell;
+
+/// The cache's root directory.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+/// The digest of everything that went into an entry, as 64 hexadecimal digits.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Key(String);
+
+/// Collects what goes into a [`Key`]. Every part carries its name and length,
+/// so that no two different lists of parts have the same bytes.
+#[derive(Clone, Debug)]
+pub struct KeyBuilder(Sha256);
+
+impl KeyBuilder {
+    /// A key for `purpose`, which names the recipe and its version: raise the
+    /// number in it when the recipe changes in a way its inputs do not show.
+    #[must_use]
+    pub fn new(purpose: &str) -> Self {
+        Self(Sha256::new()).part("purpose", purpose.as_bytes())
+    }
+
+    /// Adds a named part.
+    #[must_use]
+    pub fn part(mut self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
+        let bytes = bytes.as_ref();
+        for field in [name.as_bytes(), bytes] {
+            self.0.update((field.len() as u64).to_le_bytes());
+            self.0.update(field);
+        }
+        self
+    }
+
+    /// Adds a file's content and whether it is executable; not its place or times.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn file(self, name: &str, path: &Path) -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        let bytes = fs::read(path).at("read", path)?;
+        let mode = fs::metadata(path).at("read", path)?.permissions().mode();
+        let executable = if mode & 0o100 == 0 { "plain" } else { "executable" };
+        Ok(self.part(executable, name).part(name, bytes))
+    }
+
+    /// Adds every file below a directory, sorted by path, as [`KeyBuilder::file`] does.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn directory(mut self, name: &str, path: &Path) -> Result<Self> {
+        let mut entries: Vec<_> = fs::read_dir(path)
+            .at("read", path)?
+            .collect::<std::io::Result<_>>()
+            .at("read", path)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let child = entry.path();
+            let child_name = format!("{name}/{}", entry.file_name().to_string_lossy());
+            let kind = entry.file_type().at("read", &child)?;
+            self = if kind.is_dir() {
+                self.directory(&child_name, &child)?
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&child).at("read", &child)?;
+                self.part(&child_name, target.as_os_str().as_encoded_bytes())
+            } else {
+                self.file(&child_name, &child)?
+            };
+        }
+        Ok(self)
+    }
+
+    /// The finished key.
+    #[must_use]
+    pub fn finish(self) -> Key {
+        Key(hex(&self.0.finalize()))
+    }
+}
+
+impl Key {
+    /// The key as 64 hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Cache {
+    /// The user's cache.
+    ///
+    /// # Errors
+    /// If neither `XDG_CACHE_HOME` nor `HOME` is set, or the directory cannot be made.
+    pub fn open() -> Result<Self> {
+        let variable =
+            |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let base = variable("XDG_CACHE_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| variable("HOME").map(|home| home.join(".cache")))
+            .ok_or_else(|| {
+                Error::host("there is no place for the cache").hint("set HOME or XDG_CACHE_HOME")
+            })?;
+        Self::at(base.join("keelson"))
+    }
+
+    /// A cache in this directory.
+    ///
+    /// # Errors
+    /// If the directory cannot be made.
+    pub fn at(root: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&root).at("create", &root)?;
+        Ok(Self { root })
+    }
+
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The entry if it is there. Marks it as used.
+    #[must_use]
+    pub fn find(&self, kind: &str, key: &Key) -> Option<PathBuf> {
+        let path = self.root.join(kind).join(key.as_str());
+        path.is_dir().then_some(path)
+    }
+
+    /// The entry, made by `make` in the empty directory it is given if it is not there yet.
+    /// If another builder is making it, this one waits.
+    ///
+    /// # Errors
+    /// What `make` returns; the half-made entry is then removed.
+    pub fn find_or_make(
+        &self,
+        shell: &Shell,
+        kind: &str,
+        key: &Key,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        if let Some(path) = self.find(kind, key) {
+            return Ok(path);
+        }
+        let parent = self.root.join(kind);
+        fs::create_dir_all(&parent).at("create", &parent)?;
+        let _lock = lock(shell, &parent.join(format!("{}.lock", key.as_str())))?;
+        if let Some(path) = self.find(kind, key) {
+            return Ok(path);
+        }
+        let staging = tempfile::Builder::new()
+            .prefix(&format!("{}.", &key.as_str()[..16]))
+            .suffix(".partial")
+            .tempdir_in(&parent)
+            .at("create a directory in", &parent)?;
+        make(staging.path())?;
+        let place = parent.join(key.as_str());
+        fs::rename(staging.path(), &place).at("create", &place)?;
+        // The directory has its final name: there is nothing left to clean up.
+        let _renamed = staging.keep();
+        Ok(place)
+    }
+
+    /// A directory for work that is not an entry, such as a compiler's own
+    /// incremental state. The caller guards it with [`lock`].
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn workspace(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join("work").join(name);
+        fs::create_dir_all(&path).at("create", &path)?;
+        Ok(path)
+    }
+}
+
+/// Takes the lock file at `path`, waiting for its holder; dropping the file releases it.
+///
+/// # Errors
+/// If the file cannot be made or locked.
+pub fn lock(shell: &Shell, path: &Path) -> Result<File> {
+    let file = File::options().create(true).append(true).open(path).at("create", path)?;
+    if file.try_lock().is_err() {
+        let step = shell.step("wait for another builder");
+        file.lock().at("lock", path)?;
+        step.done("");
+    }
+    Ok(file)
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The SHA-256 of a file's content, as 64 hexadecimal digits.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn file_sha256(path: &Path) -> Result<String> {
+    let mut file = File::open(path).at("read", path)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = std::io::Read::read(&mut file, &mut buffer).at("read", path)?;
+        if count == 0 {
+            return Ok(hex(&digest.finalize()));
+        }
+        digest.update(&buffer[..count]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_made_once_and_a_failed_one_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().join("c")).unwrap();
+        let shell = Shell::new(true);
+        let key = KeyBuilder::new("test 1").part("a", "b").finish();
+        let failed = cache.find_or_make(&shell, "kind", &key, |path| {
+            fs::write(path.join("half"), "x").unwrap();
+            Err(Error::failure("no"))
+        });
+        assert!(failed.is_err());
+        assert!(cache.find("kind", &key).is_none());
+        let make = |path: &Path| fs::write(path.join("f"), "x").at("write", path);
+        let path = cache.find_or_make(&shell, "kind", &key, make).unwrap();
+        assert_eq!(fs::read_to_string(path.join("f")).unwrap(), "x");
+        let again = cache.find_or_make(&shell, "kind", &key, |_| Err(Error::failure("made twice")));
+        assert_eq!(again.unwrap(), path);
+        let rest = fs::read_dir(cache.root().join("kind")).unwrap().count();
+        assert_eq!(rest, 2, "the entry and its lock, no partial directory");
+    }
+
+    #[test]
+    fn keys_tell_parts_apart() {
+        let key = |a: &str, b: &str| KeyBuilder::new("test 1").part(a, b).finish();
+        assert_ne!(key("ab", "c"), key("a", "bc"));
+        assert_eq!(key("a", "b"), key("a", "b"));
+    }
+}

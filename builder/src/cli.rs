@@ -1,0 +1,46 @@
+//! The command line: what was typed, as types. No work is done here.
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+use crate::ops;
+use crate::shell::Shell;
+
+/// Builds small Linux systems and runs them.
+#[derive(Debug, Parser)]
+#[command(name = "builder", bin_name = "cargo builder", version, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 a build or guest failed, 2 usage or definition error, \
+    3 the host lacks something, 70 internal error.\n\
+    Images are described in images/*.toml; see images/README.md."
+)]
+pub struct Cli {
+    /// Print only warnings and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands, each with an operation of the same name.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a shell's completion script
+    Completions(ops::completions::Args),
+    /// Print the manual page
+    Man(ops::man::Args),
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// Whatever the operation returns.
+    pub fn run(&self, shell: &Shell) -> Result<()> {
+        match self {
+            Self::Completions(args) => ops::completions::run(shell, args),
+            Self::Man(args) => ops::man::run(shell, args),
+        }
+    }
+}

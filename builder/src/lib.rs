@@ -1,0 +1,15 @@
+//! Builds kernels, root trees and images on the host, and runs them.
+//!
+//! The layers, each of which may use those to its right:
+//! `cli` -> `ops` -> {`definition`, `kernel`, `userland`, `image`, `qemu`} -> {`tree`, `elf`, `format`}.
+//! [`host`] alone starts programs, [`shell`] alone prints, [`cache`] alone
+//! decides where finished work is kept.
+
+pub mod arch;
+pub mod cache;
+pub mod cli;
+pub mod error;
+pub mod host;
+pub mod ops;
+pub mod shell;
+pub mod tree;

@@ -1,0 +1,4 @@
+//! One module per subcommand: its arguments, and the work in terms of the layers below.
+
+pub mod completions;
+pub mod man;

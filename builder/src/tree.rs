@@ -1,0 +1,323 @@
+//! The file tree that every format consumes.
+//!
+//! A [`FileTree`] says what the target's file system holds: type, mode, owner,
+//! time and content of every path. It comes from definitions and tables, never
+//! from the host's own owners and modes, which is why building an image needs
+//! neither root nor fakeroot. Iteration is in byte order of the paths, so a
+//! directory always comes before what is in it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// A path on the target without its leading `/`; the root is empty. Components
+/// are not empty, not `.` and not `..`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TreePath(Box<[u8]>);
+
+/// One entry of the tree.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it is.
+    pub kind: NodeKind,
+    /// Permission bits, `0o7777` at most.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Extended attributes by full name, such as `security.capability`.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What brought it here, for messages: `rootfs/device_table.txt:12`, `service logd`.
+    pub origin: Arc<str>,
+}
+
+/// The type of an entry and what goes with it.
+#[derive(Clone, Debug)]
+pub enum NodeKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File(Content),
+    /// A symbolic link and its target.
+    Symlink(Box<[u8]>),
+    /// A further name of the regular file at this path.
+    HardLink(TreePath),
+    /// A character device.
+    CharDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A block device.
+    BlockDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A named pipe.
+    Fifo,
+}
+
+/// A regular file's content.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Bytes in memory.
+    Bytes(Arc<[u8]>),
+    /// A file on the host, with its size in bytes when it was added.
+    HostFile {
+        /// Where it is.
+        path: PathBuf,
+        /// How long it is; a format fails if it has changed since.
+        size_bytes: u64,
+    },
+}
+
+impl Content {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::HostFile { size_bytes, .. } => *size_bytes,
+        }
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Node {
+    /// An entry owned by root, without extended attributes.
+    #[must_use]
+    pub fn new(kind: NodeKind, mode: u16, origin: impl Into<Arc<str>>) -> Self {
+        Self { kind, mode, uid: 0, gid: 0, xattrs: BTreeMap::new(), origin: origin.into() }
+    }
+}
+
+impl TreePath {
+    /// The root directory.
+    #[must_use]
+    pub fn root() -> Self {
+        Self(Box::default())
+    }
+
+    /// Checks a path, with or without its leading `/`.
+    ///
+    /// # Errors
+    /// If it has a `..`, a NUL byte or a component of more than 255 bytes.
+    pub fn new(path: impl AsRef<[u8]>) -> Result<Self> {
+        let bytes = path.as_ref();
+        let shown = String::from_utf8_lossy(bytes);
+        let mut clean = Vec::with_capacity(bytes.len());
+        for component in bytes.split(|byte| *byte == b'/') {
+            match component {
+                b"" | b"." => continue,
+                b".." => return Err(Error::definition(format!("the path {shown} has a `..`"))),
+                _ if component.len() > 255 => {
+                    return Err(Error::definition(format!(
+                        "the path {shown} has a component of more than 255 bytes"
+                    )));
+                }
+                _ if component.contains(&0) => {
+                    return Err(Error::definition(format!("the path {shown:?} has a NUL byte")));
+                }
+                _ => {}
+            }
+            if !clean.is_empty() {
+                clean.push(b'/');
+            }
+            clean.extend_from_slice(component);
+        }
+        Ok(Self(clean.into()))
+    }
+
+    /// The bytes, without a leading `/`.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The directory it is in; `None` for the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = self.0.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        Some(Self(self.0[..end].into()))
+    }
+
+    /// The last component; empty for the root.
+    #[must_use]
+    pub fn file_name(&self) -> &[u8] {
+        self.0.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+    }
+}
+
+/// With its leading `/`, as a person writes it.
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// What the target's file system holds. It always has its root directory.
+#[derive(Clone, Debug)]
+pub struct FileTree {
+    nodes: BTreeMap<TreePath, Node>,
+}
+
+impl Default for FileTree {
+    fn default() -> Self {
+        let root = Node::new(NodeKind::Directory, 0o755, "the root directory");
+        Self { nodes: BTreeMap::from([(TreePath::root(), root)]) }
+    }
+}
+
+impl FileTree {
+    /// A tree with nothing but its root directory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an entry, and the directories above it (root's, mode 0755) where
+    /// they are missing. A directory may be added again and then takes the new
+    /// mode and owner.
+    ///
+    /// # Errors
+    /// If the path is taken by something else, or runs through a file. The
+    /// message names both origins.
+    pub fn insert(&mut self, path: TreePath, node: Node) -> Result<()> {
+        if let Some(parent) = path.parent() {
+            self.insert_parents(&parent, &path, &node)?;
+        }
+        match self.nodes.get(&path) {
+            Some(old)
+                if !matches!(
+                    (&old.kind, &node.kind),
+                    (NodeKind::Directory, NodeKind::Directory)
+                ) =>
+            {
+                Err(Error::definition(format!(
+                    "{path} comes both from {} and from {}",
+                    old.origin, node.origin
+                ))
+                .hint("let one of the two go, or mark the later one as `replace`"))
+            }
+            _ => {
+                self.nodes.insert(path, node);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds an entry in place of whatever single entry is there, for overlays
+    /// whose author said so. A directory with content is not replaced.
+    ///
+    /// # Errors
+    /// See [`FileTree::insert`].
+    pub fn replace(&mut self, path: TreePath, node: Node) -> Result<()> {
+        if matches!(self.nodes.get(&path), Some(old) if !matches!(old.kind, NodeKind::Directory)) {
+            self.nodes.remove(&path);
+        }
+        self.insert(path, node)
+    }
+
+    fn insert_parents(&mut self, parent: &TreePath, path: &TreePath, node: &Node) -> Result<()> {
+        match self.nodes.get(parent) {
+            Some(Node { kind: NodeKind::Directory, .. }) => Ok(()),
+            Some(other) => Err(Error::definition(format!(
+                "{path} (from {}) lies below {parent}, which is no directory (from {})",
+                node.origin, other.origin
+            ))),
+            None => {
+                if let Some(grandparent) = parent.parent() {
+                    self.insert_parents(&grandparent, path, node)?;
+                }
+                let directory = Node::new(NodeKind::Directory, 0o755, Arc::clone(&node.origin));
+                self.nodes.insert(parent.clone(), directory);
+                Ok(())
+            }
+        }
+    }
+
+    /// The entry at a path; symbolic links are not followed.
+    #[must_use]
+    pub fn get(&self, path: &TreePath) -> Option<&Node> {
+        self.nodes.get(path)
+    }
+
+    /// The entry at a path, to change its mode, owner or attributes.
+    pub fn get_mut(&mut self, path: &TreePath) -> Option<&mut Node> {
+        self.nodes.get_mut(path)
+    }
+
+    /// Every entry, in byte order of the paths, the root first.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// How many entries there are, the root included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether it holds nothing but its root directory.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.len() == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::new(text).unwrap()
+    }
+
+    fn file(origin: &str) -> Node {
+        Node::new(NodeKind::File(Content::Bytes(b"x".as_slice().into())), 0o644, origin)
+    }
+
+    #[test]
+    fn paths_are_normal_and_stay_inside() {
+        assert_eq!(path("/usr//bin/./sh").as_bytes(), b"usr/bin/sh");
+        assert_eq!(path("/usr/bin/sh").parent(), Some(path("usr/bin")));
+        assert_eq!(path("usr").parent(), Some(TreePath::root()));
+        assert_eq!(path("/usr/bin/sh").file_name(), b"sh");
+        assert!(TreePath::new("usr/../../etc").is_err());
+        assert!(TreePath::new(b"a\0b").is_err());
+    }
+
+    #[test]
+    fn parents_come_first_and_conflicts_name_both_sides() {
+        let mut tree = FileTree::new();
+        tree.insert(path("usr/bin/sh"), file("crate shell")).unwrap();
+        let order: Vec<String> = tree.iter().map(|(path, _)| path.to_string()).collect();
+        assert_eq!(order, ["/", "/usr", "/usr/bin", "/usr/bin/sh"]);
+        let twice = tree.insert(path("usr/bin/sh"), file("overlay x")).unwrap_err().to_string();
+        assert!(twice.contains("crate shell") && twice.contains("overlay x"), "{twice}");
+        assert!(tree.insert(path("usr/bin/sh/x"), file("z")).is_err());
+        tree.replace(path("usr/bin/sh"), file("overlay x")).unwrap();
+        assert_eq!(&*tree.get(&path("usr/bin/sh")).unwrap().origin, "overlay x");
+    }
+}

@@ -1,0 +1,161 @@
+//! What a service is: the checked content of `/usr/lib/services.d/NAME.toml`.
+//!
+//! The keys, units and defaults are described for people in
+//! `docs/service-description.md`; the defaults live here and nowhere else.
+
+use std::time::Duration;
+
+use crate::name::ServiceName;
+
+/// A checked service description. Names of other services need not exist:
+/// that is for the graph to say.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ServiceDescription {
+    /// The name, which is the file's name without `.toml`.
+    pub name: ServiceName,
+    /// One line for people; may be empty.
+    pub description: String,
+    /// Program and arguments; the program is an absolute path. There is no shell.
+    pub command: Vec<String>,
+    /// Whether it stays or ends.
+    pub kind: ServiceKind,
+    /// Whether it starts at boot (the default) or only when another service
+    /// or a person asks for it.
+    pub autostart: bool,
+    /// Whether it receives the output pipes of the other services. At most one service does.
+    pub log_collector: bool,
+    /// Hard dependencies: started first; if one is not up, this one is not up.
+    pub requires: Vec<ServiceName>,
+    /// Soft dependencies: started first when that is possible.
+    pub wants: Vec<ServiceName>,
+    /// Order only: if both start, this one starts after them.
+    pub after: Vec<ServiceName>,
+    /// Services that cannot be up while this one is.
+    pub conflicts: Vec<ServiceName>,
+    /// What makes it ready.
+    pub readiness: Readiness,
+    /// What follows its end.
+    pub restart: RestartPolicy,
+    /// Pause before the first automatic restart; doubles each time. Default 200 ms.
+    pub restart_delay: Duration,
+    /// Where the doubling ends. Default 30 s.
+    pub restart_delay_max: Duration,
+    /// How many starts are too many. Default 5 within 10 s.
+    pub start_limit: StartLimit,
+    /// Longest time from start to ready. Default 30 s.
+    pub start_timeout: Duration,
+    /// Longest time from the stop signal to `SIGKILL`. Default 10 s.
+    pub stop_timeout: Duration,
+    /// What asks the main process to end. Default `SIGTERM`.
+    pub stop_signal: Signal,
+    /// User to run as; `None` is root.
+    pub user: Option<String>,
+    /// Group to run as; `None` is the user's own group, or root's.
+    pub group: Option<String>,
+    /// Variables beyond PID 1's own small environment (docs/boot.md), in file order.
+    pub environment: Vec<(String, String)>,
+    /// Directory to start in. Default `/`.
+    pub working_directory: String,
+    /// Where its standard output and error go.
+    pub output: Output,
+    /// Terminal device that becomes its standard input, output and error and
+    /// its controlling terminal, as a getty needs. Excludes `output`.
+    pub terminal: Option<String>,
+    /// Resource limits.
+    pub limits: Limits,
+}
+
+/// Whether a service stays or ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServiceKind {
+    /// Runs until it is stopped.
+    Daemon,
+    /// Does its work and exits; it is up when it has exited with status 0.
+    Oneshot,
+}
+
+/// What makes a started service ready.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Readiness {
+    /// Its program was executed. The default for daemons.
+    Started,
+    /// It sent `READY=1` to `NOTIFY_SOCKET` (sd_notify(3)).
+    Notify,
+    /// It exited with status 0. The default for, and only for, oneshots.
+    Exit,
+}
+
+/// What follows when a service ends by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RestartPolicy {
+    /// It is started again, however it ended. Not for oneshots.
+    Always,
+    /// It is started again if it failed: a status other than 0, a signal, a timeout. The default.
+    OnFailure,
+    /// It stays down.
+    Never,
+}
+
+/// More than `count` starts `within` a span of time is a failure for good.
+/// A start that a person asked for begins a new count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StartLimit {
+    /// How many starts are allowed; at least 1.
+    pub count: u32,
+    /// In what span.
+    pub within: Duration,
+}
+
+/// A signal's number, as signal(7) has it for x86_64 and aarch64: 1 to 64.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signal(pub u8);
+
+impl Signal {
+    /// `SIGKILL`
+    pub const KILL: Self = Self(9);
+    /// `SIGTERM`
+    pub const TERM: Self = Self(15);
+}
+
+/// Where a service's standard output and error go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// To the log collector; to the console where there is none. The default.
+    Log,
+    /// To `/dev/console`.
+    Console,
+    /// To `/dev/null`.
+    Null,
+}
+
+/// Resource limits of a service; `None` leaves the kernel's default.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Limits {
+    /// cgroup `memory.max`, in bytes.
+    pub memory_max_bytes: Option<u64>,
+    /// cgroup `pids.max`.
+    pub tasks_max: Option<u32>,
+    /// rlimits as (resource, soft and hard value), `u64::MAX` for unlimited.
+    pub rlimits: Vec<(Resource, u64)>,
+}
+
+/// The resources of setrlimit(2) that a description can limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resource {
+    /// `RLIMIT_AS`, bytes
+    AddressSpace,
+    /// `RLIMIT_CORE`, bytes
+    Core,
+    /// `RLIMIT_CPU`, seconds
+    Cpu,
+    /// `RLIMIT_FSIZE`, bytes
+    FileSize,
+    /// `RLIMIT_MEMLOCK`, bytes
+    LockedMemory,
+    /// `RLIMIT_NOFILE`, file descriptors
+    OpenFiles,
+    /// `RLIMIT_NPROC`, processes of the user
+    Processes,
+    /// `RLIMIT_STACK`, bytes
+    Stack,
+}

@@ -1,0 +1,217 @@
+//! The vocabulary between the supervisor and the system-call edge.
+//!
+//! The edge turns what the kernel says into an [`Event`], hands it to
+//! `Supervisor::step`, and performs each [`Action`] in order. An action that
+//! cannot be performed comes back as an event; it is never dropped.
+
+use crate::description::Signal;
+use crate::state::{Reason, State};
+
+/// A service's place in the supervisor's table; valid for the supervisor's whole life.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ServiceId(pub u32);
+
+/// One start of one service. Never used twice, so that news of an instance
+/// that is gone can be told from news of the present one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct InstanceId(pub u64);
+
+/// A control client that waits for the end of an operation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ClientId(pub u64);
+
+/// How a process ended (waitid(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitStatus {
+    /// It exited with this status, 0 to 255.
+    Code(u8),
+    /// A signal ended it; `core_dumped` as `CLD_DUMPED` says.
+    Signal {
+        /// Which signal.
+        signal: Signal,
+        /// Whether the kernel wrote a core dump.
+        core_dumped: bool,
+    },
+}
+
+impl ExitStatus {
+    /// Whether the process did what it was meant to: status 0.
+    #[must_use]
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Code(0))
+    }
+}
+
+/// What PID 1 did for a new process when it failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SpawnStage {
+    /// Creating the cgroup or its limits.
+    Cgroup,
+    /// Creating pipes or opening the terminal.
+    Output,
+    /// clone3(2) itself.
+    Clone,
+    /// Looking up user or group.
+    User,
+    /// Setting user, group or supplementary groups.
+    Credentials,
+    /// setrlimit(2).
+    Limits,
+    /// chdir(2) to the working directory.
+    WorkingDirectory,
+    /// execve(2).
+    Exec,
+}
+
+/// A start that failed before the service's program ran.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SpawnError {
+    /// At what.
+    pub stage: SpawnStage,
+    /// With which error number (errno(3)).
+    pub errno: i32,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// The system is ready for services: start those that start at boot.
+    Boot,
+    /// `Spawn` worked: the process exists and has this process id.
+    Spawned {
+        /// Which instance.
+        instance: InstanceId,
+        /// Its main process.
+        pid: u32,
+    },
+    /// `Spawn` did not work, in PID 1 or in the new process before its program
+    /// ran. No process of this instance is left to wait for.
+    SpawnFailed {
+        /// Which instance.
+        instance: InstanceId,
+        /// At which stage and why.
+        error: SpawnError,
+    },
+    /// The instance's program was executed.
+    Executed {
+        /// Which instance.
+        instance: InstanceId,
+    },
+    /// The instance sent `READY=1`.
+    Notified {
+        /// Which instance.
+        instance: InstanceId,
+    },
+    /// The instance's main process has been waited for.
+    Exited {
+        /// Which instance.
+        instance: InstanceId,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// No process of the instance is left, and `RemoveTree` may follow.
+    TreeEmpty {
+        /// Which instance.
+        instance: InstanceId,
+    },
+    /// Time has passed: a deadline of `Supervisor::next_deadline` may have been reached.
+    Tick,
+    /// A person wants something done with one service.
+    Command {
+        /// Who waits for the answer, if anyone does.
+        client: Option<ClientId>,
+        /// What to do.
+        operation: Operation,
+        /// To which service.
+        service: ServiceId,
+    },
+    /// A waiting client is gone; its operations go on unanswered.
+    ClientGone {
+        /// Which client.
+        client: ClientId,
+    },
+    /// The system goes down. A later one may change the kind, never undo it.
+    Shutdown {
+        /// How it ends.
+        kind: ShutdownKind,
+    },
+}
+
+/// What a person can want done with one service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    /// Up, with all it requires; done when it is up.
+    Start,
+    /// Down, with all that require it; done when its processes are gone.
+    Stop,
+    /// Down and up again, and those that require it too; done when it is up.
+    Restart,
+}
+
+/// How the system ends (reboot(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShutdownKind {
+    /// Power off.
+    PowerOff,
+    /// Start again.
+    Reboot,
+    /// Stop the processor and stay.
+    Halt,
+}
+
+/// What the edge must do now, in the order given.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    /// Create the cgroup and the main process of a new instance. Answered by
+    /// `Spawned` or `SpawnFailed`.
+    Spawn {
+        /// Which service.
+        service: ServiceId,
+        /// The new instance.
+        instance: InstanceId,
+    },
+    /// Let no new process into the instance's cgroup (`pids.max` 0) and send the
+    /// signal to its main process.
+    Terminate {
+        /// Which instance.
+        instance: InstanceId,
+        /// Which signal.
+        signal: Signal,
+    },
+    /// Kill every process of the instance (`cgroup.kill`). Answered by
+    /// `TreeEmpty` once none is left; by `Exited` as well while the main process lives.
+    KillTree {
+        /// Which instance.
+        instance: InstanceId,
+    },
+    /// Remove the instance's empty cgroup and forget the instance.
+    RemoveTree {
+        /// Which instance.
+        instance: InstanceId,
+    },
+    /// Write this change to the log.
+    Record {
+        /// Which service.
+        service: ServiceId,
+        /// Its state before.
+        from: State,
+        /// Its state now.
+        to: State,
+        /// Why.
+        reason: Reason,
+    },
+    /// Tell a client that its operation has ended.
+    Reply {
+        /// Whom.
+        client: ClientId,
+        /// About which service.
+        service: ServiceId,
+        /// Whether it did what was asked; if not, the service's state and reason say why.
+        succeeded: bool,
+    },
+    /// All services are down: kill what is left, sync, unmount and call reboot(2).
+    Finish {
+        /// How the system ends.
+        kind: ShutdownKind,
+    },
+}

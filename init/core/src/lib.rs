@@ -1,0 +1,26 @@
+//! The pure core of PID 1, shared by `init`, `services` and `builder`.
+//!
+//! Nothing here reads a clock, a file or the environment, and nothing here
+//! makes a system call: input arrives as arguments, decisions leave as
+//! return values. That is what lets the simulation in `tests/` run a hundred
+//! thousand boots in seconds, and what lets the builder check on the host
+//! exactly what PID 1 will do on the target.
+//!
+//! Code map:
+//! - [`name`], [`description`]: what a service is; `parse` reads it from TOML
+//! - `graph`: who waits for whom; start order, stop order, cycles by name
+//! - [`state`]: the states of a service and the table of transitions
+//! - `supervisor`: `Supervisor::step(event, now) -> actions`
+//! - [`event`]: the vocabulary between the supervisor and the system-call edge
+//! - [`protocol`]: what `svcctl` and PID 1 say to each other
+//! - [`diagnostic`]: a finding in a file, with its place and its remedy
+
+#![forbid(unsafe_code)]
+
+pub mod description;
+pub mod diagnostic;
+pub mod event;
+pub mod name;
+pub mod protocol;
+pub mod state;
+pub mod time;

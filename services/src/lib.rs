@@ -1,0 +1,1 @@
+//! What Keelson's daemons and tools share.
