@@ -13,6 +13,7 @@
 //! - `supervisor`: `Supervisor::step(event, now) -> actions`
 //! - [`event`]: the vocabulary between the supervisor and the system-call edge
 //! - [`protocol`]: what `svcctl` and PID 1 say to each other
+//! - [`exec_protocol`]: what `builder run --exec` and the guest say to each other
 //! - [`diagnostic`]: a finding in a file, with its place and its remedy
 
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@
 pub mod description;
 pub mod diagnostic;
 pub mod event;
+pub mod exec_protocol;
 pub mod name;
 pub mod protocol;
 pub mod state;
