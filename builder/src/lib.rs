@@ -2,7 +2,7 @@
 //!
 //! The layers, each of which may use those to its right:
 //! `cli` -> `ops` -> {`definition`, `kernel`, `userland`, `image`, `qemu`} -> {`tree`, `elf`, `format`}.
-//! [`host`] alone starts programs, [`shell`] alone prints, [`cache`] alone
+//! [`project`] knows where the repository is, [`host`] alone starts programs, [`shell`] alone prints, [`cache`] alone
 //! decides where finished work is kept.
 
 pub mod arch;
@@ -11,5 +11,6 @@ pub mod cli;
 pub mod error;
 pub mod host;
 pub mod ops;
+pub mod project;
 pub mod shell;
 pub mod tree;
