@@ -8,15 +8,16 @@ use std::time::Duration;
 use crate::name::ServiceName;
 
 /// A checked service description. Names of other services need not exist:
-/// that is for the graph to say.
+/// that is for the graph to say. PID 1 keeps one for every service for as long
+/// as it runs, hence the boxes, which carry no spare capacity.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ServiceDescription {
     /// The name, which is the file's name without `.toml`.
     pub name: ServiceName,
     /// One line for people; may be empty.
-    pub description: String,
+    pub description: Box<str>,
     /// Program and arguments; the program is an absolute path. There is no shell.
-    pub command: Vec<String>,
+    pub command: Box<[Box<str>]>,
     /// Whether it stays or ends.
     pub kind: ServiceKind,
     /// Whether it starts at boot (the default) or only when another service
@@ -25,13 +26,13 @@ pub struct ServiceDescription {
     /// Whether it receives the output pipes of the other services. At most one service does.
     pub log_collector: bool,
     /// Hard dependencies: started first; if one is not up, this one is not up.
-    pub requires: Vec<ServiceName>,
+    pub requires: Box<[ServiceName]>,
     /// Soft dependencies: started first when that is possible.
-    pub wants: Vec<ServiceName>,
+    pub wants: Box<[ServiceName]>,
     /// Order only: if both start, this one starts after them.
-    pub after: Vec<ServiceName>,
+    pub after: Box<[ServiceName]>,
     /// Services that cannot be up while this one is.
-    pub conflicts: Vec<ServiceName>,
+    pub conflicts: Box<[ServiceName]>,
     /// What makes it ready.
     pub readiness: Readiness,
     /// What follows its end.
@@ -42,25 +43,26 @@ pub struct ServiceDescription {
     pub restart_delay_max: Duration,
     /// How many starts are too many. Default 5 within 10 s.
     pub start_limit: StartLimit,
-    /// Longest time from start to ready. Default 30 s.
+    /// Longest time from start to ready; [`Duration::MAX`] for no limit. Default 30 s.
     pub start_timeout: Duration,
     /// Longest time from the stop signal to `SIGKILL`. Default 10 s.
     pub stop_timeout: Duration,
     /// What asks the main process to end. Default `SIGTERM`.
     pub stop_signal: Signal,
     /// User to run as; `None` is root.
-    pub user: Option<String>,
+    pub user: Option<Box<str>>,
     /// Group to run as; `None` is the user's own group, or root's.
-    pub group: Option<String>,
+    pub group: Option<Box<str>>,
     /// Variables beyond PID 1's own small environment (docs/boot.md), in file order.
-    pub environment: Vec<(String, String)>,
+    pub environment: Box<[(Box<str>, Box<str>)]>,
     /// Directory to start in. Default `/`.
-    pub working_directory: String,
-    /// Where its standard output and error go.
+    pub working_directory: Box<str>,
+    /// Where its standard output and error go. Default `Log`; `Console` for the log collector.
     pub output: Output,
-    /// Terminal device that becomes its standard input, output and error and
-    /// its controlling terminal, as a getty needs. Excludes `output`.
-    pub terminal: Option<String>,
+    /// Path of the terminal device that becomes its standard input, output and
+    /// error and its controlling terminal, as a getty needs. `console` in a file
+    /// is `/dev/console` here. Excludes `output`.
+    pub terminal: Option<Box<str>>,
     /// Resource limits.
     pub limits: Limits,
 }
@@ -136,7 +138,7 @@ pub struct Limits {
     /// cgroup `pids.max`.
     pub tasks_max: Option<u32>,
     /// rlimits as (resource, soft and hard value), `u64::MAX` for unlimited.
-    pub rlimits: Vec<(Resource, u64)>,
+    pub rlimits: Box<[(Resource, u64)]>,
 }
 
 /// The resources of setrlimit(2) that a description can limit.

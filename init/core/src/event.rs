@@ -85,7 +85,9 @@ pub enum Event {
         pid: u32,
     },
     /// `Spawn` did not work, in PID 1 or in the new process before its program
-    /// ran. No process of this instance is left to wait for.
+    /// ran. No process of this instance is left to wait for, and neither `Exited`
+    /// nor `TreeEmpty` follows; `RemoveTree` is the answer in every case, also
+    /// when there is no cgroup yet.
     SpawnFailed {
         /// Which instance.
         instance: InstanceId,
@@ -109,7 +111,8 @@ pub enum Event {
         /// How it ended.
         status: ExitStatus,
     },
-    /// No process of the instance is left, and `RemoveTree` may follow.
+    /// No process of the instance is left. May come before or after `Exited`, and
+    /// more than once; `RemoveTree` follows when both have come.
     TreeEmpty {
         /// Which instance.
         instance: InstanceId,
@@ -171,15 +174,17 @@ pub enum Action {
         instance: InstanceId,
     },
     /// Let no new process into the instance's cgroup (`pids.max` 0) and send the
-    /// signal to its main process.
+    /// signal to its main process. It can come between `Spawn` and `Spawned`; for
+    /// an instance that could not be spawned it is nothing.
     Terminate {
         /// Which instance.
         instance: InstanceId,
         /// Which signal.
         signal: Signal,
     },
-    /// Kill every process of the instance (`cgroup.kill`). Answered by
-    /// `TreeEmpty` once none is left; by `Exited` as well while the main process lives.
+    /// Kill every process of the instance (`cgroup.kill`). Answered by `TreeEmpty`
+    /// once none is left, at once if none was; by `Exited` as well while the main
+    /// process lives. It too can come before `Spawned`.
     KillTree {
         /// Which instance.
         instance: InstanceId,

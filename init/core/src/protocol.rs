@@ -69,6 +69,8 @@ pub struct Summary {
     pub reason_code: String,
     /// Why it is in that state, for people: a lowercase fragment.
     pub reason: String,
+    /// The other service that reason is about, if it is about one: whom to ask next.
+    pub reason_service: Option<ServiceName>,
     /// Its main process, if one runs.
     pub pid: Option<u32>,
     /// How often it was started again without being asked to, since a person last started it.
