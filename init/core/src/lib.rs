@@ -14,10 +14,13 @@
 //! - [`event`]: the vocabulary between the supervisor and the system-call edge
 //! - [`protocol`]: what `svcctl` and PID 1 say to each other
 //! - [`exec_protocol`]: what `builder run --exec` and the guest say to each other
+//! - [`cmdline`], [`block_probe`]: what PID 1 reads to find its root file system
 //! - [`diagnostic`]: a finding in a file, with its place and its remedy
 
 #![forbid(unsafe_code)]
 
+pub mod block_probe;
+pub mod cmdline;
 pub mod description;
 pub mod diagnostic;
 pub mod event;
