@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::name::ServiceName;
 
+pub use crate::signal::Signal;
+
 /// A checked service description. Names of other services need not exist:
 /// that is for the graph to say. PID 1 keeps one for every service for as long
 /// as it runs, hence the boxes, which carry no spare capacity.
@@ -106,17 +108,6 @@ pub struct StartLimit {
     pub count: u32,
     /// In what span.
     pub within: Duration,
-}
-
-/// A signal's number, as signal(7) has it for x86_64 and aarch64: 1 to 64.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Signal(pub u8);
-
-impl Signal {
-    /// `SIGKILL`
-    pub const KILL: Self = Self(9);
-    /// `SIGTERM`
-    pub const TERM: Self = Self(15);
 }
 
 /// Where a service's standard output and error go.

@@ -26,6 +26,8 @@ pub mod diagnostic;
 pub mod event;
 pub mod exec_protocol;
 pub mod name;
+pub mod parse;
 pub mod protocol;
+pub mod signal;
 pub mod state;
 pub mod time;
