@@ -1,1 +1,16 @@
 //! What Keelson's daemons and tools share.
+//!
+//! Code map:
+//! - [`log_record`]: the line format of `/run/log`, written by `logd`, read by `svcctl`
+//! - [`notify`]: telling PID 1 that a daemon is ready (sd_notify(3))
+//! - [`accounts`]: `/etc/passwd` and `/etc/group`, read without a C library
+//! - [`problem`]: an error for people, with its remedy
+//! - [`signals`]: being asked to end, as a readable descriptor
+//! - [`sys`]: the only `unsafe`
+
+pub mod accounts;
+pub mod log_record;
+pub mod notify;
+pub mod problem;
+pub mod signals;
+pub mod sys;

@@ -1,0 +1,118 @@
+//! The command line of `logd`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use lexopt::Arg;
+use services::log_record::LOG_DIRECTORY;
+use services::problem::{Context, Problem, Result};
+
+const HELP: &str = "\
+Collects the output of services and the kernel's messages.
+
+Usage: logd [OPTIONS]
+
+PID 1 starts it for the service with `log-collector = true` and hands over the
+services' pipes on the socket whose descriptor number is in LOG_SOCKET.
+
+Options:
+      --directory DIR    where the log files are [default: /run/log]
+      --file-size KIB    size at which NAME.log becomes NAME.log.1, 64 to 1048576
+                         KiB; a service has at most two files [default: 256]
+      --kernel-log PATH  where the kernel's messages come from [default: /dev/kmsg]
+      --no-kernel-log    do not collect the kernel's messages
+  -h, --help             this text
+
+Files: NAME.log and NAME.log.1 for each service; kernel.log for the kernel;
+init.log for PID 1. `svcctl logs NAME` shows them.
+";
+
+/// What the command line asks for.
+pub(crate) enum Parsed {
+    /// Collect with these settings.
+    Collect(Settings),
+    /// Explain the command line.
+    Help,
+}
+
+/// How to collect.
+pub(crate) struct Settings {
+    /// Where the log files are.
+    pub(crate) directory: PathBuf,
+    /// Size in bytes at which a file is rotated.
+    pub(crate) file_bytes_max: u64,
+    /// Where the kernel's messages come from, if they are wanted.
+    pub(crate) kernel_log: Option<PathBuf>,
+}
+
+/// Reads the command line.
+pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Parsed> {
+    let mut settings = Settings {
+        directory: PathBuf::from(LOG_DIRECTORY),
+        file_bytes_max: 256 * 1024,
+        kernel_log: Some(PathBuf::from("/dev/kmsg")),
+    };
+    let usage = |error: lexopt::Error| {
+        Problem::new(error.to_string()).with_hint("`logd --help` explains the options")
+    };
+    while let Some(argument) = parser.next().map_err(usage)? {
+        match argument {
+            Arg::Long("directory") => settings.directory = parser.value().map_err(usage)?.into(),
+            Arg::Long("file-size") => {
+                let value = parser.value().map_err(usage)?;
+                settings.file_bytes_max = file_size(&value.to_string_lossy())?;
+            }
+            Arg::Long("kernel-log") => {
+                settings.kernel_log = Some(parser.value().map_err(usage)?.into());
+            }
+            Arg::Long("no-kernel-log") => settings.kernel_log = None,
+            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(Parsed::Collect(settings))
+}
+
+/// Bytes for a number of KiB. The lower bound leaves room for at least one
+/// record of the greatest length, every byte of it escaped.
+fn file_size(text: &str) -> Result<u64> {
+    let kib: u64 = text.parse().context(|| format!("--file-size {text}"))?;
+    if !(64..=1_048_576).contains(&kib) {
+        return Err(Problem::new(format!("--file-size {kib} is not within 64 to 1048576 KiB")));
+    }
+    Ok(kib * 1024)
+}
+
+/// Prints the help text.
+pub(crate) fn print_help() -> ExitCode {
+    match std::io::stdout().write_all(HELP.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(arguments: &[&str]) -> Result<Settings> {
+        match parse(lexopt::Parser::from_args(arguments))? {
+            Parsed::Collect(settings) => Ok(settings),
+            Parsed::Help => Err(Problem::new("help")),
+        }
+    }
+
+    #[test]
+    fn options_have_defaults_bounds_and_names() {
+        let defaults = settings(&[]).unwrap();
+        assert_eq!(defaults.directory, PathBuf::from("/run/log"));
+        assert_eq!(defaults.file_bytes_max, 262_144);
+        assert_eq!(defaults.kernel_log, Some(PathBuf::from("/dev/kmsg")));
+        assert_eq!(settings(&["--no-kernel-log"]).unwrap().kernel_log, None);
+        assert_eq!(settings(&["--file-size=64"]).unwrap().file_bytes_max, 65_536);
+        for bad in [&["--file-size=63"][..], &["--file-size=x"], &["--colour"], &["extra"]] {
+            assert!(settings(bad).is_err(), "{bad:?}");
+        }
+    }
+}
