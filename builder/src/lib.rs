@@ -12,5 +12,6 @@ pub mod error;
 pub mod host;
 pub mod ops;
 pub mod project;
+pub mod qemu;
 pub mod shell;
 pub mod tree;

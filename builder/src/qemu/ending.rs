@@ -1,0 +1,192 @@
+//! How a guest ended, from what QEMU said about it, and the exit code for it.
+//!
+//! Pure: events in, an [`Ending`] out. A panic, a hang and a death are told
+//! apart by events alone; the console's last lines are only shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::qmp::Event;
+use crate::error::Error;
+
+/// Exit code when QEMU could not be started or failed by itself.
+pub const EXIT_EMULATOR: u8 = 123;
+/// Exit code when the guest had not finished in time, as timeout(1) has it.
+pub const EXIT_TIMEOUT: u8 = 124;
+/// Exit code when the guest's kernel panicked.
+pub const EXIT_PANIC: u8 = 125;
+/// Exit code when the guest went down before it had finished.
+pub const EXIT_DIED: u8 = 126;
+
+/// How a guest ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// It powered itself off.
+    PoweredOff,
+    /// It asked for a reset, or its processor shut down (a triple fault).
+    Reset,
+    /// Its kernel panicked.
+    Panicked,
+    /// It stands still for a reason of QEMU's, such as `internal-error` or `io-error`.
+    Stuck(String),
+    /// It had not finished after this long.
+    TimedOut(Duration),
+    /// QEMU ended without the guest's doing; how, and what it said.
+    EmulatorFailed(String),
+    /// The person interrupted the builder, with this signal.
+    Interrupted(i32),
+    /// The person quit, or QEMU was told to quit.
+    Quit,
+}
+
+/// Collects what QEMU says of one guest.
+#[derive(Clone, Debug, Default)]
+pub struct Observer {
+    panicked: bool,
+    shutdown_reason: Option<String>,
+}
+
+impl Observer {
+    /// Takes note of an event.
+    pub fn see(&mut self, event: &Event) {
+        match event {
+            Event::Panicked => self.panicked = true,
+            Event::Shutdown { reason } => self.shutdown_reason = Some(reason.clone()),
+            Event::Reset | Event::Stopped | Event::Other(_) => {}
+        }
+    }
+
+    /// The ending, now that QEMU's process has ended. `emulator` says how.
+    #[must_use]
+    pub fn ending(&self, emulator: &str) -> Ending {
+        if self.panicked {
+            return Ending::Panicked;
+        }
+        match self.shutdown_reason.as_deref() {
+            Some("guest-shutdown") => Ending::PoweredOff,
+            Some("guest-reset" | "subsystem-reset") => Ending::Reset,
+            Some("guest-panic") => Ending::Panicked,
+            Some("host-qmp-quit" | "host-ui") => Ending::Quit,
+            Some(reason) => Ending::EmulatorFailed(format!("{emulator} ({reason})")),
+            None => Ending::EmulatorFailed(emulator.to_owned()),
+        }
+    }
+}
+
+impl Ending {
+    /// The exit code when the guest had something left to do.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::PoweredOff | Self::Reset | Self::Stuck(_) | Self::Quit => EXIT_DIED,
+            Self::Panicked => EXIT_PANIC,
+            Self::TimedOut(_) => EXIT_TIMEOUT,
+            Self::EmulatorFailed(_) => EXIT_EMULATOR,
+            Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(EXIT_DIED),
+        }
+    }
+
+    /// The error for a guest that had something left to do, with the end of
+    /// its console output.
+    #[must_use]
+    pub fn into_error(self, console_tail: &str) -> Error {
+        let code = self.exit_code();
+        let shows_console = !matches!(self, Self::Interrupted(_) | Self::Quit);
+        let mut message = self.to_string();
+        if shows_console && !console_tail.trim().is_empty() {
+            message.push_str("; the last it wrote to its console:");
+            for line in console_tail.trim_end().lines() {
+                message.push_str("\n  ");
+                message.push_str(&printable(line));
+            }
+        }
+        let error = Error::failure(message).exit_with(code);
+        match self {
+            Self::TimedOut(_) => error.hint("a longer limit is set with `--timeout SECONDS`"),
+            Self::Stuck(status) if status == "internal-error" => {
+                error.hint("KVM cannot run this guest here: use `--accel tcg`")
+            }
+            Self::Stuck(status) if status == "io-error" => {
+                error.hint("is there space left for the disk's changes in /var/tmp (TMPDIR)?")
+            }
+            _ => error,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PoweredOff => write!(f, "the guest powered off before it had finished"),
+            Self::Reset => write!(f, "the guest died: it reset itself before it had finished"),
+            Self::Panicked => write!(f, "the guest's kernel panicked"),
+            Self::Stuck(status) => write!(f, "the guest died: qemu stopped it with {status}"),
+            Self::TimedOut(after) => {
+                write!(f, "the guest hangs: it had not finished after {} s", after.as_secs())
+            }
+            Self::EmulatorFailed(how) => write!(f, "qemu failed: {how}"),
+            Self::Interrupted(signal) => write!(f, "interrupted by signal {signal}"),
+            Self::Quit => write!(f, "qemu was told to quit"),
+        }
+    }
+}
+
+/// A console line without what would move the cursor of the terminal it is shown on.
+fn printable(line: &str) -> String {
+    line.chars().filter(|c| !c.is_control() || *c == '\t').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(events: &[Event]) -> Ending {
+        let mut observer = Observer::default();
+        for event in events {
+            observer.see(event);
+        }
+        observer.ending("exit status: 0")
+    }
+
+    fn shutdown(reason: &str) -> Event {
+        Event::Shutdown { reason: reason.into() }
+    }
+
+    #[test]
+    fn each_course_of_events_has_its_ending() {
+        let emulator = |how: &str| Ending::EmulatorFailed(how.into());
+        let table = [
+            (vec![shutdown("guest-shutdown")], Ending::PoweredOff),
+            (vec![shutdown("guest-reset")], Ending::Reset),
+            (vec![Event::Panicked, Event::Stopped, shutdown("guest-panic")], Ending::Panicked),
+            // A kernel that reboots after its panic is still one that panicked.
+            (vec![Event::Panicked, shutdown("guest-reset")], Ending::Panicked),
+            (vec![Event::Other("RESUME".into())], emulator("exit status: 0")),
+            (vec![shutdown("host-signal")], emulator("exit status: 0 (host-signal)")),
+            (vec![shutdown("host-qmp-quit")], Ending::Quit),
+            (vec![Event::Reset, shutdown("guest-shutdown")], Ending::PoweredOff),
+        ];
+        for (events, expected) in table {
+            assert_eq!(after(&events), expected, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn panic_hang_and_death_differ_in_words_and_code() {
+        let endings = [
+            Ending::Panicked,
+            Ending::TimedOut(Duration::from_secs(7)),
+            Ending::Reset,
+            Ending::EmulatorFailed("x".into()),
+            Ending::Interrupted(2),
+        ];
+        let codes: std::collections::BTreeSet<u8> = endings.iter().map(Ending::exit_code).collect();
+        assert_eq!(codes.len(), endings.len());
+        let error = Ending::Panicked.into_error("one\n\x1b[2Jtwo\r\n");
+        assert_eq!(
+            error.to_string(),
+            "the guest's kernel panicked; the last it wrote to its console:\n  one\n  [2Jtwo"
+        );
+        assert_eq!(error.exit_code(), std::process::ExitCode::from(EXIT_PANIC));
+    }
+}

@@ -1,0 +1,379 @@
+//! A machine's description and the arguments that make QEMU build it.
+//!
+//! Pure: no file is opened, no program looked for. The options are those of
+//! qemu(1) 7.2 and later; nothing depends on the host's QEMU configuration.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use init_core::exec_protocol;
+
+use crate::arch::Arch;
+
+/// What executes the guest's instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Accelerator {
+    /// The processor, by way of /dev/kvm.
+    Kvm,
+    /// QEMU's translator: slower, everywhere.
+    Tcg,
+}
+
+impl Accelerator {
+    /// QEMU's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+/// How the guest's kernel is found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Boot {
+    /// QEMU loads it, as a boot loader would.
+    Direct {
+        /// bzImage or Image.
+        kernel: PathBuf,
+        /// The initramfs, if the kernel gets one.
+        initramfs: Option<PathBuf>,
+        /// The kernel command line (Documentation/admin-guide/kernel-parameters.rst).
+        command_line: String,
+    },
+    /// Firmware loads it from the disk's EFI system partition. Its command line is its own.
+    Uefi {
+        /// The firmware's code, which is only read.
+        code: PathBuf,
+        /// Its variables, which the guest may write: a copy.
+        variables: PathBuf,
+    },
+}
+
+/// The guest's disk, raw.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Disk {
+    /// The image.
+    pub path: PathBuf,
+    /// Whether what the guest writes reaches the image. Otherwise it is thrown away.
+    pub keeps_writes: bool,
+}
+
+/// Everything that makes the guest's machine what it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MachineSpec {
+    /// Its processor's architecture.
+    pub arch: Arch,
+    /// How it starts.
+    pub boot: Boot,
+    /// Its memory, in MiB.
+    pub memory_mib: u32,
+    /// How many processors it has, at least 1.
+    pub cpus: u32,
+    /// What runs it.
+    pub accelerator: Accelerator,
+    /// Its disk, if it has one.
+    pub disk: Option<Disk>,
+    /// Whether it has a network card, with QEMU's user network behind it.
+    pub has_network: bool,
+    /// Whether a reset starts it again. Otherwise a reset ends it.
+    pub restarts_on_reset: bool,
+    /// Further arguments for QEMU, last.
+    pub extra: Vec<OsString>,
+}
+
+/// The host's ends of what connects builder and guest. The sockets are the
+/// builder's: QEMU connects to them, so none has to be waited for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Endpoints {
+    /// Listening socket for QMP.
+    pub qmp: PathBuf,
+    /// Listening socket for the exec port.
+    pub exec: PathBuf,
+    /// Listening socket for the serial console, if a person sits there.
+    pub console: Option<PathBuf>,
+    /// Where all that the guest writes to its serial console is kept.
+    pub console_log: PathBuf,
+}
+
+/// The QEMU binary that emulates `arch`.
+#[must_use]
+pub const fn program(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "qemu-system-x86_64",
+        Arch::Aarch64 => "qemu-system-aarch64",
+    }
+}
+
+/// The kernel's name for the machine's serial console.
+#[must_use]
+pub const fn console_device(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "ttyS0",
+        Arch::Aarch64 => "ttyAMA0",
+    }
+}
+
+/// The arguments that make a bare machine of `arch`: board, accelerator and
+/// processor, without devices or a window.
+#[must_use]
+pub fn board_arguments(arch: Arch, accelerator: Accelerator) -> Vec<OsString> {
+    let machine = match (arch, accelerator) {
+        (Arch::X86_64, _) => "q35",
+        // Under KVM the interrupt controller must be one the host's can virtualize.
+        (Arch::Aarch64, Accelerator::Kvm) => "virt,gic-version=host",
+        (Arch::Aarch64, Accelerator::Tcg) => "virt,gic-version=3",
+    };
+    let cpu = match (arch, accelerator) {
+        (_, Accelerator::Kvm) => "host",
+        (Arch::X86_64, Accelerator::Tcg) => "max",
+        // `max` would spend most of its time on emulated pointer authentication.
+        (Arch::Aarch64, Accelerator::Tcg) => "cortex-a72",
+    };
+    let mut list = Arguments::default();
+    list.flag("-nodefaults");
+    list.flag("-no-user-config");
+    list.pair("-display", "none");
+    list.pair("-machine", machine);
+    list.pair("-accel", accelerator.as_str());
+    list.pair("-cpu", cpu);
+    list.0
+}
+
+impl MachineSpec {
+    /// QEMU's arguments. The machine stands still until QMP says `cont`, so
+    /// that no event is missed.
+    #[must_use]
+    pub fn arguments(&self, endpoints: &Endpoints) -> Vec<OsString> {
+        let mut list = Arguments(board_arguments(self.arch, self.accelerator));
+        list.flag("-S");
+        if !self.restarts_on_reset {
+            list.flag("-no-reboot");
+        }
+        list.pair("-m", format!("{}M", self.memory_mib));
+        list.pair("-smp", self.cpus.to_string());
+        list.endpoints(endpoints);
+        list.pair("-device", "virtio-rng-pci");
+        // Tells the host of a kernel panic (Documentation of QEMU: specs/pvpanic).
+        list.pair("-device", "pvpanic-pci");
+        if let Some(disk) = &self.disk {
+            list.disk(disk);
+        }
+        if self.has_network {
+            list.pair("-netdev", "user,id=net");
+            // Without an option ROM the firmware does not try to boot from it.
+            list.pair("-device", "virtio-net-pci,netdev=net,romfile=");
+        }
+        list.boot(&self.boot);
+        list.0.extend(self.extra.iter().cloned());
+        list.0
+    }
+}
+
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn flag(&mut self, name: &str) {
+        self.0.push(name.into());
+    }
+
+    fn pair(&mut self, name: &str, value: impl Into<OsString>) {
+        self.0.push(name.into());
+        self.0.push(value.into());
+    }
+
+    /// `name prefix,key=PATH`, with the path's commas doubled as QEMU wants it.
+    fn with_path(&mut self, name: &str, prefix: &str, path: &Path, suffix: &str) {
+        let mut value = OsString::from(prefix);
+        value.push(escaped(path));
+        value.push(suffix);
+        self.pair(name, value);
+    }
+
+    fn endpoints(&mut self, endpoints: &Endpoints) {
+        self.with_path("-chardev", "socket,id=qmp,path=", &endpoints.qmp, "");
+        self.pair("-mon", "chardev=qmp,mode=control");
+        match &endpoints.console {
+            Some(socket) => {
+                let mut log = OsString::from(",logfile=");
+                log.push(escaped(&endpoints.console_log));
+                let mut value = OsString::from("socket,id=console,path=");
+                value.push(escaped(socket));
+                value.push(log);
+                self.pair("-chardev", value);
+            }
+            None => self.with_path("-chardev", "file,id=console,path=", &endpoints.console_log, ""),
+        }
+        self.pair("-serial", "chardev:console");
+        self.with_path("-chardev", "socket,id=exec,path=", &endpoints.exec, "");
+        self.pair("-device", "virtio-serial-pci");
+        self.pair(
+            "-device",
+            format!("virtserialport,chardev=exec,name={}", exec_protocol::PORT_NAME),
+        );
+    }
+
+    fn disk(&mut self, disk: &Disk) {
+        let suffix = if disk.keeps_writes { "" } else { ",snapshot=on" };
+        self.with_path("-drive", "if=none,id=disk,format=raw,file=", &disk.path, suffix);
+        self.pair("-device", "virtio-blk-pci,drive=disk,bootindex=0");
+    }
+
+    fn boot(&mut self, boot: &Boot) {
+        match boot {
+            Boot::Direct { kernel, initramfs, command_line } => {
+                self.pair("-kernel", kernel.as_os_str());
+                if let Some(initramfs) = initramfs {
+                    // -initrd takes a list for multiboot, so commas are doubled here too.
+                    self.pair("-initrd", escaped(initramfs));
+                }
+                if !command_line.is_empty() {
+                    self.pair("-append", command_line);
+                }
+            }
+            Boot::Uefi { code, variables } => {
+                let read_only = "if=pflash,unit=0,format=raw,readonly=on,file=";
+                self.with_path("-drive", read_only, code, "");
+                self.with_path("-drive", "if=pflash,unit=1,format=raw,file=", variables, "");
+            }
+        }
+    }
+}
+
+fn escaped(path: &Path) -> OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let bytes = path.as_os_str().as_bytes();
+    if !bytes.contains(&b',') {
+        return OsStr::from_bytes(bytes).to_owned();
+    }
+    let mut doubled = Vec::with_capacity(bytes.len() + 1);
+    for byte in bytes {
+        doubled.push(*byte);
+        if *byte == b',' {
+            doubled.push(b',');
+        }
+    }
+    OsString::from_vec(doubled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoints() -> Endpoints {
+        Endpoints {
+            qmp: "/t/qmp".into(),
+            exec: "/t/exec".into(),
+            console: None,
+            console_log: "/t/console".into(),
+        }
+    }
+
+    fn spec(arch: Arch, boot: Boot) -> MachineSpec {
+        MachineSpec {
+            arch,
+            boot,
+            memory_mib: 256,
+            cpus: 2,
+            accelerator: Accelerator::Tcg,
+            disk: None,
+            has_network: false,
+            restarts_on_reset: false,
+            extra: Vec::new(),
+        }
+    }
+
+    fn direct() -> Boot {
+        Boot::Direct {
+            kernel: "/o/vmlinuz".into(),
+            initramfs: Some("/o/initramfs".into()),
+            command_line: "console=ttyS0 panic=-1".into(),
+        }
+    }
+
+    fn text(spec: &MachineSpec, endpoints: &Endpoints) -> String {
+        let words: Vec<_> = spec.arguments(endpoints).into_iter().collect();
+        words.join(OsStr::new(" ")).into_string().unwrap()
+    }
+
+    #[test]
+    fn a_direct_boot_reads_as_one_would_type_it() {
+        assert_eq!(
+            text(&spec(Arch::X86_64, direct()), &endpoints()),
+            "-nodefaults -no-user-config -display none -machine q35 -accel tcg -cpu max -S -no-reboot \
+             -m 256M -smp 2 -chardev socket,id=qmp,path=/t/qmp -mon chardev=qmp,mode=control \
+             -chardev file,id=console,path=/t/console -serial chardev:console \
+             -chardev socket,id=exec,path=/t/exec -device virtio-serial-pci \
+             -device virtserialport,chardev=exec,name=org.keelson.exec \
+             -device virtio-rng-pci -device pvpanic-pci \
+             -kernel /o/vmlinuz -initrd /o/initramfs -append console=ttyS0 panic=-1"
+        );
+    }
+
+    #[test]
+    fn each_choice_has_its_argument() {
+        let base = spec(Arch::Aarch64, direct());
+        let disk = Disk { path: "/o/disk.img".into(), keeps_writes: false };
+        let uefi = Boot::Uefi { code: "/f/code".into(), variables: "/t/vars".into() };
+        let table: &[(&str, MachineSpec, &str)] = &[
+            ("board", base.clone(), "-machine virt,gic-version=3 -accel tcg -cpu cortex-a72"),
+            (
+                "kvm",
+                MachineSpec { accelerator: Accelerator::Kvm, ..base.clone() },
+                "-machine virt,gic-version=host -accel kvm -cpu host",
+            ),
+            (
+                "disk",
+                MachineSpec { disk: Some(disk.clone()), ..base.clone() },
+                "-drive if=none,id=disk,format=raw,file=/o/disk.img,snapshot=on \
+                 -device virtio-blk-pci,drive=disk,bootindex=0",
+            ),
+            (
+                "kept disk",
+                MachineSpec { disk: Some(Disk { keeps_writes: true, ..disk }), ..base.clone() },
+                "file=/o/disk.img -device",
+            ),
+            (
+                "uefi",
+                MachineSpec { boot: uefi, ..base.clone() },
+                "-drive if=pflash,unit=0,format=raw,readonly=on,file=/f/code \
+                 -drive if=pflash,unit=1,format=raw,file=/t/vars",
+            ),
+            (
+                "network",
+                MachineSpec { has_network: true, ..base.clone() },
+                "-netdev user,id=net -device virtio-net-pci,netdev=net,romfile=",
+            ),
+            (
+                "extra arguments come last",
+                MachineSpec { extra: vec!["-d".into(), "int".into()], ..base.clone() },
+                "panic=-1 -d int",
+            ),
+        ];
+        for (name, spec, expected) in table {
+            let text = text(spec, &endpoints());
+            assert!(text.contains(expected), "{name}: {text}");
+        }
+        let restarting = MachineSpec { restarts_on_reset: true, ..base };
+        assert!(!text(&restarting, &endpoints()).contains("-no-reboot"));
+    }
+
+    #[test]
+    fn a_person_at_the_console_does_not_cost_the_log() {
+        let endpoints = Endpoints { console: Some("/t/tty".into()), ..endpoints() };
+        let text = text(&spec(Arch::X86_64, direct()), &endpoints);
+        assert!(
+            text.contains("-chardev socket,id=console,path=/t/tty,logfile=/t/console"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_comma_in_a_path_does_not_end_the_option() {
+        let disk = Disk { path: "/o/a,b".into(), keeps_writes: true };
+        let spec = MachineSpec { disk: Some(disk), ..spec(Arch::X86_64, direct()) };
+        assert!(text(&spec, &endpoints()).contains("file=/o/a,,b "));
+    }
+}

@@ -1,0 +1,459 @@
+//! A running guest: started, watched, talked to and ended.
+//!
+//! One thread polls everything that can bring news: QMP, the exec port, the
+//! console, the person's input, signals, and QEMU's process. Whatever happens,
+//! QEMU is gone when the session is.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use init_core::event::ExitStatus;
+use init_core::exec_protocol::{GuestFrame, HostFrame, VERSION};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde_json::Value;
+
+use super::console::Console;
+use super::ending::{EXIT_EMULATOR, Ending, Observer};
+use super::exec::ExecPort;
+use super::interrupt::Interrupts;
+use super::machine::{Endpoints, MachineSpec, program};
+use super::qmp::{Event, Message, Qmp};
+use crate::error::{Error, IoContext, Result};
+use crate::host::{Invocation, Running, find_program, tail_of};
+use crate::shell::Shell;
+
+/// How long QEMU may take to connect its sockets and shake hands.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest path of a UNIX socket, with some room (unix(7): 108 bytes).
+const SOCKET_PATH_MAX: usize = 90;
+
+/// A directory for one guest's sockets, logs and firmware variables, removed with it.
+#[derive(Debug)]
+pub struct RunDirectory(tempfile::TempDir);
+
+impl RunDirectory {
+    /// Makes it where temporary files go, or in /tmp if that path is too long for a socket.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn new() -> Result<Self> {
+        let base = std::env::temp_dir();
+        let is_short = base.as_os_str().len() + "/keelson-XXXXXX/console".len() <= SOCKET_PATH_MAX;
+        let base = if is_short { base } else { PathBuf::from("/tmp") };
+        tempfile::Builder::new()
+            .prefix("keelson-")
+            .tempdir_in(&base)
+            .map(Self)
+            .at("create a directory in", &base)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// Which of a command's two streams its output came by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What can happen to a session.
+#[derive(Debug)]
+enum Occurrence {
+    Frame(GuestFrame),
+    Ended(Ending),
+}
+
+/// A running guest.
+#[derive(Debug)]
+pub struct Session {
+    shell: Shell,
+    qemu: Running,
+    process: OwnedFd,
+    qmp: Qmp,
+    exec: ExecPort,
+    exec_is_closed: bool,
+    console: Option<Console>,
+    console_is_closed: bool,
+    interrupts: Interrupts,
+    observer: Observer,
+    frames: VecDeque<GuestFrame>,
+    started: Instant,
+    endpoints: Endpoints,
+    directory: RunDirectory,
+}
+
+impl Session {
+    /// Starts a guest. With `is_interactive` its serial console is the
+    /// builder's standard input and output. With `console_log` what it writes
+    /// there is kept in that file.
+    ///
+    /// # Errors
+    /// If QEMU is not installed, does not start, or does not speak QMP.
+    pub fn start(
+        shell: &Shell,
+        spec: &MachineSpec,
+        directory: RunDirectory,
+        is_interactive: bool,
+        console_log: Option<PathBuf>,
+    ) -> Result<Self> {
+        let at = |name: &str| directory.path().join(name);
+        let endpoints = Endpoints {
+            qmp: at("qmp"),
+            exec: at("exec"),
+            console: is_interactive.then(|| at("console")),
+            console_log: console_log.unwrap_or_else(|| at("console.log")),
+        };
+        let interrupts = Interrupts::hold()?;
+        let listen = |path: &PathBuf| UnixListener::bind(path).at("create the socket", path);
+        let qmp = listen(&endpoints.qmp)?;
+        let exec = listen(&endpoints.exec)?;
+        let console = endpoints.console.as_ref().map(listen).transpose()?;
+        let log = at("qemu.log");
+        let mut start = Start::new(spec, &endpoints, &log)?;
+        let qmp = start.accept(&qmp)?;
+        let console = match console {
+            Some(listener) => Some(Console::new(shell, start.accept(&listener)?)?),
+            None => None,
+        };
+        let exec = ExecPort::new(start.accept(&exec)?)?;
+        let mut qmp = Qmp::handshake(qmp, START_TIMEOUT).map_err(|error| start.failed(error))?;
+        qmp.send("cont")?;
+        let Start { qemu, process, .. } = start;
+        Ok(Self {
+            shell: *shell,
+            qemu,
+            process,
+            qmp,
+            exec,
+            exec_is_closed: false,
+            console,
+            console_is_closed: false,
+            interrupts,
+            observer: Observer::default(),
+            frames: VecDeque::new(),
+            started: Instant::now(),
+            endpoints,
+            directory,
+        })
+    }
+
+    /// How long the guest has been running.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The last lines of the guest's console.
+    #[must_use]
+    pub fn console_tail(&self) -> String {
+        tail_of(&self.endpoints.console_log)
+    }
+
+    /// Waits until the guest takes commands. False if its services have not settled by then.
+    ///
+    /// # Errors
+    /// If the guest ends before, or `deadline` passes.
+    pub fn wait_until_ready(&mut self, deadline: Instant) -> Result<bool> {
+        match self.next_frame(deadline)? {
+            GuestFrame::Hello { version: VERSION, settled } => Ok(settled),
+            GuestFrame::Hello { version, .. } => Err(Error::failure(format!(
+                "the guest's execd speaks version {version} of the exec protocol, the builder {VERSION}"
+            ))),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Runs a command to its end, showing its output as it comes.
+    ///
+    /// # Errors
+    /// If the guest ends before the command does, cannot run it, or `deadline` passes.
+    pub fn run(
+        &mut self,
+        command: &str,
+        deadline: Instant,
+        mut on_output: impl FnMut(Stream, &[u8]),
+    ) -> Result<ExitStatus> {
+        self.exec.send(&HostFrame::Run { command: command.to_owned() })?;
+        loop {
+            match self.next_frame(deadline)? {
+                GuestFrame::Stdout(bytes) => on_output(Stream::Stdout, &bytes),
+                GuestFrame::Stderr(bytes) => on_output(Stream::Stderr, &bytes),
+                GuestFrame::Exit(status) => return Ok(status),
+                GuestFrame::Failed(why) => {
+                    return Err(Error::failure(format!("the guest cannot run the command: {why}")));
+                }
+                other @ GuestFrame::Hello { .. } => return Err(unexpected(&other)),
+            }
+        }
+    }
+
+    /// Powers the guest off in order, and waits until it is.
+    ///
+    /// # Errors
+    /// If it ends in another way, refuses, or `deadline` passes.
+    pub fn power_off(mut self, deadline: Instant) -> Result<()> {
+        self.exec.send(&HostFrame::PowerOff)?;
+        loop {
+            match self.next(deadline)? {
+                Occurrence::Ended(Ending::PoweredOff) => return Ok(()),
+                Occurrence::Ended(ending) => return Err(self.error(ending)),
+                Occurrence::Frame(GuestFrame::Failed(why)) => {
+                    return Err(Error::failure(format!("the guest does not power off: {why}")));
+                }
+                Occurrence::Frame(_) => {}
+            }
+        }
+    }
+
+    /// Waits until the guest ends by itself.
+    ///
+    /// # Errors
+    /// If the connections to QEMU break.
+    pub fn wait_for_end(&mut self, deadline: Option<Instant>) -> Result<Ending> {
+        // A year is a deadline that nobody waits for.
+        let deadline =
+            deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(365 * 86_400));
+        loop {
+            if let Occurrence::Ended(ending) = self.next(deadline)? {
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// The error for an ending that came too early.
+    #[must_use]
+    pub fn error(&self, ending: Ending) -> Error {
+        ending.into_error(&self.console_tail())
+    }
+
+    /// Kills the guest without asking it.
+    pub fn kill(mut self) {
+        self.qemu.kill();
+    }
+
+    fn next_frame(&mut self, deadline: Instant) -> Result<GuestFrame> {
+        match self.next(deadline)? {
+            Occurrence::Frame(frame) => Ok(frame),
+            Occurrence::Ended(ending) => Err(self.error(ending)),
+        }
+    }
+
+    fn next(&mut self, deadline: Instant) -> Result<Occurrence> {
+        loop {
+            if let Some(frame) = self.frames.pop_front() {
+                return Ok(Occurrence::Frame(frame));
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(Occurrence::Ended(Ending::TimedOut(self.elapsed())));
+            }
+            self.poll(deadline - now)?;
+            if let Some(ending) = self.take_news()? {
+                return Ok(Occurrence::Ended(ending));
+            }
+        }
+    }
+
+    /// Waits until anything has news, or for `longest`.
+    fn poll(&self, longest: Duration) -> Result<()> {
+        let stdin = std::io::stdin();
+        let ports =
+            if self.exec.has_output() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let mut descriptors = vec![PollFd::new(&self.process, PollFlags::IN)];
+        for descriptor in self.interrupts.descriptors() {
+            descriptors.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+        }
+        if !self.qmp.is_closed() {
+            descriptors.push(PollFd::new(&self.qmp, PollFlags::IN));
+        }
+        if !self.exec_is_closed {
+            descriptors.push(PollFd::new(&self.exec, ports));
+        }
+        if let Some(console) = self.console.as_ref().filter(|_| !self.console_is_closed) {
+            let flags =
+                if console.has_output() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            descriptors.push(PollFd::new(console, flags));
+            if console.wants_input() {
+                descriptors.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
+            }
+        }
+        let timeout = Timespec::try_from(longest).ok();
+        match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(Error::failure(format!("cannot poll the guest: {error}"))),
+        }
+    }
+
+    /// Reads whatever is there. None of the reads waits.
+    fn take_news(&mut self) -> Result<Option<Ending>> {
+        if let Some(signal) = self.interrupts.take() {
+            self.qemu.kill();
+            return Ok(Some(Ending::Interrupted(signal)));
+        }
+        // Asked first: what QEMU said before it ended has then certainly arrived.
+        let ended = self.has_ended()?;
+        self.exec.flush()?;
+        if !self.exec_is_closed {
+            let (frames, is_closed) = self.exec.receive()?;
+            self.frames.extend(frames);
+            self.exec_is_closed = is_closed;
+        }
+        if self.relay_console() {
+            self.qemu.kill();
+            return Ok(Some(Ending::Quit));
+        }
+        if let Some(ending) = self.take_qmp()? {
+            self.qemu.kill();
+            return Ok(Some(ending));
+        }
+        // Frames that came before the end are handed out before it.
+        Ok(ended.filter(|_| self.frames.is_empty()).map(|how| self.observer.ending(&how)))
+    }
+
+    fn take_qmp(&mut self) -> Result<Option<Ending>> {
+        for message in self.qmp.receive()? {
+            match message {
+                Message::Event(event) => {
+                    self.observer.see(&event);
+                    if event == Event::Stopped {
+                        // QEMU may be ending already, and then says why by itself.
+                        let _gone = self.qmp.send("query-status");
+                    }
+                }
+                Message::Return(value) => {
+                    let status = value.get("status").and_then(Value::as_str);
+                    if let Some(status @ ("internal-error" | "io-error")) = status {
+                        return Ok(Some(Ending::Stuck(status.to_owned())));
+                    }
+                }
+                Message::Error(why) => {
+                    return Err(Error::failure(format!("qemu refused a command: {why}")));
+                }
+                Message::Greeting => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// True if the person wants to quit.
+    fn relay_console(&mut self) -> bool {
+        let Some(console) = self.console.as_mut().filter(|_| !self.console_is_closed) else {
+            return false;
+        };
+        if !console.show_output(&self.shell) {
+            self.console_is_closed = true;
+            return false;
+        }
+        if console.has_output() {
+            console.flush();
+        }
+        console.wants_input() && has_input() && console.take_input()
+    }
+
+    /// How QEMU ended, if it has.
+    fn has_ended(&mut self) -> Result<Option<String>> {
+        let status = self
+            .qemu
+            .child()
+            .try_wait()
+            .map_err(|error| Error::failure(format!("cannot wait for qemu: {error}")))?;
+        Ok(status.map(|status| {
+            let said = tail_of(&self.directory.path().join("qemu.log"));
+            if said.is_empty() { status.to_string() } else { format!("{status}: {said}") }
+        }))
+    }
+}
+
+/// Whether standard input has something to read, or has ended.
+fn has_input() -> bool {
+    let stdin = std::io::stdin();
+    let mut descriptors = [PollFd::new(&stdin, PollFlags::IN)];
+    matches!(poll(&mut descriptors, Some(&Timespec::default())), Ok(1..))
+}
+
+fn unexpected(frame: &GuestFrame) -> Error {
+    Error::failure(format!("the guest sent {frame:?} when something else was due"))
+}
+
+/// QEMU between its start and the end of the handshake.
+struct Start {
+    qemu: Running,
+    process: OwnedFd,
+    log: PathBuf,
+    program: &'static str,
+}
+
+impl Start {
+    fn new(spec: &MachineSpec, endpoints: &Endpoints, log: &Path) -> Result<Self> {
+        let program = program(spec.arch);
+        let output = std::fs::File::create(log).at("create", log)?;
+        let errors = output.try_clone().at("write", log)?;
+        let mut qemu = supervised(program)?.args(spec.arguments(endpoints)).spawn(
+            Stdio::null(),
+            output.into(),
+            errors.into(),
+        )?;
+        let process = i32::try_from(qemu.child().id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| Error::internal("a process without an id"))
+            .and_then(|pid| {
+                pidfd_open(pid, PidfdFlags::empty())
+                    .map_err(|error| Error::failure(format!("cannot watch qemu: {error}")))
+            })?;
+        Ok(Self { qemu, process, log: log.to_owned(), program })
+    }
+
+    /// QEMU's connection to one of our sockets.
+    fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream> {
+        let timeout = Timespec::try_from(START_TIMEOUT).ok();
+        let mut descriptors =
+            [PollFd::new(listener, PollFlags::IN), PollFd::new(&self.process, PollFlags::IN)];
+        let polled = rustix::io::retry_on_intr(|| poll(&mut descriptors, timeout.as_ref()));
+        if matches!(polled, Ok(1..)) && descriptors[0].revents().contains(PollFlags::IN) {
+            let accepted = listener.accept().map(|(stream, _)| stream);
+            return accepted.map_err(|error| self.failed(Error::failure(error.to_string())));
+        }
+        let why = match self.qemu.child().try_wait() {
+            Ok(Some(status)) => format!("it ended with {status}"),
+            _ => format!("it did not connect within {} s", START_TIMEOUT.as_secs()),
+        };
+        Err(self.failed(Error::failure(why)))
+    }
+
+    fn failed(&self, error: Error) -> Error {
+        let said = tail_of(&self.log);
+        let gap = if said.is_empty() { "" } else { ":\n" };
+        Error::failure(format!("{} did not start: {error}{gap}{said}", self.program))
+            .exit_with(EXIT_EMULATOR)
+    }
+}
+
+/// QEMU, such that even a builder that was killed leaves none behind: setpriv(1)
+/// of util-linux has the kernel kill it with its parent.
+fn supervised(program: &str) -> Result<Invocation> {
+    let path = find_program(program).ok_or_else(|| {
+        Error::host(format!("the program {program} is not installed")).hint(
+            "run `cargo builder doctor` to see all that is missing, and `--install` to install it",
+        )
+    })?;
+    Ok(match find_program("setpriv") {
+        Some(setpriv) => Invocation::new(setpriv).args(["--pdeathsig", "KILL", "--"]).arg(path),
+        None => Invocation::new(path),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Sessions with guests of a few instructions, which need no kernel.
+
+use super::*;
+use crate::arch::Arch;
+use crate::qemu::machine::{Accelerator, Boot};
+
+/// The flash of the board `virt`.
+const FLASH_BYTES: u64 = 64 << 20;
+
+/// `mov w0, #FUNCTION; movk w0, #0x8400, lsl #16; hvc #0` (PSCI, Arm DEN 0022), then for ever `wfi`.
+fn psci_call(function: u32) -> Vec<u32> {
+    let mut code = vec![0x5280_0000 | (function << 5), 0x72b0_8000, 0xd400_0002];
+    code.extend(HANG);
+    code
+}
+
+const HANG: [u32; 2] = [0xd503_207f, 0x17ff_ffff];
+const SYSTEM_OFF: u32 = 8;
+const SYSTEM_RESET: u32 = 9;
+
+/// A guest that executes `code`, or `None` (and a word about it) without QEMU.
+fn guest(code: &[u32], extra: &[&str]) -> Option<Result<Session>> {
+    let program = program(Arch::Aarch64);
+    if find_program(program).is_none() {
+        println!("skipped: {program} is not installed");
+        return None;
+    }
+    let directory = RunDirectory::new().unwrap();
+    let flash = |name: &str, code: &[u32]| {
+        let path = directory.path().join(name);
+        let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(FLASH_BYTES).unwrap();
+        path
+    };
+    let spec = MachineSpec {
+        arch: Arch::Aarch64,
+        boot: Boot::Uefi { code: flash("code", code), variables: flash("variables", &[]) },
+        memory_mib: 64,
+        cpus: 1,
+        accelerator: Accelerator::Tcg,
+        disk: None,
+        has_network: false,
+        restarts_on_reset: false,
+        extra: extra.iter().map(Into::into).collect(),
+    };
+    Some(Session::start(&Shell::new(true), &spec, directory, false, None))
+}
+
+fn soon() -> Option<Instant> {
+    Some(Instant::now() + Duration::from_secs(20))
+}
+
+#[test]
+fn power_off_and_reset_are_told_apart() {
+    for (function, expected) in [(SYSTEM_OFF, Ending::PoweredOff), (SYSTEM_RESET, Ending::Reset)] {
+        let Some(session) = guest(&psci_call(function), &[]) else { return };
+        assert_eq!(session.unwrap().wait_for_end(soon()).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_guest_that_ends_before_its_command_is_an_error_of_its_own() {
+    let Some(session) = guest(&psci_call(SYSTEM_OFF), &[]) else { return };
+    let mut session = session.unwrap();
+    let error = session.wait_until_ready(soon().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("powered off before"), "{error}");
+}
+
+#[test]
+fn a_hang_ends_at_the_deadline_and_qemu_with_the_session() {
+    let Some(session) = guest(&HANG, &[]) else { return };
+    let mut session = session.unwrap();
+    let pid = session.qemu.child().id();
+    let deadline = Instant::now() + Duration::from_millis(300);
+    let ending = session.wait_for_end(Some(deadline)).unwrap();
+    assert!(matches!(ending, Ending::TimedOut(after) if after.as_millis() >= 300), "{ending:?}");
+    assert!(Path::new(&format!("/proc/{pid}")).exists(), "a deadline alone kills nothing");
+    let directory = session.directory.path().to_owned();
+    drop(session);
+    assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    assert!(!directory.exists());
+}
+
+#[test]
+fn a_qemu_that_dies_is_not_taken_for_a_guest_that_did() {
+    let Some(session) = guest(&HANG, &[]) else { return };
+    let mut session = session.unwrap();
+    session.qemu.child().kill().unwrap();
+    let ending = session.wait_for_end(soon()).unwrap();
+    assert!(
+        matches!(&ending, Ending::EmulatorFailed(how) if how.contains("signal: 9")),
+        "{ending:?}"
+    );
+}
+
+#[test]
+fn a_qemu_that_does_not_start_says_why() {
+    let Some(session) = guest(&HANG, &["-no-such-option"]) else { return };
+    let error = session.unwrap_err();
+    assert!(error.to_string().contains("-no-such-option: invalid option"), "{error}");
+    assert_eq!(error.exit_code(), std::process::ExitCode::from(EXIT_EMULATOR));
+}
