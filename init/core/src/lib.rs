@@ -28,6 +28,7 @@ pub mod exec_protocol;
 pub mod name;
 pub mod parse;
 pub mod protocol;
+pub mod reason;
 pub mod signal;
 pub mod state;
 pub mod time;

@@ -3,10 +3,24 @@
 //! Frames and bytes are laid down in `docs/control-protocol.md`. A request is
 //! untrusted bytes until it has been decoded; decoding is bounded and total.
 
+mod codec;
+mod wire;
+
 use crate::event::{Operation, ShutdownKind};
 use crate::name::ServiceName;
 use crate::state::State;
 use crate::time::Timestamp;
+
+pub use wire::{Frame, ProtocolError};
+
+/// Version of the protocol: the first byte of every frame's body.
+pub const VERSION: u8 = 1;
+
+/// Largest body of a request's frame, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest body of a reply's frame, in bytes.
+pub const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Path of the control socket, a `SOCK_STREAM` UNIX socket.
 pub const CONTROL_SOCKET: &str = "/run/init/control";

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::event::{ExitStatus, SpawnError};
-use crate::name::ServiceName;
+pub use crate::reason::Reason;
 
 /// Where a service is in its life. `docs/service-description.md` shows it to people.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -75,54 +74,4 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
-}
-
-/// Why a service is in its state: the answer of `svcctl why`.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Reason {
-    /// It has not been wanted since boot.
-    NotStarted,
-    /// It starts at boot.
-    Autostart,
-    /// A person asked.
-    Requested,
-    /// A service that requires or wants it starts.
-    NeededBy(ServiceName),
-    /// It waits until this service is up, or for a soft order has settled.
-    WaitsFor(ServiceName),
-    /// It waits until this service, which conflicts, is down.
-    WaitsForConflict(ServiceName),
-    /// A service it requires went down.
-    RequirementDown(ServiceName),
-    /// A service it requires has failed.
-    RequirementFailed(ServiceName),
-    /// A service it requires is not described anywhere.
-    RequirementUnknown(ServiceName),
-    /// It conflicts with this service, which is up or starts.
-    Conflict(ServiceName),
-    /// It requires, wants or follows itself by way of these services, in order.
-    Cycle(Vec<ServiceName>),
-    /// Its description could not be read; the text names file, line and cause.
-    BadDescription(String),
-    /// Its process could not be created or its program not executed.
-    SpawnFailed(SpawnError),
-    /// It ended by itself.
-    Exited(ExitStatus),
-    /// It was not ready within its start timeout.
-    StartTimeout,
-    /// It was started more often than its start limit allows; the last end is kept.
-    StartLimit {
-        /// How many starts.
-        count: u32,
-        /// Within how many milliseconds.
-        within_ms: u64,
-        /// What ended the last one.
-        last: Box<Reason>,
-    },
-    /// It or its children could not be killed; they are left behind.
-    Unkillable,
-    /// It told PID 1 that it is ready, or its kind of readiness was reached.
-    BecameReady,
-    /// The system goes down.
-    Shutdown,
 }
