@@ -8,8 +8,10 @@
 pub mod arch;
 pub mod cache;
 pub mod cli;
+pub mod definition;
 pub mod error;
 pub mod host;
+pub mod image;
 pub mod ops;
 pub mod project;
 pub mod qemu;

@@ -1,0 +1,217 @@
+//! Untrusted definitions: values with their places, and how later files change earlier ones.
+//!
+//! Merging follows the `merge` column of [`super::keys::KEYS`] and nothing else.
+
+use std::collections::BTreeMap;
+
+use init_core::diagnostic::{Finding, Place};
+
+use super::keys::{KEYS, Merge};
+
+/// A value and where it was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Located<T> {
+    /// What was written.
+    pub value: T,
+    /// Where.
+    pub place: Place,
+}
+
+/// A value of the type its key asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// Text or a word.
+    Text(String),
+    /// Text or words.
+    List(Vec<Located<String>>),
+    /// Yes or no.
+    Flag(bool),
+    /// A number within its key's range.
+    Number(i64),
+    /// A size in bytes.
+    Bytes(u64),
+    /// Permission bits.
+    Mode(u16),
+    /// A table.
+    Table(Table),
+    /// An array of tables.
+    Tables(Vec<Table>),
+}
+
+/// A table whose keys are all known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Table {
+    /// Where it starts.
+    pub place: Place,
+    entries: BTreeMap<String, Located<Value>>,
+}
+
+impl Table {
+    /// An empty table.
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        Self { place, entries: BTreeMap::new() }
+    }
+
+    /// Sets a key.
+    pub fn insert(&mut self, key: String, value: Located<Value>) {
+        self.entries.insert(key, value);
+    }
+
+    /// The value of a key and its place.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Located<Value>> {
+        self.entries.get(key)
+    }
+
+    /// The text of a key.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match &self.get(key)?.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The list of a key; empty if it is not there.
+    #[must_use]
+    pub fn list(&self, key: &str) -> &[Located<String>] {
+        match self.get(key).map(|located| &located.value) {
+            Some(Value::List(list)) => list,
+            _ => &[],
+        }
+    }
+
+    /// The tables of a key; none if it is not there.
+    #[must_use]
+    pub fn tables(&self, key: &str) -> &[Self] {
+        match self.get(key).map(|located| &located.value) {
+            Some(Value::Tables(tables)) => tables,
+            _ => &[],
+        }
+    }
+
+    /// The table of a key.
+    #[must_use]
+    pub fn table(&self, key: &str) -> Option<&Self> {
+        match &self.get(key)?.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Whether a key is there and `true`.
+    #[must_use]
+    pub fn flag(&self, key: &str) -> bool {
+        matches!(self.get(key), Some(Located { value: Value::Flag(true), .. }))
+    }
+
+    /// Where a key's value is, or where the table starts.
+    #[must_use]
+    pub fn place_of(&self, key: &str) -> Place {
+        self.get(key).map_or_else(|| self.place.clone(), |located| located.place.clone())
+    }
+
+    /// What tells an entry of an array of tables from the others: its name or path.
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        self.text("name").or_else(|| self.text("path"))
+    }
+
+    /// Lets `later`, the next file of an `inherit` chain, change this one.
+    /// Both are whole files.
+    pub fn merge(&mut self, later: Self) {
+        self.merge_below("", later);
+    }
+
+    fn merge_below(&mut self, name: &str, later: Self) {
+        for (key, value) in later.entries {
+            let dotted = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+            let rule = KEYS.iter().find(|rule| rule.name == dotted).map(|rule| rule.merge);
+            match (rule, self.entries.get_mut(&key).map(|old| &mut old.value), value.value) {
+                (Some(Merge::PerKey), Some(Value::Table(old)), Value::Table(new)) => {
+                    old.merge_below(&dotted, new);
+                }
+                (Some(Merge::Append), Some(Value::List(old)), Value::List(new)) => {
+                    for entry in new {
+                        if old.iter().all(|there| there.value != entry.value) {
+                            old.push(entry);
+                        }
+                    }
+                }
+                (Some(Merge::ByName), Some(Value::Tables(old)), Value::Tables(new)) => {
+                    old.retain(|there| {
+                        new.iter().all(|entry| entry.identity() != there.identity())
+                    });
+                    old.extend(new);
+                }
+                (_, _, new) => {
+                    self.entries.insert(key, Located { value: new, place: value.place });
+                }
+            }
+        }
+    }
+
+    /// Findings for entries of one file that have the same name or path.
+    pub fn find_duplicates(&self, findings: &mut Vec<Finding>) {
+        for key in KEYS.iter().filter(|key| key.merge == Merge::ByName) {
+            let tables = self.tables(key.name);
+            for (index, table) in tables.iter().enumerate() {
+                let Some(identity) = table.identity() else { continue };
+                if tables[..index].iter().any(|other| other.identity() == Some(identity)) {
+                    let message = format!("`{}` {identity:?} is described twice", key.name);
+                    findings.push(Finding::new(table.place.clone(), message));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader::read;
+    use super::*;
+
+    fn table(text: &str) -> Table {
+        let mut findings = Vec::new();
+        let table = read("t.toml", text, &mut findings);
+        assert_eq!(findings, []);
+        table
+    }
+
+    fn words(table: &Table, key: &str) -> Vec<String> {
+        table.list(key).iter().map(|entry| entry.value.clone()).collect()
+    }
+
+    #[test]
+    fn later_files_replace_append_and_merge_as_the_keys_say() {
+        let mut base = table(
+            "hostname = \"a\"\noutputs = [\"disk\"]\nservices = [\"x\", \"y\"]\n\
+             [kernel]\ncommand-line = [\"a\"]\n[root]\nsize = \"1MiB\"\nlabel = \"old\"\n\
+             [[user]]\nname = \"u\"\nuid = 1\n[[user]]\nname = \"v\"\nuid = 2\n",
+        );
+        base.merge(table(
+            "hostname = \"b\"\noutputs = [\"root\"]\nservices = [\"y\", \"z\"]\n\
+             [kernel]\ncommand-line = [\"b\"]\n[root]\nlabel = \"new\"\n\
+             [[user]]\nname = \"u\"\nuid = 9\n",
+        ));
+        assert_eq!(base.text("hostname"), Some("b"));
+        assert_eq!(words(&base, "outputs"), ["root"]);
+        assert_eq!(words(&base, "services"), ["x", "y", "z"]);
+        assert_eq!(words(base.table("kernel").unwrap(), "command-line"), ["a", "b"]);
+        let root = base.table("root").unwrap();
+        assert_eq!(root.text("label"), Some("new"));
+        assert_eq!(root.get("size").unwrap().value, Value::Bytes(1 << 20));
+        let users: Vec<_> = base.tables("user").iter().filter_map(Table::identity).collect();
+        assert_eq!(users, ["v", "u"]);
+        assert_eq!(base.tables("user")[1].get("uid").unwrap().value, Value::Number(9));
+    }
+
+    #[test]
+    fn an_entry_described_twice_in_one_file_is_found() {
+        let mut findings = Vec::new();
+        table("[[tool]]\nname = \"a\"\n[[tool]]\nname = \"a\"\n").find_duplicates(&mut findings);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].to_string().starts_with("t.toml:3:1: `tool` \"a\""), "{}", findings[0]);
+    }
+}

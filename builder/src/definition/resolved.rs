@@ -1,0 +1,301 @@
+//! A checked image definition: what the rest of the builder trusts.
+//!
+//! Names are legal, sizes are numbers, paths are absolute on the target and
+//! real places on the host, every mentioned user and group exists. Whether the
+//! services exist and the files can be read is for those who open them to say.
+
+use std::path::PathBuf;
+
+use init_core::diagnostic::Place;
+use init_core::name::ServiceName;
+
+use super::raw::Located;
+use crate::arch::Arch;
+use crate::tree::TreePath;
+
+/// An image to build.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The definition file's name without `.toml`; names the output directory.
+    pub name: String,
+    /// One line for people; may be empty.
+    pub description: String,
+    /// The architectures it supports; at least one.
+    pub arches: Vec<Arch>,
+    /// The host name on the target.
+    pub hostname: String,
+    /// What is built beside the kernel.
+    pub outputs: Outputs,
+    /// Services of the repository, each with its place.
+    pub services: Vec<Located<ServiceName>>,
+    /// Host directories laid over the tree, in order.
+    pub overlays: Vec<Located<PathBuf>>,
+    /// Kernel configuration and command line.
+    pub kernel: Kernel,
+    /// How the initramfs is packed.
+    pub initramfs: Initramfs,
+    /// The ext4 root.
+    pub root: Root,
+    /// The disk.
+    pub disk: Disk,
+    /// Binaries of the `services` package without a description.
+    pub tools: Vec<Tool>,
+    /// Rust crates built for the target.
+    pub crates: Vec<Crate>,
+    /// Users, by uid.
+    pub users: Vec<User>,
+    /// Groups, by gid.
+    pub groups: Vec<Group>,
+    /// Single files.
+    pub files: Vec<File>,
+    /// Single directories.
+    pub directories: Vec<Directory>,
+    /// Single symbolic links.
+    pub symlinks: Vec<Symlink>,
+    /// Every definition file that was read, inherited ones first.
+    pub sources: Vec<PathBuf>,
+}
+
+/// What is built beside the kernel and the manifest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outputs {
+    /// The whole system as a compressed cpio archive.
+    pub initramfs: bool,
+    /// The whole system as an ext4 file system.
+    pub root: bool,
+    /// A GPT disk with an EFI system partition and the ext4 root.
+    pub disk: bool,
+}
+
+/// Kernel configuration and command line.
+#[derive(Clone, Debug, Default)]
+pub struct Kernel {
+    /// Fragments for every architecture: files `kernel-config/NAME.config`.
+    pub fragments: Vec<Located<String>>,
+    /// Parameters for every architecture.
+    pub command_line: Vec<Located<String>>,
+    /// What one architecture adds, in the order of [`Arch::ALL`].
+    pub per_arch: [ArchKernel; 2],
+}
+
+/// What one architecture adds to [`Kernel`].
+#[derive(Clone, Debug, Default)]
+pub struct ArchKernel {
+    /// Further fragments.
+    pub fragments: Vec<Located<String>>,
+    /// Further parameters.
+    pub command_line: Vec<Located<String>>,
+}
+
+/// How an initramfs is packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Initramfs {
+    /// The compressor.
+    pub compression: Compression,
+    /// Its level: 1 to 9 for gzip, 1 to 22 for zstd.
+    pub level: u8,
+}
+
+/// A compressor the kernel can undo.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compression {
+    /// Zstandard: `initramfs.cpio.zst`.
+    Zstd,
+    /// gzip: `initramfs.cpio.gz`.
+    Gzip,
+    /// None: `initramfs.cpio`.
+    None,
+}
+
+/// A size that is given, or as small as the content allows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Size {
+    /// As small as the content allows.
+    Minimal,
+    /// This many bytes, and where it was said.
+    Bytes(u64, Place),
+}
+
+/// The ext4 root.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Root {
+    /// Its size; [`Size::Minimal`] leaves `free_bytes` on top of the content.
+    pub size: Size,
+    /// Free space to leave at least, in bytes.
+    pub free_bytes: u64,
+    /// Its volume label, 16 bytes at most.
+    pub label: String,
+}
+
+/// The disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Disk {
+    /// Size of the EFI system partition.
+    pub esp_size: Size,
+}
+
+/// A binary of the `services` package without a description.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tool {
+    /// Its name in the package, where it goes, and its further names.
+    pub binary: Binary,
+    /// Where it was asked for.
+    pub place: Place,
+}
+
+/// A binary and its names on the target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Binary {
+    /// The name Cargo knows it by.
+    pub name: String,
+    /// Where it goes.
+    pub path: TreePath,
+    /// Symbolic links to it.
+    pub links: Vec<TreePath>,
+}
+
+/// A Rust crate built for the target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Crate {
+    /// The package's name.
+    pub name: String,
+    /// Where its source is.
+    pub source: CrateSource,
+    /// Cargo features, sorted.
+    pub features: Vec<String>,
+    /// Whether the crate's default features are on.
+    pub default_features: bool,
+    /// What is taken from it; at least one.
+    pub binaries: Vec<Binary>,
+    /// Service descriptions on the host that come with it.
+    pub descriptions: Vec<PathBuf>,
+    /// Where it was asked for.
+    pub place: Place,
+}
+
+/// Where a crate's source is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CrateSource {
+    /// The crate registry, at exactly this version (without the `=`).
+    Registry(String),
+    /// A directory on the host with a `Cargo.toml` and a `Cargo.lock`.
+    Directory(PathBuf),
+}
+
+/// A user of the target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Id of the primary group.
+    pub gid: u32,
+    /// For people (the GECOS field).
+    pub description: String,
+    /// Home directory.
+    pub home: TreePath,
+    /// Login shell.
+    pub shell: TreePath,
+    /// The hash in `/etc/shadow`: `!` is locked, empty asks for none.
+    pub password: String,
+}
+
+/// A group of the target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Group id.
+    pub gid: u32,
+    /// Users in it beside those whose primary group it is.
+    pub members: Vec<String>,
+}
+
+/// A single file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct File {
+    /// Where it goes.
+    pub path: TreePath,
+    /// What is in it.
+    pub content: FileContent,
+    /// Permission bits.
+    pub mode: u16,
+    /// Owner's user id.
+    pub uid: u32,
+    /// Owner's group id.
+    pub gid: u32,
+    /// Whether it may take the place of another file.
+    pub replace: bool,
+    /// Where it was asked for.
+    pub place: Place,
+}
+
+/// What is in a [`File`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FileContent {
+    /// This text.
+    Text(String),
+    /// The bytes of this host file.
+    Source(PathBuf),
+}
+
+/// A single directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Directory {
+    /// Where it goes.
+    pub path: TreePath,
+    /// Permission bits.
+    pub mode: u16,
+    /// Owner's user id.
+    pub uid: u32,
+    /// Owner's group id.
+    pub gid: u32,
+    /// Where it was asked for.
+    pub place: Place,
+}
+
+/// A single symbolic link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Symlink {
+    /// Where it goes.
+    pub path: TreePath,
+    /// What it points to.
+    pub target: String,
+    /// Whether it may take the place of another file.
+    pub replace: bool,
+    /// Where it was asked for.
+    pub place: Place,
+}
+
+impl Kernel {
+    /// The fragments for `arch`, common ones first.
+    pub fn fragments(&self, arch: Arch) -> impl Iterator<Item = &Located<String>> {
+        self.fragments.iter().chain(&self.of(arch).fragments)
+    }
+
+    /// The parameters for `arch`, common ones first.
+    pub fn command_line(&self, arch: Arch) -> impl Iterator<Item = &Located<String>> {
+        self.command_line.iter().chain(&self.of(arch).command_line)
+    }
+
+    fn of(&self, arch: Arch) -> &ArchKernel {
+        let [x86_64, aarch64] = &self.per_arch;
+        match arch {
+            Arch::X86_64 => x86_64,
+            Arch::Aarch64 => aarch64,
+        }
+    }
+}
+
+impl Compression {
+    /// What follows `initramfs.cpio` in the output's name.
+    #[must_use]
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Zstd => ".zst",
+            Self::Gzip => ".gz",
+            Self::None => "",
+        }
+    }
+}

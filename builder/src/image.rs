@@ -1,0 +1,57 @@
+//! From a definition to files that boot: kernel, userland, root tree, outputs.
+//!
+//! [`ImageRequest`] is what a person or another operation asks for and
+//! [`BuiltImage`] what it gets. The layers below neither know each other nor
+//! where files go; this one puts them together.
+
+use std::path::PathBuf;
+
+use crate::arch::Arch;
+use crate::definition::Image;
+use crate::project::Project;
+
+/// An image to build for one architecture.
+#[derive(Clone, Debug)]
+pub struct ImageRequest {
+    /// The repository whose sources are built.
+    pub project: Project,
+    /// A name under `images/`, or the path of a definition.
+    pub image: String,
+    /// The architecture; the definition must support it.
+    pub arch: Arch,
+    /// The directory that holds `<image>/<arch>/`; [`Project::default_output`] if `None`.
+    pub output: Option<PathBuf>,
+    /// Use nothing that is not on this host yet.
+    pub offline: bool,
+    /// Refuse every fallback: the pinned kernel or none.
+    pub locked: bool,
+    /// A kernel source tree or tarball to use in place of the pinned one.
+    pub kernel_source: Option<PathBuf>,
+}
+
+/// An image on the disk of the host. All paths exist.
+#[derive(Clone, Debug)]
+pub struct BuiltImage {
+    /// What was built.
+    pub definition: Image,
+    /// What it was built for.
+    pub arch: Arch,
+    /// Where all of it is: `OUT/<image>/<arch>`.
+    pub directory: PathBuf,
+    /// bzImage or Image.
+    pub kernel: PathBuf,
+    /// The whole system as an initramfs, if the definition asks for it.
+    pub initramfs: Option<PathBuf>,
+    /// The ext4 root alone, if the definition asks for it.
+    pub root: Option<PathBuf>,
+    /// The GPT disk, if the definition asks for it.
+    pub disk: Option<PathBuf>,
+    /// `PARTUUID` of the disk's root partition, if there is a disk.
+    pub root_partuuid: Option<String>,
+    /// Inputs and outputs with their digests.
+    pub manifest: PathBuf,
+    /// The definition's kernel parameters for this architecture, without `root=`.
+    pub command_line: Vec<String>,
+    /// Whether everything was there already.
+    pub is_fresh: bool,
+}
