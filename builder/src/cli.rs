@@ -26,6 +26,8 @@ pub struct Cli {
 /// The subcommands, each with an operation of the same name.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Say what the host lacks, and install it
+    Doctor(ops::doctor::Args),
     /// Print a shell's completion script
     Completions(ops::completions::Args),
     /// Print the manual page
@@ -39,6 +41,7 @@ impl Command {
     /// Whatever the operation returns.
     pub fn run(&self, shell: &Shell) -> Result<()> {
         match self {
+            Self::Doctor(args) => ops::doctor::run(shell, args),
             Self::Completions(args) => ops::completions::run(shell, args),
             Self::Man(args) => ops::man::run(shell, args),
         }

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod definition;
 pub mod error;
 pub mod host;
+pub mod host_needs;
 pub mod image;
 pub mod ops;
 pub mod project;

@@ -1,4 +1,5 @@
 //! One module per subcommand: its arguments, and the work in terms of the layers below.
 
 pub mod completions;
+pub mod doctor;
 pub mod man;

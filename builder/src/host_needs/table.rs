@@ -1,0 +1,81 @@
+//! The table of needs: thing, Debian package, purpose.
+//!
+//! A program is here when a build step calls it, not because a guide lists it;
+//! the kernel's are those of Documentation/process/changes.rst that our
+//! configurations reach.
+
+use super::{Need, Thing};
+use crate::arch::Arch;
+
+const fn program(name: &'static str, debian: &'static str, purpose: &'static str) -> Need {
+    Need { thing: Thing::Program(name), debian, purpose }
+}
+
+const COMPILES_KERNEL: &str = "compiles the kernel";
+
+/// For a kernel of `arch` on a host of `host`.
+pub(super) fn kernel(host: Option<Arch>, arch: Arch) -> Vec<Need> {
+    let mut needs = vec![
+        program("make", "make", "runs the kernel's build"),
+        program("flex", "flex", "builds the kernel's configuration program"),
+        program("bison", "bison", "builds the kernel's configuration program"),
+        program("bc", "bc", "computes the kernel's time constants"),
+        program("perl", "perl", COMPILES_KERNEL),
+        program("gcc", "gcc", COMPILES_KERNEL),
+        program("ld", "binutils", COMPILES_KERNEL),
+        // Not a dependency of gcc, and nothing compiles without it.
+        Need { thing: Thing::Header("stdio.h"), debian: "libc6-dev", purpose: COMPILES_KERNEL },
+    ];
+    if arch == Arch::X86_64 {
+        let purpose = "builds objtool, which checks the kernel's x86 code";
+        needs.push(Need { thing: Thing::Header("gelf.h"), debian: "libelf-dev", purpose });
+        needs.push(program("zstd", "zstd", "compresses the kernel"));
+    }
+    if host != Some(arch) {
+        let (gcc, package) = match arch {
+            Arch::X86_64 => ("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu"),
+            Arch::Aarch64 => ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+        };
+        needs.push(program(gcc, package, COMPILES_KERNEL));
+    }
+    needs
+}
+
+/// For static Rust binaries. The Rust toolchain itself runs the builder, so it is there.
+pub(super) fn userland() -> Vec<Need> {
+    let purpose = "links build scripts and target binaries";
+    vec![
+        program("cc", "gcc", purpose),
+        Need { thing: Thing::Header("stdio.h"), debian: "libc6-dev", purpose },
+    ]
+}
+
+/// For a guest of `arch`, booted by firmware or not.
+pub(super) fn guest(arch: Arch, has_firmware: bool) -> Vec<Need> {
+    let (qemu, package, firmware) = match arch {
+        Arch::X86_64 => ("qemu-system-x86_64", "qemu-system-x86", "ovmf"),
+        Arch::Aarch64 => ("qemu-system-aarch64", "qemu-system-arm", "qemu-efi-aarch64"),
+    };
+    let mut needs = vec![program(qemu, package, "runs guests")];
+    if has_firmware {
+        let purpose = "boots guests by UEFI";
+        needs.push(Need { thing: Thing::Firmware(arch), debian: firmware, purpose });
+    }
+    needs
+}
+
+/// For tests that have another implementation judge the builder's formats.
+pub(super) fn judges() -> Vec<Need> {
+    vec![
+        program("e2fsck", "e2fsprogs", "checks ext4"),
+        program("dumpe2fs", "e2fsprogs", "reads ext4"),
+        program("debugfs", "e2fsprogs", "reads ext4"),
+        program("sgdisk", "gdisk", "checks GPT"),
+        program("fsck.fat", "dosfstools", "checks FAT"),
+        program("mdir", "mtools", "reads FAT"),
+        program("cpio", "cpio", "reads cpio"),
+        program("zstd", "zstd", "reads zstd"),
+        program("gzip", "gzip", "reads gzip"),
+        program("unshare", "util-linux", "gives PID 1's tests a namespace"),
+    ]
+}
