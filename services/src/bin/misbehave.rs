@@ -1,0 +1,134 @@
+//! `misbehave MODE`: services as nobody wants them, for the boot tests. For
+//! test images only.
+//!
+//! The modes are in [`HELP`]. Processes are made by starting this program again,
+//! so that no mode needs fork(2).
+
+use std::env;
+use std::io::{self, Write};
+use std::process::{Child, Command, ExitCode};
+use std::thread;
+use std::time::Duration;
+
+use services::notify::notify;
+use services::problem::{Context, Problem, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+const HELP: &str = "\
+Behaves badly, in one way at a time.
+
+Usage: misbehave MODE [N]
+
+Modes:
+  crash                    aborts (SIGABRT) at once
+  exit N                   exits with status N at once
+  unready                  runs, and never says READY=1
+  never-dies               ignores every signal that can be ignored
+  ignore-term-double-fork  like never-dies, and so does a grandchild in a session
+                           of its own, whose parent has exited
+  orphans N                leaves N processes behind that exit at once, then runs
+  chatty N                 prints N numbered lines, then exits with 0
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match misbehave(&arguments) {
+        Ok(code) => code,
+        Err(problem) => {
+            problem.print("misbehave");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn misbehave(arguments: &[String]) -> Result<ExitCode> {
+    let number = || -> Result<u32> {
+        let text = arguments.get(1).ok_or_else(|| Problem::new("a number is missing"))?;
+        text.parse().context(|| format!("`{text}` is no number"))
+    };
+    match arguments.first().map(String::as_str) {
+        Some("crash") => std::process::abort(),
+        Some("exit") => {
+            return Ok(ExitCode::from(u8::try_from(number()?).unwrap_or(u8::MAX)));
+        }
+        Some("unready") => run_for_ever(),
+        Some("never-dies") => ignore_signals().and_then(|()| ready()).map(|()| run_for_ever())?,
+        Some("ignore-term-double-fork") => double_fork()?,
+        Some("orphans") => leave_orphans(number()?)?,
+        Some("chatty") => chatter(number()?).context(|| "cannot print".to_owned())?,
+        // What the modes above start this program with.
+        Some("orphan") => {}
+        Some("orphan-parent") => drop(start(&["orphan"])?),
+        Some("detached-parent") => drop(start(&["detached"])?),
+        Some("detached") => {
+            rustix::process::setsid().context(|| "cannot leave the session".to_owned())?;
+            ignore_signals()?;
+            run_for_ever();
+        }
+        Some("-h" | "--help") => {
+            io::stdout().write_all(HELP.as_bytes()).context(|| "cannot print".to_owned())?;
+        }
+        _ => return Err(Problem::new("unknown mode").with_hint("`misbehave --help` lists them")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_for_ever() {
+    loop {
+        rustix::event::pause();
+    }
+}
+
+fn ready() -> Result<()> {
+    notify("READY=1").context(|| "cannot tell PID 1".to_owned())
+}
+
+/// Registers handlers that do nothing, which for the one who signals is the same
+/// as ignoring; unlike that it is not inherited across exec.
+fn ignore_signals() -> Result<()> {
+    for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
+        let flag = std::sync::Arc::default();
+        signal_hook::flag::register(signal, flag).context(|| "cannot ignore".to_owned())?;
+    }
+    Ok(())
+}
+
+fn start(arguments: &[&str]) -> Result<Child> {
+    let program = env::current_exe().context(|| "cannot find this program".to_owned())?;
+    let child = Command::new(program).args(arguments).spawn();
+    child.context(|| format!("cannot start `misbehave {}`", arguments.join(" ")))
+}
+
+fn wait(mut child: Child) -> Result<()> {
+    child.wait().map(|_| ()).context(|| "cannot wait for a child".to_owned())
+}
+
+fn double_fork() -> Result<()> {
+    ignore_signals()?;
+    wait(start(&["detached-parent"])?)?;
+    ready()?;
+    run_for_ever();
+    Ok(())
+}
+
+/// Each orphan's parent exits without waiting for it, so that whoever takes over
+/// orphans has to. At most a few run at a time.
+fn leave_orphans(count: u32) -> Result<()> {
+    for _ in 0..count {
+        wait(start(&["orphan-parent"])?)?;
+    }
+    ready()?;
+    run_for_ever();
+    Ok(())
+}
+
+fn chatter(count: u32) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in 0..count {
+        writeln!(out, "line {line:06}")?;
+        if line % 1000 == 999 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    Ok(())
+}
