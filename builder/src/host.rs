@@ -88,6 +88,9 @@ impl Invocation {
 
     /// Runs it to its end, showing each line of its output to `on_line` as it comes.
     ///
+    /// A line that ends in a carriage return is one that a terminal would
+    /// overwrite, such as a progress bar: `on_line` sees it, the log does not.
+    ///
     /// # Errors
     /// If it is not installed or fails.
     pub fn run_lines(mut self, mut on_line: impl FnMut(&str)) -> Result<()> {
@@ -107,12 +110,15 @@ impl Invocation {
         // The command still holds the pipe's write ends; without this the reader never ends.
         self.command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut tail = Tail::default();
-        for line in BufReader::new(reader).split(b'\n').map_while(std::io::Result::ok) {
+        for (line, is_lasting) in Lines(BufReader::new(reader)) {
             let line = String::from_utf8_lossy(&line);
+            on_line(&line);
+            if !is_lasting {
+                continue;
+            }
             if let (Some(log), Some(path)) = (&mut log, &self.log) {
                 writeln!(log, "{line}").at("write", path)?;
             }
-            on_line(&line);
             tail.push(&line);
         }
         let status = self.wait(&mut child)?;
@@ -197,6 +203,35 @@ impl Invocation {
             Some(path) => error.hint(format!("the whole log is {}", path.display())),
             None => error,
         })
+    }
+}
+
+/// Lines without their ends, and whether each ended in a newline (or the end
+/// of the stream) rather than in a carriage return.
+struct Lines<R>(BufReader<R>);
+
+impl<R: Read> Iterator for Lines<R> {
+    type Item = (Vec<u8>, bool);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        loop {
+            let buffer = match self.0.fill_buf() {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                buffer => buffer.ok()?,
+            };
+            if buffer.is_empty() {
+                return (!line.is_empty()).then_some((line, true));
+            }
+            let end = buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let taken = end.unwrap_or(buffer.len());
+            line.extend_from_slice(&buffer[..taken]);
+            let terminator = end.map(|end| buffer[end]);
+            self.0.consume(taken + usize::from(end.is_some()));
+            if let Some(terminator) = terminator {
+                return Some((line, terminator == b'\n'));
+            }
+        }
     }
 }
 
@@ -296,6 +331,20 @@ mod tests {
         assert!(text.contains("exit status: 3") && text.contains("line 100\nbroken"), "{text}");
         assert!(!text.contains("line 10\n"), "only the end is shown: {text}");
         assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 101);
+    }
+
+    #[test]
+    fn a_progress_line_is_seen_but_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let mut seen = Vec::new();
+        Invocation::new("printf")
+            .arg("1 of 2\\r2 of 2\\rdone\\nend")
+            .log(&log)
+            .run_lines(|line| seen.push(line.to_owned()))
+            .unwrap();
+        assert_eq!(seen, ["1 of 2", "2 of 2", "done", "end"]);
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "done\nend\n");
     }
 
     #[test]

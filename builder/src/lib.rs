@@ -18,3 +18,4 @@ pub mod project;
 pub mod qemu;
 pub mod shell;
 pub mod tree;
+pub mod userland;

@@ -1,0 +1,129 @@
+//! One call of Cargo for the target: its environment, its flags, its progress.
+
+use std::path::{Path, PathBuf};
+
+use super::Userland;
+use crate::error::{Error, Result};
+
+/// Settings a person may have in the environment that would change what is built.
+const FOREIGN_VARIABLES: [&str; 9] = [
+    "RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "CARGO_BUILD_TARGET_DIR",
+    "CARGO_INCREMENTAL",
+    "CARGO_TARGET_DIR",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "RUSTC_BOOTSTRAP",
+];
+
+/// The release profile for crates that are not of the workspace; what
+/// `[profile.guest]` in the workspace's `Cargo.toml` says, as variables.
+pub(super) const RELEASE_PROFILE: [(&str, &str); 7] = [
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
+    ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
+];
+
+/// A call of Cargo that builds for the target in a directory of its own.
+pub(super) struct CargoCall<'a> {
+    /// What it works for.
+    pub(super) userland: &'a Userland<'a>,
+    /// The step's name: "compile init".
+    pub(super) title: String,
+    /// Where Cargo keeps its own state.
+    pub(super) target_directory: PathBuf,
+    /// Host directories that must not show in the binaries, and their names there.
+    pub(super) prefixes: Vec<(PathBuf, &'static str)>,
+    /// Where to run; the current directory if `None`.
+    pub(super) directory: Option<PathBuf>,
+}
+
+impl CargoCall<'_> {
+    /// Runs Cargo with `arguments`, showing how many crates are done.
+    pub(super) fn run(self, arguments: &[String]) -> Result<()> {
+        let toolchain = self.userland.toolchain;
+        let home = cargo_home()?;
+        let mut prefixes = vec![
+            (home.join("registry/src"), "/registry"),
+            (home.clone(), "/cargo"),
+            (self.target_directory.clone(), "/target"),
+        ];
+        prefixes.extend(self.prefixes);
+        let flags = toolchain.rustflags(&prefixes);
+        let log = self.target_directory.with_extension("log");
+        let _no_old_log = std::fs::remove_file(&log);
+        let mut invocation = toolchain
+            .cargo()
+            .args(arguments)
+            .args(["--target", &toolchain.triple()])
+            .arg("--target-dir")
+            .arg(&self.target_directory)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            .env("CARGO_TERM_COLOR", "never")
+            .env("CARGO_TERM_PROGRESS_WHEN", "always")
+            .env("CARGO_TERM_PROGRESS_WIDTH", "100")
+            // A crate that asks git for its version must not find the host's repositories.
+            .env("GIT_CEILING_DIRECTORIES", &home)
+            .log(&log);
+        for variable in FOREIGN_VARIABLES {
+            invocation = invocation.env_remove(variable);
+        }
+        for (name, value) in RELEASE_PROFILE {
+            invocation = invocation.env(name, value);
+        }
+        if self.userland.offline {
+            invocation = invocation.arg("--offline");
+        }
+        if let Some(directory) = &self.directory {
+            invocation = invocation.current_dir(directory);
+        }
+        let step = self.userland.shell.step(&self.title);
+        let mut crates = 0;
+        invocation.run_lines(|line| {
+            if let Some((done, total, rest)) = progress(line) {
+                crates = total;
+                step.set_message(format!("{done}/{total} crates: {rest}"));
+            }
+        })?;
+        step.done(if crates == 0 { String::new() } else { format!("{crates} crates") });
+        Ok(())
+    }
+}
+
+/// Reads Cargo's own bar: `    Building [==>   ] 12/34: libc, rustix(build)`.
+fn progress(line: &str) -> Option<(u32, u32, &str)> {
+    let (_, counts) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
+    let (counts, rest) = counts.split_once(':').unwrap_or((counts, ""));
+    let (done, total) = counts.split_once('/')?;
+    Some((done.trim().parse().ok()?, total.trim().parse().ok()?, rest.trim()))
+}
+
+/// Where Cargo keeps the registry.
+pub(super) fn cargo_home() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let home = set("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cargo")))
+        .ok_or_else(|| Error::host("there is no place for Cargo's registry").hint("set HOME"))?;
+    Ok(std::path::absolute(&home).unwrap_or(home))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_is_read_and_other_lines_are_not() {
+        let line = "    Building [=========>                 ] 13/34: rustix(build), libc     ";
+        assert_eq!(progress(line), Some((13, 34, "rustix(build), libc")));
+        assert_eq!(progress("    Building [=>    ] 3/34"), Some((3, 34, "")));
+        assert_eq!(progress("   Compiling zmij v1.0.23"), None);
+        assert_eq!(progress("    Building something [x"), None);
+    }
+}

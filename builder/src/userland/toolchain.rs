@@ -1,0 +1,258 @@
+//! Which Rust toolchain builds for the target, and how.
+//!
+//! The first choice is musl: self-contained, linked by `rust-lld`, the same from
+//! any host. Where its standard library is not there and rustup cannot bring
+//! it, glibc is linked statically instead: by the host's own toolchain for the
+//! host's architecture, else by Debian's `rustc-web`, which has it for others.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::arch::Arch;
+use crate::error::{Error, Result};
+use crate::host::{Invocation, find_program};
+use crate::shell::Shell;
+
+/// Forces the choice: `musl` or `gnu`.
+pub const TARGET_VARIABLE: &str = "KEELSON_USERLAND_TARGET";
+/// Debian's compiler and Cargo, apart from those rustup puts into `PATH`.
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+
+/// The C library that is linked into every binary.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Libc {
+    /// musl, which comes with the target's standard library.
+    Musl,
+    /// glibc, from the host's development package.
+    Gnu,
+}
+
+/// A compiler for the target.
+#[derive(Clone, Debug)]
+pub struct Toolchain {
+    /// What it builds for.
+    pub arch: Arch,
+    /// What it links.
+    pub libc: Libc,
+    /// What it is: the compiler's own words, and the linker's for glibc. Part of every key.
+    pub identity: String,
+    cargo: PathBuf,
+    rustc: PathBuf,
+    sysroot: PathBuf,
+}
+
+impl Toolchain {
+    /// Chooses the toolchain for `arch`, adding the musl target by rustup if it
+    /// is missing and `offline` is not set.
+    ///
+    /// # Errors
+    /// If the host has neither way, or the way that was forced is not there.
+    pub fn find(shell: &Shell, arch: Arch, offline: bool) -> Result<Self> {
+        let forced = std::env::var(TARGET_VARIABLE).ok().filter(|value| !value.is_empty());
+        match forced.as_deref() {
+            Some("musl") => Self::musl(shell, arch, offline),
+            Some("gnu") => Self::gnu(arch),
+            Some(other) => Err(Error::definition(format!(
+                "{TARGET_VARIABLE} is {other:?}, not \"musl\" or \"gnu\""
+            ))),
+            None => Self::musl(shell, arch, offline).or_else(|musl_error| {
+                let toolchain =
+                    Self::gnu(arch).map_err(|error| error.context(musl_error.to_string()))?;
+                shell.warn(format_args!(
+                    "{musl_error}\nbuilding the userland for {} instead; the manifest records it",
+                    toolchain.triple()
+                ));
+                Ok(toolchain)
+            }),
+        }
+    }
+
+    fn musl(shell: &Shell, arch: Arch, offline: bool) -> Result<Self> {
+        let rustc = rustup_program("rustc")?;
+        let cargo = rustup_program("cargo")?;
+        let sysroot = sysroot(&rustc)?;
+        let triple = triple(arch, Libc::Musl);
+        if !has_target(&sysroot, &triple) {
+            add_target(shell, &triple, offline)?;
+        }
+        if !has_target(&sysroot, &triple) {
+            let message = format!("the Rust target {triple} is not installed");
+            return Err(Error::host(message).hint(format!("run `rustup target add {triple}`")));
+        }
+        let identity = version(&rustc)?;
+        Ok(Self { arch, libc: Libc::Musl, identity, cargo, rustc, sysroot })
+    }
+
+    fn gnu(arch: Arch) -> Result<Self> {
+        let triple = triple(arch, Libc::Gnu);
+        let (rustc, cargo) = match rustup_program("rustc").and_then(|rustc| sysroot(&rustc)) {
+            Ok(sysroot) if has_target(&sysroot, &triple) => {
+                (rustup_program("rustc")?, rustup_program("cargo")?)
+            }
+            _ => (PathBuf::from(DEBIAN_RUSTC), PathBuf::from(DEBIAN_CARGO)),
+        };
+        let packages = gnu_packages(arch);
+        let lacks = |what: String| {
+            Error::host(format!("{what}, which a static glibc build for {arch} needs"))
+                .hint(format!("install {packages}"))
+        };
+        if !rustc.is_file() || !has_target(&sysroot(&rustc)?, &triple) {
+            return Err(lacks(format!("no Rust toolchain here has the target {triple}")));
+        }
+        let linker = gnu_linker(arch);
+        if find_program(linker).is_none() {
+            return Err(lacks(format!("the linker {linker} is not installed")));
+        }
+        let archive = Invocation::new(linker).arg("-print-file-name=libc.a").read_text()?;
+        if !Path::new(&archive).is_absolute() {
+            return Err(lacks("the static C library libc.a is not installed".to_owned()));
+        }
+        let linker_version = Invocation::new(linker).arg("--version").read_text()?;
+        let libc = crate::cache::file_sha256(Path::new(&archive))?;
+        let linker_version = linker_version.lines().next().unwrap_or_default();
+        let identity = format!("{}\n{linker_version}\nlibc.a {libc}", version(&rustc)?);
+        let sysroot = sysroot(&rustc)?;
+        Ok(Self { arch, libc: Libc::Gnu, identity, cargo, rustc, sysroot })
+    }
+
+    /// Cargo's name for the target.
+    #[must_use]
+    pub fn triple(&self) -> String {
+        triple(self.arch, self.libc)
+    }
+
+    /// The compiler's version in one line, for the manifest.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.identity.lines().next().unwrap_or_default()
+    }
+
+    /// Flags for every target crate. `--build-id` is off because its default
+    /// depends on the linker's configuration.
+    pub(super) fn rustflags(&self, prefixes: &[(PathBuf, &str)]) -> Vec<String> {
+        let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+        match self.libc {
+            Libc::Musl => flags.extend([
+                "-Clinker=rust-lld".to_owned(),
+                "-Clinker-flavor=ld.lld".to_owned(),
+                "-Clink-arg=--build-id=none".to_owned(),
+            ]),
+            Libc::Gnu => flags.extend([
+                format!("-Clinker={}", gnu_linker(self.arch)),
+                "-Clink-arg=-Wl,--build-id=none".to_owned(),
+            ]),
+        }
+        let library = self.sysroot.join("lib/rustlib/src/rust");
+        for (path, name) in prefixes.iter().cloned().chain([(library, "/rust")]) {
+            flags.push(format!("--remap-path-prefix={}={name}", path.display()));
+        }
+        flags
+    }
+
+    /// A call of this toolchain's Cargo.
+    pub(super) fn cargo(&self) -> Invocation {
+        Invocation::new(&self.cargo).env("RUSTC", &self.rustc)
+    }
+}
+
+impl Libc {
+    /// `musl` or `gnu`, as in the target's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Musl => "musl",
+            Self::Gnu => "gnu",
+        }
+    }
+}
+
+impl fmt::Display for Libc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Files and variables whose change means that [`Toolchain::find`] may answer
+/// differently. Cheap to look at: a build with nothing to do asks no compiler.
+#[must_use]
+pub fn fingerprint_files(arch: Arch) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = ["rustc", "cargo"].into_iter().filter_map(find_program).collect();
+    let home = |variable: &str, default: &str| {
+        std::env::var_os(variable)
+            .map(PathBuf::from)
+            .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(default)))
+    };
+    if let Some(rustup) = home("RUSTUP_HOME", ".rustup") {
+        files.push(rustup.join("settings.toml"));
+        if let Some(name) = std::env::var_os("RUSTUP_TOOLCHAIN") {
+            files.push(rustup.join("toolchains").join(name).join("lib/rustlib/components"));
+        }
+    }
+    files.extend([DEBIAN_RUSTC, DEBIAN_CARGO].map(PathBuf::from));
+    files.extend(find_program(gnu_linker(arch)));
+    files
+}
+
+fn triple(arch: Arch, libc: Libc) -> String {
+    format!("{arch}-unknown-linux-{libc}")
+}
+
+fn rustup_program(name: &str) -> Result<PathBuf> {
+    find_program(name).ok_or_else(|| {
+        Error::host(format!("{name} is not installed")).hint("install Rust from https://rustup.rs")
+    })
+}
+
+fn sysroot(rustc: &Path) -> Result<PathBuf> {
+    Ok(PathBuf::from(Invocation::new(rustc).args(["--print", "sysroot"]).read_text()?))
+}
+
+fn version(rustc: &Path) -> Result<String> {
+    Invocation::new(rustc).arg("-vV").read_text()
+}
+
+fn has_target(sysroot: &Path, triple: &str) -> bool {
+    sysroot.join("lib/rustlib").join(triple).join("lib").is_dir()
+}
+
+/// Failing is no error here: the caller looks at what is there afterwards.
+fn add_target(shell: &Shell, triple: &str, offline: bool) -> Result<()> {
+    if offline || find_program("rustup").is_none() {
+        return Ok(());
+    }
+    let step = shell.step(format!("add the Rust target {triple}"));
+    match Invocation::new("rustup").args(["target", "add", triple]).run() {
+        Ok(()) => step.done(""),
+        Err(error) => {
+            drop(step);
+            shell.warn(error);
+        }
+    }
+    Ok(())
+}
+
+/// The C compiler that links for `arch`.
+fn gnu_linker(arch: Arch) -> &'static str {
+    match (arch, Arch::host() == Some(arch)) {
+        (_, true) => "cc",
+        (Arch::X86_64, false) => "x86_64-linux-gnu-gcc",
+        (Arch::Aarch64, false) => "aarch64-linux-gnu-gcc",
+    }
+}
+
+/// What a Debian host needs for a static glibc build.
+fn gnu_packages(arch: Arch) -> String {
+    let debian = arch.debian();
+    if Arch::host() == Some(arch) {
+        return "gcc and libc6-dev".to_owned();
+    }
+    let gcc = match arch {
+        Arch::X86_64 => "gcc-x86-64-linux-gnu",
+        Arch::Aarch64 => "gcc-aarch64-linux-gnu",
+    };
+    format!(
+        "rustc-web, cargo-web, libstd-rust-web-dev:{debian}, {gcc} and libc6-dev:{debian} \
+         (after `dpkg --add-architecture {debian}`)"
+    )
+}

@@ -1,0 +1,262 @@
+//! The binaries of the packages `init` and `services`.
+//!
+//! Each binary has a key of its own: the sources it is made of, the manifests,
+//! the lock file, the compiler and the recipe. One changed service is one
+//! changed key. All that are missing are built by one call of Cargo per
+//! package; two packages never share a call, because Cargo would then unite the
+//! features of what they depend on, and the bytes would depend on the company.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::cargo::CargoCall;
+use super::snapshot;
+use super::{BuiltBinary, Userland};
+use crate::cache::{Key, KeyBuilder, lock};
+use crate::error::{Error, IoContext, Result};
+
+/// Raise the number when the recipe changes in a way its inputs do not show.
+const RECIPE: &str = "workspace binary 1";
+/// The cache's name for finished binaries.
+const CACHE_KIND: &str = "binary";
+/// The profile in the workspace's `Cargo.toml`.
+const PROFILE: &str = "guest";
+
+/// A package of the workspace that runs on the target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Package {
+    /// PID 1.
+    Init,
+    /// The daemons and tools.
+    Services,
+}
+
+impl Package {
+    /// Its name and its directory in the repository.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Services => "services",
+        }
+    }
+}
+
+/// The binaries of the `services` package, sorted: one per file or directory in `src/bin`.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn service_binaries(root: &Path) -> Result<Vec<String>> {
+    let directory = root.join("services/src/bin");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&directory).at("read", &directory)? {
+        let path = entry.at("read", &directory)?.path();
+        let is_binary = match path.extension() {
+            Some(extension) => extension == "rs",
+            None => path.join("main.rs").is_file(),
+        };
+        if is_binary {
+            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The key of one binary of the workspace at `root`. `compiler` says by what
+/// and for what it is compiled.
+///
+/// # Errors
+/// If a source cannot be read.
+pub fn binary_key(root: &Path, package: Package, name: &str, compiler: &str) -> Result<Key> {
+    let mut key = KeyBuilder::new(RECIPE)
+        .part("binary", name)
+        .part("compiler", compiler)
+        .file("Cargo.toml", &root.join("Cargo.toml"))?
+        .file("Cargo.lock", &root.join("Cargo.lock"))?
+        .file("init/core/Cargo.toml", &root.join("init/core/Cargo.toml"))?
+        .directory("init/core/src", &root.join("init/core/src"))?;
+    let directory = root.join(package.as_str());
+    key = key.file("manifest", &directory.join("Cargo.toml"))?;
+    match package {
+        Package::Init => key = key.directory("src", &directory.join("src"))?,
+        Package::Services => {
+            for entry in sorted_entries(&directory.join("src"))? {
+                if entry.file_name().is_none_or(|entry_name| entry_name != "bin") {
+                    key = add_entry(key, "src", &entry)?;
+                }
+            }
+            let binaries = directory.join("src/bin");
+            for entry in [binaries.join(format!("{name}.rs")), binaries.join(name)] {
+                if entry.exists() {
+                    key = add_entry(key, "src/bin", &entry)?;
+                }
+            }
+        }
+    }
+    Ok(key.finish())
+}
+
+fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = fs::read_dir(directory)
+        .at("read", directory)?
+        .map(|entry| Ok(entry.at("read", directory)?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn add_entry(key: KeyBuilder, parent: &str, path: &Path) -> Result<KeyBuilder> {
+    let name = format!("{parent}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+    if path.is_dir() { key.directory(&name, path) } else { key.file(&name, path) }
+}
+
+impl Userland<'_> {
+    /// Builds what is missing of the named binaries of `package`, in the order given.
+    ///
+    /// # Errors
+    /// If one does not compile or is not static.
+    pub fn workspace(&self, package: Package, names: &[&str]) -> Result<Vec<BuiltBinary>> {
+        if let Some(found) = self.find_all(self.project.root(), package, names)? {
+            return Ok(found);
+        }
+        let toolchain = self.toolchain;
+        let work = self.cache.workspace(&format!("userland-{}", toolchain.triple()))?;
+        let _lock = lock(self.shell, &work.join("lock"))?;
+        let source = work.join("source");
+        snapshot::sync(self.project.root(), &source)?;
+        // From here on the copy counts: the originals may change while Cargo works.
+        if let Some(found) = self.find_all(&source, package, names)? {
+            return Ok(found);
+        }
+        let missing: Vec<&str> = self.missing(&source, package, names)?;
+        let mut arguments: Vec<String> =
+            ["build", "--locked", "--profile", PROFILE, "--package", package.as_str()]
+                .map(str::to_owned)
+                .into();
+        for name in &missing {
+            arguments.extend(["--bin".to_owned(), (*name).to_owned()]);
+        }
+        let target_directory = work.join("target");
+        let call = CargoCall {
+            userland: self,
+            title: format!("compile {} for {}", missing.join(", "), toolchain.triple()),
+            target_directory: target_directory.clone(),
+            prefixes: vec![(source.clone(), "/keelson")],
+            directory: Some(source.clone()),
+        };
+        call.run(&arguments)?;
+        let built = target_directory.join(toolchain.triple()).join(PROFILE);
+        for name in missing {
+            let key = binary_key(&source, package, name, &self.compiler())?;
+            self.keep(CACHE_KIND, &key, &[(name, built.join(name))])?;
+        }
+        self.find_all(&source, package, names)?
+            .ok_or_else(|| Error::internal("a binary that was just built is not in the cache"))
+    }
+
+    /// What compiles and for what: part of every key.
+    pub(super) fn compiler(&self) -> String {
+        format!("{}\n{}", self.toolchain.triple(), self.toolchain.identity)
+    }
+
+    fn missing<'n>(
+        &self,
+        root: &Path,
+        package: Package,
+        names: &[&'n str],
+    ) -> Result<Vec<&'n str>> {
+        let mut missing = Vec::new();
+        for name in names {
+            let key = binary_key(root, package, name, &self.compiler())?;
+            if self.cache.find(CACHE_KIND, &key).is_none() {
+                missing.push(*name);
+            }
+        }
+        Ok(missing)
+    }
+
+    fn find_all(
+        &self,
+        root: &Path,
+        package: Package,
+        names: &[&str],
+    ) -> Result<Option<Vec<BuiltBinary>>> {
+        let mut found = Vec::new();
+        for name in names {
+            let key = binary_key(root, package, name, &self.compiler())?;
+            let Some(directory) = self.cache.find(CACHE_KIND, &key) else { return Ok(None) };
+            found.push(BuiltBinary { name: (*name).to_owned(), path: directory.join(name) });
+        }
+        Ok(Some(found))
+    }
+
+    /// Puts finished binaries into the cache, once they are proven static.
+    pub(super) fn keep(&self, kind: &str, key: &Key, files: &[(&str, PathBuf)]) -> Result<PathBuf> {
+        self.cache.find_or_make(self.shell, kind, key, |directory| {
+            for (name, path) in files {
+                super::proof::check_static(path, self.toolchain.arch)?;
+                let copy = directory.join(name);
+                fs::copy(path, &copy).at("write", &copy)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The repository this is compiled from, copied so that it can be changed.
+    fn copy() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        snapshot::sync(root, directory.path()).unwrap();
+        directory
+    }
+
+    fn append(root: &Path, path: &str) {
+        let path = root.join(path);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text + "\n// changed\n").unwrap();
+    }
+
+    /// The binaries of the copy whose key a change alters.
+    fn altered(root: &Path, change: impl FnOnce()) -> Vec<String> {
+        let keys = || -> Vec<(String, Key)> {
+            let services = service_binaries(root).unwrap();
+            let services = services.into_iter().map(|name| (Package::Services, name));
+            services
+                .chain([(Package::Init, "init".to_owned())])
+                .map(|(package, name)| {
+                    let key = binary_key(root, package, &name, "compiler").unwrap();
+                    (name, key)
+                })
+                .collect()
+        };
+        let before = keys();
+        change();
+        let after = keys();
+        before.into_iter().zip(after).filter(|(a, b)| a != b).map(|(_, (name, _))| name).collect()
+    }
+
+    #[test]
+    fn a_change_alters_the_keys_of_what_it_goes_into_and_no_other() {
+        let directory = copy();
+        let root = directory.path();
+        let services = service_binaries(root).unwrap();
+        let first = services.first().expect("there are services").clone();
+        let source = ["", "/main"]
+            .map(|tail| format!("services/src/bin/{first}{tail}.rs"))
+            .into_iter()
+            .find(|path| root.join(path).is_file())
+            .unwrap();
+        assert_eq!(altered(root, || append(root, &source)), [first]);
+        assert_eq!(altered(root, || append(root, "init/src/main.rs")), ["init"]);
+        assert_eq!(altered(root, || append(root, "services/src/lib.rs")), services);
+        let all = services.len() + 1;
+        assert_eq!(altered(root, || append(root, "init/core/src/lib.rs")).len(), all);
+        assert_eq!(altered(root, || append(root, "builder/src/lib.rs")), [""; 0]);
+    }
+}
