@@ -1,0 +1,232 @@
+//! News of instances and of time: from the first process to the removed tree.
+
+use super::service::{Cause, Ending, Phase, Service};
+use super::{HEALTHY_AFTER, KILL_TIMEOUT, Supervisor};
+use crate::description::{Readiness, RestartPolicy, ServiceKind};
+use crate::event::{Action, ExitStatus, InstanceId, ServiceId, SpawnError};
+use crate::state::State;
+
+impl Supervisor {
+    pub(super) fn on_spawned(&mut self, instance: InstanceId, pid: u32) {
+        let Some(id) = self.service_of(instance) else { return };
+        let start_timeout = self.description(id).map(|one| one.start_timeout);
+        let Some(service) = self.service_mut(id) else { return };
+        if let Some(present) = &mut service.instance
+            && !present.exited
+        {
+            present.pid = Some(pid);
+        }
+        if let (State::Starting, Some(timeout)) = (service.state, start_timeout) {
+            self.set_timer(id, timeout);
+        }
+    }
+
+    pub(super) fn on_spawn_failed(&mut self, instance: InstanceId, error: SpawnError) {
+        let Some(id) = self.service_of(instance) else { return };
+        let Some(service) = self.service_mut(id) else { return };
+        if service.phase == Phase::Steady {
+            service.ending = Ending::Failure(Cause::SpawnFailed(error));
+        }
+        self.remove_instance(id);
+    }
+
+    pub(super) fn on_executed(&mut self, instance: InstanceId) {
+        let Some(id) = self.service_of(instance) else { return };
+        let Some(service) = self.service(id) else { return };
+        if service.state != State::Starting {
+            return;
+        }
+        if self.description(id).is_some_and(|one| one.readiness == Readiness::Started) {
+            return self.become_ready(id);
+        }
+        // The start timeout covers both states.
+        let deadline = service.deadline;
+        let cause = service.goal_cause.clone();
+        self.set_state(id, State::Running, cause);
+        self.set_deadline(id, deadline);
+    }
+
+    pub(super) fn on_notified(&mut self, instance: InstanceId) {
+        let Some(id) = self.service_of(instance) else { return };
+        let starting = matches!(self.state(id), Some(State::Starting | State::Running));
+        let notifies = |id| self.description(id).is_some_and(|d| d.readiness == Readiness::Notify);
+        if starting && notifies(id) {
+            self.become_ready(id);
+        }
+    }
+
+    fn become_ready(&mut self, id: ServiceId) {
+        let now = self.now;
+        if let Some(service) = self.service_mut(id) {
+            service.ready = Some(now);
+            self.set_state(id, State::Ready, Cause::BecameReady);
+        }
+    }
+
+    pub(super) fn on_exited(&mut self, instance: InstanceId, status: ExitStatus) {
+        let Some(id) = self.service_of(instance) else { return };
+        let oneshot = self.description(id).is_some_and(|one| one.kind == ServiceKind::Oneshot);
+        let Some(service) = self.service_mut(id) else { return };
+        if let Some(present) = &mut service.instance {
+            present.exited = true;
+            present.pid = None;
+        }
+        if service.phase == Phase::Steady {
+            let cause = Cause::Exited(status);
+            service.ending = match (status.is_success(), oneshot) {
+                (false, _) => Ending::Failure(cause.clone()),
+                (true, true) => Ending::Complete,
+                (true, false) => Ending::Success(cause.clone()),
+            };
+            self.set_state(id, State::Stopping, cause);
+        }
+        self.end_instance(id);
+    }
+
+    pub(super) fn on_tree_empty(&mut self, instance: InstanceId) {
+        let Some(id) = self.service_of(instance) else { return };
+        let Some(service) = self.service_mut(id) else { return };
+        if let Some(present) = &mut service.instance {
+            present.empty = true;
+            if present.exited {
+                self.end_instance(id);
+            }
+        }
+    }
+
+    /// The main process has been waited for: kill what it left, or be done.
+    fn end_instance(&mut self, id: ServiceId) {
+        let Some(service) = self.service(id) else { return };
+        match (service.phase, service.instance.as_ref().is_some_and(|one| one.empty)) {
+            (_, true) => self.remove_instance(id),
+            (Phase::Steady | Phase::Pending | Phase::Terminating, false) => self.kill_tree(id),
+            (Phase::Killing | Phase::Abandoned, false) => {}
+        }
+    }
+
+    fn kill_tree(&mut self, id: ServiceId) {
+        let Some(service) = self.service_mut(id) else { return };
+        service.phase = Phase::Killing;
+        if let Some(instance) = service.instance.as_ref().map(|one| one.id) {
+            self.actions.push(Action::KillTree { instance });
+            self.set_timer(id, KILL_TIMEOUT);
+        }
+    }
+
+    /// Nothing of the instance is left.
+    fn remove_instance(&mut self, id: ServiceId) {
+        let Some(service) = self.service_mut(id) else { return };
+        let abandoned = service.phase == Phase::Abandoned;
+        service.phase = Phase::Steady;
+        if let Some(instance) = service.instance.take().map(|one| one.id) {
+            self.instances.retain(|(known, _)| *known != instance);
+            self.actions.push(Action::RemoveTree { instance });
+        }
+        if !abandoned {
+            self.conclude(id);
+        }
+    }
+
+    /// A service has ended; no process of it is left. What next?
+    pub(super) fn conclude(&mut self, id: ServiceId) {
+        let Some(service) = self.service_mut(id) else { return };
+        service.phase = Phase::Steady;
+        if !service.wants_up() {
+            return self.go_down(id);
+        }
+        let cause = service.goal_cause.clone();
+        let ending = std::mem::replace(&mut service.ending, Ending::Asked);
+        let policy = self.description(id).map(|one| one.restart);
+        match (ending, policy) {
+            (Ending::Asked, _) => self.set_state(id, State::Waiting, cause),
+            (Ending::Complete, _) => self.complete(id),
+            (Ending::Success(cause), Some(RestartPolicy::Always))
+            | (Ending::Failure(cause), Some(RestartPolicy::Always | RestartPolicy::OnFailure)) => {
+                self.schedule_restart(id, cause);
+            }
+            (Ending::Success(cause), _) => {
+                self.drop_goals(id, cause, false);
+                self.go_down(id);
+            }
+            (Ending::Failure(cause), _) => self.fail(id, cause),
+        }
+    }
+
+    fn complete(&mut self, id: ServiceId) {
+        let now = self.now;
+        if let Some(service) = self.service_mut(id) {
+            service.ready = Some(now);
+            self.set_state(id, State::Completed, Cause::Exited(ExitStatus::Code(0)));
+        }
+    }
+
+    fn fail(&mut self, id: ServiceId, cause: Cause) {
+        self.drop_goals(id, cause, true);
+        self.go_down(id);
+    }
+
+    fn schedule_restart(&mut self, id: ServiceId, cause: Cause) {
+        let Some(description) = self.description(id) else { return };
+        let (first, longest) = (description.restart_delay, description.restart_delay_max);
+        let limit = description.start_limit;
+        let now = self.now;
+        let Some(service) = self.service_mut(id) else { return };
+        if was_healthy(service) {
+            service.starts.clear();
+            service.doublings = 0;
+        }
+        let factor = 1_u32.checked_shl(service.doublings.into()).unwrap_or(u32::MAX);
+        service.doublings = service.doublings.saturating_add(1);
+        let next = now.after(first.saturating_mul(factor).min(longest));
+        let counts = |at: &&crate::time::Timestamp| next.since(**at) < limit.within;
+        if service.starts.iter().filter(counts).count() >= limit.count as usize {
+            return self.fail(id, Cause::StartLimit(Box::new(cause)));
+        }
+        self.set_state(id, State::Backoff, cause);
+        self.set_deadline(id, Some(next));
+    }
+
+    /// Handles every deadline that has been reached.
+    pub(super) fn on_tick(&mut self) {
+        while let Some((at, id)) = self.deadlines.first().copied() {
+            if at > self.now {
+                break;
+            }
+            self.set_deadline(id, None);
+            self.on_deadline(id);
+        }
+    }
+
+    fn on_deadline(&mut self, id: ServiceId) {
+        let Some(service) = self.service_mut(id) else { return };
+        match (service.state, service.phase) {
+            (State::Backoff, _) => {
+                service.goal_cause = Cause::Restarted;
+                self.set_state(id, State::Waiting, Cause::Restarted);
+            }
+            (State::Starting | State::Running, _) => {
+                service.ending = Ending::Failure(Cause::StartTimeout);
+                self.set_state(id, State::Stopping, Cause::StartTimeout);
+                self.kill_tree(id);
+            }
+            (State::Stopping, Phase::Terminating) => self.kill_tree(id),
+            (State::Stopping, Phase::Killing) => {
+                service.phase = Phase::Abandoned;
+                self.abandon(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// The service is given up: it has failed, whatever was meant to follow.
+    fn abandon(&mut self, id: ServiceId) {
+        self.drop_goals(id, Cause::Unkillable, true);
+        self.set_state(id, State::Failed, Cause::Unkillable);
+    }
+}
+
+/// Whether the instance that has just ended was ready long enough for earlier
+/// failures not to count. It left `ready` when it entered its present state.
+fn was_healthy(service: &Service) -> bool {
+    service.ready.is_some_and(|ready| service.since.since(ready) >= HEALTHY_AFTER)
+}
