@@ -6,6 +6,10 @@
 //! neither root nor fakeroot. Iteration is in byte order of the paths, so a
 //! directory always comes before what is in it.
 
+pub mod device_table;
+pub mod links;
+pub mod skeleton;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +19,7 @@ use crate::error::{Error, Result};
 
 /// A path on the target without its leading `/`; the root is empty. Components
 /// are not empty, not `.` and not `..`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TreePath(Box<[u8]>);
 
 /// One entry of the tree.
