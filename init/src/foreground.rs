@@ -1,0 +1,118 @@
+//! One program at a time, waited for: what PID 1 runs before there is an event
+//! loop, or when there will be none (`e2fsck`, the rescue shell).
+
+use std::ffi::CStr;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use init_core::event::{ShutdownKind, SpawnError, SpawnStage};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::WaitStatus;
+
+use crate::console::Console;
+use crate::environment;
+use crate::shutdown;
+use crate::sys::process::{self, CStrings, FAILURE_LENGTH_BYTES, Plan, Standard};
+use crate::sys::reap::{self, Reap};
+use crate::sys::signal::SignalFd;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Waited {
+    /// What was waited for has happened.
+    Done,
+    /// The time is over.
+    TimedOut,
+    /// A signal asks for the end of the system.
+    Interrupted(ShutdownKind),
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ended {
+    /// By itself, with this status.
+    Status(WaitStatus),
+    /// It could not be started.
+    NotStarted(SpawnError),
+    /// A signal asked for the end of the system before it ended; it still runs.
+    Interrupted(ShutdownKind),
+}
+
+/// Runs `argv` on the console until it ends. With `terminal` it gets that
+/// terminal as its controlling one, as a shell needs.
+pub(crate) fn run(
+    argv: &[&str],
+    terminal: Option<&CStr>,
+    console: &Console,
+    signals: &SignalFd,
+) -> Ended {
+    match start(argv, terminal, console) {
+        Err(error) => Ended::NotStarted(error),
+        Ok(pid) => wait_for(pid, signals),
+    }
+}
+
+fn start(argv: &[&str], terminal: Option<&CStr>, console: &Console) -> Result<u32, SpawnError> {
+    let at =
+        |stage| move |errno: rustix::io::Errno| SpawnError { stage, errno: errno.raw_os_error() };
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(at(SpawnStage::Output))?;
+    let argv = CStrings::new(argv);
+    let environment = CStrings::new(environment::BASE);
+    let child = process::spawn(&Plan {
+        argv: &argv,
+        environment: &environment,
+        working_directory: c"/",
+        standard: match terminal {
+            Some(path) => Standard::Terminal(path),
+            None => Standard::Descriptors(console.output.as_fd(), console.output.as_fd()),
+        },
+        passed: None,
+        credentials: None,
+        limits: &[],
+        cgroup: None,
+        status: write.as_fd(),
+    })
+    .map_err(at(SpawnStage::Clone))?;
+    drop(write);
+    let mut record = [0; FAILURE_LENGTH_BYTES];
+    match rustix::io::read(&read, &mut record) {
+        // The failed child is reaped by the next wait, whoever makes it.
+        Ok(FAILURE_LENGTH_BYTES) => Err(process::decode_failure(record)),
+        _ => Ok(child.pid),
+    }
+}
+
+fn wait_for(pid: u32, signals: &SignalFd) -> Ended {
+    loop {
+        while let Reap::Child(reaped) = reap::next() {
+            if reaped.pid == pid {
+                return Ended::Status(reaped.status);
+            }
+        }
+        if let Waited::Interrupted(kind) = pause(signals, None, None) {
+            return Ended::Interrupted(kind);
+        }
+    }
+}
+
+/// Waits until `other` is readable, a child has died, or `timeout` is over
+/// (`None`: for ever), whichever comes first.
+pub(crate) fn pause(
+    signals: &SignalFd,
+    other: Option<std::os::fd::BorrowedFd<'_>>,
+    timeout: Option<Duration>,
+) -> Waited {
+    let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
+    fds.extend(other.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+    if let Ok(0) = poll(&mut fds, timeout.as_ref()) {
+        return Waited::TimedOut;
+    }
+    while let Some(number) = signals.read() {
+        if let Some(kind) = shutdown::kind_of_signal(number) {
+            return Waited::Interrupted(kind);
+        }
+    }
+    Waited::Done
+}

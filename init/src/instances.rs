@@ -1,0 +1,194 @@
+//! The instances that exist: what PID 1 holds of each running service.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use init_core::description::Signal;
+use init_core::event::{InstanceId, SpawnError};
+use rustix::io::Errno;
+
+use crate::cgroup::{self, Cgroup};
+use crate::log;
+use crate::sys::process::{self, Child, FAILURE_LENGTH_BYTES};
+use crate::sys::signal;
+
+/// All instances, by number and by the id of their main process.
+#[derive(Default)]
+pub(crate) struct Instances {
+    by_id: BTreeMap<InstanceId, Instance>,
+    by_pid: BTreeMap<u32, InstanceId>,
+}
+
+/// One start of one service.
+pub(crate) struct Instance {
+    child: Child,
+    /// Its cgroup; without one the process group that its main process leads.
+    pub(crate) cgroup: Option<Cgroup>,
+    /// Open until its program has been executed, or not.
+    exec_status: Option<OwnedFd>,
+    /// What failed before its program was executed.
+    pub(crate) failure: Option<SpawnError>,
+    /// Its `cgroup.events` while its tree is being killed.
+    events: Option<OwnedFd>,
+    /// Its process group has been killed and is not gone yet.
+    is_group_dying: bool,
+}
+
+/// What the status pipe says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ExecStatus {
+    /// Nothing yet.
+    Pending,
+    /// The program has been executed, or the process ended without a word.
+    Executed,
+    /// It failed; the process is ending.
+    Failed,
+    /// It was said before.
+    Known,
+}
+
+impl Instances {
+    /// Takes up an instance whose process has just been created.
+    pub(crate) fn insert(
+        &mut self,
+        id: InstanceId,
+        child: Child,
+        cgroup: Option<Cgroup>,
+        exec_status: OwnedFd,
+    ) {
+        self.by_pid.insert(child.pid, id);
+        self.by_id.insert(
+            id,
+            Instance {
+                child,
+                cgroup,
+                exec_status: Some(exec_status),
+                failure: None,
+                events: None,
+                is_group_dying: false,
+            },
+        );
+    }
+
+    /// The instance of this number; one that is gone has none.
+    pub(crate) fn get_mut(&mut self, id: InstanceId) -> Option<&mut Instance> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// The instance whose main process is `pid`.
+    pub(crate) fn by_pid(&self, pid: u32) -> Option<InstanceId> {
+        self.by_pid.get(&pid).copied()
+    }
+
+    /// The instance that process `pid` belongs to, by its cgroup.
+    pub(crate) fn by_member(&self, pid: u32) -> Option<InstanceId> {
+        let name = cgroup::name_of_process(pid)?;
+        let holds = |instance: &Instance| {
+            instance.cgroup.as_ref().is_some_and(|cgroup| cgroup.name() == name)
+        };
+        self.by_id.iter().find(|(_, instance)| holds(instance)).map(|(id, _)| *id)
+    }
+
+    /// Its main process has been waited for: the id is nobody's now.
+    pub(crate) fn forget_pid(&mut self, pid: u32) {
+        self.by_pid.remove(&pid);
+    }
+
+    /// Drops the instance and gives back what is left of it.
+    pub(crate) fn remove(&mut self, id: InstanceId) -> Option<Instance> {
+        let instance = self.by_id.remove(&id)?;
+        if self.by_pid.get(&instance.child.pid) == Some(&id) {
+            self.by_pid.remove(&instance.child.pid);
+        }
+        Some(instance)
+    }
+
+    /// The instances whose killed process group is gone now, once each.
+    pub(crate) fn take_dead_groups(&mut self) -> Vec<InstanceId> {
+        let mut dead = Vec::new();
+        for (id, instance) in &mut self.by_id {
+            if instance.is_group_dying && !cgroup::group_exists(instance.child.pid) {
+                instance.is_group_dying = false;
+                dead.push(*id);
+            }
+        }
+        dead
+    }
+}
+
+/// What became of the order to kill a tree.
+pub(crate) enum Killing<'a> {
+    /// No process is left.
+    Done,
+    /// This descriptor, a `cgroup.events`, must be watched.
+    Watch(BorrowedFd<'a>),
+    /// The process group must be asked after whenever a child has died.
+    Group,
+}
+
+impl Instance {
+    /// Reads the status pipe.
+    pub(crate) fn read_exec_status(&mut self) -> ExecStatus {
+        let Some(pipe) = &self.exec_status else { return ExecStatus::Known };
+        let mut record = [0; FAILURE_LENGTH_BYTES];
+        let status = match rustix::io::read(pipe, &mut record) {
+            Err(Errno::AGAIN | Errno::INTR) => return ExecStatus::Pending,
+            Ok(FAILURE_LENGTH_BYTES) => {
+                self.failure = Some(process::decode_failure(record));
+                ExecStatus::Failed
+            }
+            _ => ExecStatus::Executed,
+        };
+        self.exec_status = None;
+        status
+    }
+
+    /// Asks the main process to end and lets no new process in.
+    pub(crate) fn terminate(&self, number: Signal) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.close_to_new();
+        }
+        // Fails when the process is dead already, and that is seen elsewhere.
+        let _ = signal::send(self.child.pidfd.as_fd(), number.0);
+        // A stopped process takes the signal only once it goes on.
+        let _ = signal::send(self.child.pidfd.as_fd(), CONTINUE);
+    }
+
+    /// Kills every process of the instance.
+    pub(crate) fn kill_tree(&mut self) -> Killing<'_> {
+        let Some(cgroup) = &self.cgroup else { return self.kill_group() };
+        if let Err(errno) = cgroup.kill() {
+            log::error(format_args!("cannot kill the cgroup {}: {errno}", cgroup.name()));
+            let _ = signal::send(self.child.pidfd.as_fd(), Signal::KILL.0);
+        }
+        match cgroup.open_events() {
+            // Whatever happens after the look wakes the loop: the look is second.
+            Ok(events) if cgroup::has_processes(events.as_fd()) => {
+                let events: &OwnedFd = self.events.insert(events);
+                Killing::Watch(events.as_fd())
+            }
+            _ => Killing::Done,
+        }
+    }
+
+    fn kill_group(&mut self) -> Killing<'_> {
+        // The leader may not have called setsid yet, and then it is in nobody's group.
+        let _ = signal::send(self.child.pidfd.as_fd(), Signal::KILL.0);
+        cgroup::kill_group(self.child.pid);
+        self.is_group_dying = true;
+        Killing::Group
+    }
+
+    /// Whether the watched tree has become empty; then the watch is over.
+    pub(crate) fn take_empty_tree(&mut self) -> bool {
+        let is_empty =
+            self.events.as_ref().is_some_and(|events| !cgroup::has_processes(events.as_fd()));
+        if is_empty {
+            self.events = None;
+        }
+        is_empty
+    }
+}
+
+/// `SIGCONT`
+const CONTINUE: u8 = 18;

@@ -1,0 +1,89 @@
+//! Whether the root file system is fit to be mounted.
+
+use std::path::Path;
+
+use init_core::block_probe::{Condition, Filesystem};
+
+use crate::console::Console;
+use crate::foreground::{self, Ended};
+use crate::log;
+use crate::shutdown;
+use crate::sys::signal::SignalFd;
+
+/// Where `e2fsck` may be in an initramfs.
+const E2FSCK: [&str; 4] = ["/sbin/e2fsck", "/usr/sbin/e2fsck", "/bin/e2fsck", "/usr/bin/e2fsck"];
+
+/// Checks the file system on `device` with `e2fsck -p` where the initramfs has
+/// it, and otherwise says what the superblock says.
+///
+/// # Errors
+/// What is wrong, if a person must repair it before it can be mounted.
+pub(super) fn check(
+    device: &str,
+    found: Option<&Filesystem>,
+    console: &Console,
+    signals: &SignalFd,
+) -> Result<(), String> {
+    let Some(found) = found.filter(|found| found.kind == "ext4") else { return Ok(()) };
+    if let Some(program) = E2FSCK.into_iter().find(|path| Path::new(path).exists()) {
+        return match foreground::run(&[program, "-p", device], None, console, signals) {
+            Ended::Status(status) => verdict(device, status.exit_status()),
+            Ended::Interrupted(kind) => shutdown::finish(kind, signals),
+            Ended::NotStarted(error) => {
+                let errno = rustix::io::Errno::from_raw_os_error(error.errno);
+                log::warning(format_args!(
+                    "cannot run {program}, {device} goes unchecked: {errno}"
+                ));
+                Ok(())
+            }
+        };
+    }
+    match found.condition {
+        Condition::Clean => {}
+        Condition::NeedsRecovery => {
+            log::info(format_args!(
+                "{device}: not cleanly unmounted, its journal will be replayed"
+            ));
+        }
+        Condition::Unclean => log::warning(format_args!(
+            "{device}: not cleanly unmounted and without a journal, and there is no e2fsck here"
+        )),
+        Condition::Errors => log::error(format_args!(
+            "{device}: the kernel found errors in it, and there is no e2fsck here"
+        )),
+    }
+    Ok(())
+}
+
+/// What e2fsck(8)'s exit status means for a file system that is not mounted.
+fn verdict(device: &str, status: Option<i32>) -> Result<(), String> {
+    match status {
+        Some(0) => Ok(()),
+        Some(1..4) => {
+            log::warning(format_args!("{device}: e2fsck corrected errors"));
+            Ok(())
+        }
+        Some(status) if status & 4 != 0 => {
+            Err(format!("{device}: e2fsck left errors that need a person (status {status})"))
+        }
+        status => {
+            log::warning(format_args!("{device}: e2fsck could not check it (status {status:?})"));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_errors_left_behind_stop_the_boot() {
+        for harmless in [Some(0), Some(1), Some(2), Some(3), Some(8), Some(16), None] {
+            assert_eq!(verdict("/dev/x", harmless), Ok(()), "{harmless:?}");
+        }
+        for grave in [4, 5, 12] {
+            assert!(verdict("/dev/x", Some(grave)).unwrap_err().contains("need a person"));
+        }
+    }
+}

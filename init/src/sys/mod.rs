@@ -1,0 +1,23 @@
+//! The system calls PID 1 makes that have no safe wrapper: the only unsafe
+//! code of the package.
+//!
+//! Why it is sound as a whole. PID 1 has one thread, so no call races with
+//! another on memory. Every pointer handed to the kernel points into a value
+//! that is borrowed for the whole call, with a length taken from that value.
+//! Descriptors that come out of the kernel are wrapped as `OwnedFd` at once,
+//! and only in the line that received them. After `clone3` the child is a
+//! process with one thread and a copy of the parent's memory: it makes system
+//! calls, allocates nothing, takes no lock and ends in `execve` or `_exit`, so
+//! it does not matter what the allocator was doing in the parent.
+//!
+//! Modules return plain data (pids, statuses, `Errno`) and know no service.
+//! Where rustix has a safe wrapper, callers use rustix.
+
+#[cfg(not(test))]
+mod entry;
+pub(crate) mod net;
+pub(crate) mod power;
+pub(crate) mod process;
+pub(crate) mod reap;
+pub(crate) mod signal;
+pub(crate) mod socket;
