@@ -83,23 +83,28 @@ pub fn suggest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance in characters. Here because PID 1 answers misspelt
-/// keys too and carries no crate for it.
+/// Edit distance in characters, where two neighbours that changed places count
+/// as one edit (optimal string alignment): the commonest slip of all. Here because
+/// PID 1 answers misspelt keys too and carries no crate for it.
 fn edit_distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
+    let mut row_before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=right.len()).collect();
+    let mut before = None;
     for (i, a) in left.chars().enumerate() {
-        let mut diagonal = i;
-        let mut previous = i + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(&right) {
-            let above = *cell;
-            previous = (diagonal + usize::from(a != *b)).min(above + 1).min(previous + 1);
-            diagonal = above;
-            *cell = previous;
+        let mut next = vec![i + 1];
+        for (j, b) in right.iter().enumerate() {
+            let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX);
+            let mut cost = at(&row, j).saturating_add(usize::from(a != *b));
+            cost = cost.min(at(&row, j + 1).saturating_add(1)).min(at(&next, j).saturating_add(1));
+            let crossed = before == Some(*b) && j > 0 && right.get(j - 1) == Some(&a);
+            if crossed {
+                cost = cost.min(at(&row_before, j - 1).saturating_add(1));
+            }
+            next.push(cost);
         }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
+        row_before = std::mem::replace(&mut row, next);
+        before = Some(a);
     }
     row.last().copied().unwrap_or(0)
 }
@@ -121,6 +126,8 @@ mod tests {
         let keys = ["command", "restart", "requires"];
         assert_eq!(suggest("comand", keys), Some("command"));
         assert_eq!(suggest("require", keys), Some("requires"));
+        assert_eq!(suggest("comamnd", keys), Some("command"));
+        assert_eq!(suggest("wbe", ["web"]), Some("web"));
         assert_eq!(suggest("colour", keys), None);
         assert_eq!(suggest("", keys), None);
     }

@@ -1,0 +1,74 @@
+//! `svcctl logs NAME [-f] [-n N]`: what a service has printed.
+
+use std::io;
+
+use serde_json::json;
+use services::log_record::parse_line;
+use services::problem::{Problem, warn};
+
+use super::Init;
+use crate::Result;
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+use crate::log_reader::Log;
+use crate::output::print;
+
+/// Logs that belong to no service.
+const NOT_SERVICES: [&str; 2] = ["init", "kernel"];
+
+pub(crate) fn run(
+    arguments: &Arguments,
+    name: &str,
+    follow: bool,
+    lines: Option<usize>,
+) -> Result<()> {
+    // A name becomes part of a path only if it is one.
+    if init_core::name::ServiceName::new(name).is_err() {
+        Init::connect(arguments)?.name(name)?;
+    }
+    let mut log = Log::new(&arguments.log_directory, name);
+    let unreadable = |error: io::Error| {
+        let problem = Problem::new(format!("cannot read the log of `{name}`: {error}"));
+        Failure::from(match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                problem.with_hint("root and members of the group `wheel` may read logs")
+            }
+            _ => problem,
+        })
+    };
+    match log.read().map_err(unreadable)? {
+        Some(all) => {
+            let skipped = lines.map_or(0, |lines| all.len().saturating_sub(lines));
+            show(arguments, all.into_iter().skip(skipped))?;
+        }
+        None => {
+            if !NOT_SERVICES.contains(&name) {
+                // It may have been quiet so far, or not exist.
+                Init::connect(arguments)?.status(name)?;
+            }
+            warn("svcctl", format_args!("`{name}` has not printed anything yet"));
+        }
+    }
+    if follow {
+        match log.follow(|lines| show(arguments, lines))? {}
+    }
+    Ok(())
+}
+
+/// Prints lines: as they are, or as one JSON document each.
+fn show(arguments: &Arguments, lines: impl IntoIterator<Item = String>) -> Result<()> {
+    let mut text = String::new();
+    for line in lines {
+        if arguments.json {
+            let (time, message) = match parse_line(&line) {
+                Some((time, message)) => (Some(time), message),
+                None => (None, line.as_str()),
+            };
+            text.push_str(&json!({ "time": time, "text": message }).to_string());
+        } else {
+            text.push_str(&line);
+        }
+        text.push('\n');
+    }
+    Ok(print(&text)?)
+}

@@ -1,0 +1,102 @@
+//! `svcctl start|stop|restart NAME…`: one service after the other, each until it
+//! is done. If this program is ended meanwhile, PID 1 goes on.
+
+use init_core::event::Operation;
+use init_core::name::ServiceName;
+use init_core::protocol::{Request, Summary};
+use serde_json::{Value, json};
+use services::problem::Problem;
+
+use super::{Init, for_each};
+use crate::Result;
+use crate::arguments::Arguments;
+use crate::clock::Clock;
+use crate::failure::{Code, Failure};
+use crate::json;
+use crate::output::{print, print_json};
+
+/// What came of an operation.
+struct Outcome {
+    succeeded: bool,
+    /// The service afterwards.
+    service: Summary,
+    /// The services that went down because this one did.
+    taken_down: Vec<ServiceName>,
+}
+
+pub(crate) fn run(arguments: &Arguments, operation: Operation, names: &[String]) -> Result<()> {
+    let mut init = Init::connect(arguments)?;
+    let mut outcomes = Vec::new();
+    let (_, end) = for_each(names, |name| {
+        let outcome = operate(&mut init, operation, name)?;
+        let failed = (!outcome.succeeded).then(|| failure(operation, &outcome.service));
+        if !arguments.json && failed.is_none() {
+            print(&sentence(operation, &outcome))?;
+        }
+        outcomes.push(outcome);
+        failed.map_or(Ok(()), Err)
+    });
+    if arguments.json {
+        let clock = Clock::now();
+        let outcomes = outcomes.iter().map(|outcome| {
+            json!({
+                "operation": word(operation),
+                "succeeded": outcome.succeeded,
+                "service": json::summary(&outcome.service, clock),
+                "taken_down": outcome.taken_down.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+            })
+        });
+        print_json(&Value::Array(outcomes.collect()))?;
+    }
+    end
+}
+
+fn operate(init: &mut Init, operation: Operation, name: &str) -> Result<Outcome> {
+    let name = init.name(name)?;
+    let failed = init.order(&Request::Operate { operation, name: name.clone() })?;
+    let succeeded = failed.is_none();
+    let service = match failed {
+        Some(service) => *service,
+        None => init.status(name.as_str())?.summary,
+    };
+    let went_down_with_it = |other: &Summary| {
+        other.reason_code == "requirement-down" && other.reason_service.as_ref() == Some(&name)
+    };
+    let taken_down = match operation {
+        Operation::Stop => init.list()?.into_iter().filter(went_down_with_it).collect(),
+        Operation::Start | Operation::Restart => Vec::new(),
+    };
+    let taken_down = taken_down.into_iter().map(|other: Summary| other.name).collect();
+    Ok(Outcome { succeeded, service, taken_down })
+}
+
+const fn word(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Start => "start",
+        Operation::Stop => "stop",
+        Operation::Restart => "restart",
+    }
+}
+
+fn sentence(operation: Operation, outcome: &Outcome) -> String {
+    let Outcome { service, taken_down, .. } = outcome;
+    let process = service.pid.map_or(String::new(), |pid| format!(", process {pid}"));
+    let mut text = format!("{}: {}{process}", service.name, service.state);
+    if operation == Operation::Stop && !taken_down.is_empty() {
+        let names: Vec<_> = taken_down.iter().map(ServiceName::as_str).collect();
+        text.push_str(&format!(", and with it {}", names.join(", ")));
+    }
+    text.push('\n');
+    text
+}
+
+fn failure(operation: Operation, service: &Summary) -> Failure {
+    let Summary { name, state, reason, .. } = service;
+    let did_not = match operation {
+        Operation::Start => "did not start",
+        Operation::Stop => "did not stop",
+        Operation::Restart => "did not start again",
+    };
+    let problem = Problem::new(format!("`{name}` {did_not}: it is {state}, {reason}"));
+    Failure::Problem(Code::Failed, problem.with_hint(format!("`svcctl why {name}` explains it")))
+}

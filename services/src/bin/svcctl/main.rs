@@ -1,0 +1,33 @@
+//! `svcctl`, the control client: shows what PID 1 supervises, changes it, and
+//! explains why something is as it is.
+//!
+//! Code map: [`arguments`] and [`help`] are the command line; [`commands`] has one
+//! module per command; [`text`] and [`json`] are the two ways to show things;
+//! [`log_reader`] reads what `logd` wrote. Absent: state of its own, any policy.
+
+mod arguments;
+mod clock;
+mod commands;
+mod failure;
+mod help;
+mod json;
+mod log_reader;
+mod output;
+mod text;
+
+use std::env;
+use std::process::ExitCode;
+
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let mut words = env::args_os();
+    let called_as = words.next().unwrap_or_default();
+    match arguments::parse(&called_as, words).and_then(|arguments| commands::run(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Shorthand for what commands return.
+type Result<T> = std::result::Result<T, Failure>;
