@@ -4,6 +4,11 @@
 //! [`BuiltImage`] what it gets. The layers below neither know each other nor
 //! where files go; this one puts them together.
 
+mod base_files;
+pub mod compose;
+pub mod descriptions;
+pub mod programs;
+
 use std::path::PathBuf;
 
 use crate::arch::Arch;

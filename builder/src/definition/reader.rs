@@ -15,11 +15,16 @@ use super::size;
 pub fn read(file: &str, text: &str, findings: &mut Vec<Finding>) -> Table {
     let mut reader = Reader { file, text, findings };
     let (document, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
+    for error in &errors {
         let place = reader.place(error.span().map_or(0, |span| span.start));
         reader.findings.push(Finding::new(place, error.message().to_lowercase()));
     }
-    reader.table("", document.get_ref(), 0)
+    if errors.is_empty() {
+        reader.table("", document.get_ref(), 0)
+    } else {
+        // What was recovered from bad syntax may not be what was meant.
+        Table::new(reader.place(0))
+    }
 }
 
 struct Reader<'a> {

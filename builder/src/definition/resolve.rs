@@ -10,8 +10,8 @@ use init_core::name::ServiceName;
 
 use super::raw::{Located, Table, Value};
 use super::resolved::{
-    ArchKernel, Binary, Compression, Crate, CrateSource, Disk, Image, Initramfs, Kernel, Outputs,
-    Root, Size, Tool,
+    ArchKernel, Binary, Compression, Crate, CrateSource, Disk, Fragment, Image, Initramfs, Kernel,
+    Outputs, Root, Size, Tool,
 };
 use super::{accounts, files};
 use crate::arch::Arch;
@@ -192,14 +192,46 @@ impl Checker<'_> {
         let empty = Table::new(table.place.clone());
         let per_arch = Arch::ALL.map(|arch| {
             let table = table.table(arch.as_str()).unwrap_or(&empty);
-            let (fragments, command_line) = self.kernel_lists(table);
-            ArchKernel { fragments, command_line }
+            ArchKernel { fragments: self.fragments(table), command_line: self.command_line(table) }
         });
-        let (fragments, command_line) = self.kernel_lists(table);
-        Kernel { fragments, command_line, per_arch }
+        Kernel {
+            fragments: self.fragments(table),
+            options: table.list("options").to_vec(),
+            command_line: self.command_line(table),
+            per_arch,
+        }
     }
 
-    fn kernel_lists(&mut self, table: &Table) -> (Vec<Located<String>>, Vec<Located<String>>) {
+    /// `default`, the name of a file `kernel-config/NAME.config`, or a path.
+    fn fragments(&mut self, table: &Table) -> Vec<Located<Fragment>> {
+        let mut fragments = Vec::new();
+        for entry in table.list("fragments") {
+            let place = entry.place.clone();
+            let value = if entry.value == "default" {
+                Fragment::Default
+            } else if entry.value.contains(['/', '.']) {
+                match self.host_path(&entry.value, &place) {
+                    Some(path) => Fragment::File(path),
+                    None => continue,
+                }
+            } else {
+                let directory = self.project.kernel_config();
+                let path = directory.join(format!("{}.config", entry.value));
+                if !path.is_file() {
+                    let message = format!("there is no kernel fragment {:?}", entry.value);
+                    let shown = self.project.show(&directory);
+                    let hint = format!("name a file {shown}/NAME.config, or give a path");
+                    self.find_with_hint(place, message, hint);
+                    continue;
+                }
+                Fragment::File(path)
+            };
+            fragments.push(Located { value, place });
+        }
+        fragments
+    }
+
+    fn command_line(&mut self, table: &Table) -> Vec<Located<String>> {
         for word in table.list("command-line") {
             let (key, value) = word.value.split_once('=').unwrap_or((&word.value, ""));
             let good_key = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -213,7 +245,7 @@ impl Checker<'_> {
                 self.find(word.place.clone(), message);
             }
         }
-        (table.list("fragments").to_vec(), table.list("command-line").to_vec())
+        table.list("command-line").to_vec()
     }
 
     fn initramfs(&mut self, table: &Table) -> Option<Initramfs> {

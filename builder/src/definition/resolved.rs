@@ -70,8 +70,10 @@ pub struct Outputs {
 /// Kernel configuration and command line.
 #[derive(Clone, Debug, Default)]
 pub struct Kernel {
-    /// Fragments for every architecture: files `kernel-config/NAME.config`.
-    pub fragments: Vec<Located<String>>,
+    /// Fragments for every architecture, in order.
+    pub fragments: Vec<Located<Fragment>>,
+    /// Single options as a `.config` has them; they win over all fragments.
+    pub options: Vec<Located<String>>,
     /// Parameters for every architecture.
     pub command_line: Vec<Located<String>>,
     /// What one architecture adds, in the order of [`Arch::ALL`].
@@ -82,9 +84,18 @@ pub struct Kernel {
 #[derive(Clone, Debug, Default)]
 pub struct ArchKernel {
     /// Further fragments.
-    pub fragments: Vec<Located<String>>,
+    pub fragments: Vec<Located<Fragment>>,
     /// Further parameters.
     pub command_line: Vec<Located<String>>,
+}
+
+/// A kernel configuration fragment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fragment {
+    /// Every fragment of `kernel-config/` that is no architecture's own.
+    Default,
+    /// This file.
+    File(PathBuf),
 }
 
 /// How an initramfs is packed.
@@ -270,7 +281,7 @@ pub struct Symlink {
 
 impl Kernel {
     /// The fragments for `arch`, common ones first.
-    pub fn fragments(&self, arch: Arch) -> impl Iterator<Item = &Located<String>> {
+    pub fn fragments(&self, arch: Arch) -> impl Iterator<Item = &Located<Fragment>> {
         self.fragments.iter().chain(&self.of(arch).fragments)
     }
 
