@@ -18,6 +18,9 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 const EXECD: &str = env!("CARGO_BIN_EXE_execd");
 
+/// What PID 1 writes when boot is complete.
+const SETTLED: &str = "started_us=5\ncomplete_us=9\nservices_up=1\n";
+
 struct Guest {
     place: tempfile::TempDir,
     child: Child,
@@ -53,7 +56,7 @@ impl Guest {
         let place = tempfile::tempdir().unwrap();
         let host = Host::open(&place.path().join("port"));
         if settled {
-            fs::write(place.path().join("boot"), "").unwrap();
+            fs::write(place.path().join("boot"), SETTLED).unwrap();
         }
         let child = Command::new(EXECD)
             .arg("--port")
@@ -185,7 +188,7 @@ fn the_hello_waits_until_boot_has_settled() {
         let boot_file = guest.boot_file();
         move || {
             thread::sleep(Duration::from_millis(200));
-            fs::write(boot_file, "").unwrap();
+            fs::write(boot_file, SETTLED).unwrap();
             Instant::now()
         }
     });

@@ -375,8 +375,8 @@ fn a_full_disk_costs_old_records_first_and_never_the_service() {
     let ballast = inside("ballast");
     let mut file = fs::File::create(&ballast).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
-    write_numbers(writer.try_clone().unwrap(), 2_000).join().unwrap();
-    // A full pipe's worth of further lines can only be written once the former were taken.
+    write_numbers(writer.try_clone().unwrap(), 20_000).join().unwrap();
+    wait_until("an empty pipe", || rustix::io::ioctl_fionread(&reader).unwrap() == 0);
     fs::remove_file(&ballast).unwrap();
     drop(file);
     writeln!(&writer, "room again").unwrap();

@@ -34,8 +34,8 @@ with 0 at once. Whoever holds the host's end of the port is root in the guest.
 Options:
       --port PATH       serve this terminal or port instead
       --socket PATH     PID 1's control socket [default: /run/init/control]
-      --boot-file PATH  appears when the services that start at boot have
-                        settled [default: /run/init/boot]
+      --boot-file PATH  has a line `complete_us=…` once the services that start
+                        at boot have settled [default: /run/init/boot]
   -h, --help            this text
 ";
 
