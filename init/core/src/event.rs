@@ -117,7 +117,9 @@ pub enum Event {
         /// Which instance.
         instance: InstanceId,
     },
-    /// Time has passed: a deadline of `Supervisor::next_deadline` may have been reached.
+    /// Time has passed: a deadline of `Supervisor::next_deadline` may have been
+    /// reached. Of several events that are there at once this is the last, so that
+    /// a process that ended in time is not taken for late.
     Tick,
     /// A person wants something done with one service.
     Command {

@@ -262,16 +262,13 @@ impl Supervisor {
         }
     }
 
-    /// A service cannot be brought up now; nothing else is touched.
+    /// A service that is down cannot be brought up now. One that is still on its
+    /// way down goes on to where it was going.
     fn refuse(&mut self, id: ServiceId, cause: Cause) {
-        let Some(service) = self.service_mut(id) else { return };
-        match service.state {
-            State::Stopping => {
-                service.goal = Goal::Down { failed: true };
-                service.goal_cause = cause;
-            }
-            State::Failed if service.cause == cause => {}
-            _ => self.set_state(id, State::Failed, cause),
+        let Some(service) = self.service(id) else { return };
+        let down = matches!(service.state, State::Stopped | State::Failed);
+        if down && (service.state != State::Failed || service.cause != cause) {
+            self.set_state(id, State::Failed, cause);
         }
     }
 }
