@@ -10,6 +10,7 @@ pub mod cache;
 pub mod cli;
 pub mod definition;
 pub mod error;
+pub mod format;
 pub mod host;
 pub mod host_needs;
 pub mod image;

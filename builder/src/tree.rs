@@ -10,6 +10,7 @@ pub mod device_table;
 pub mod links;
 pub mod skeleton;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -167,6 +168,13 @@ impl TreePath {
     }
 }
 
+/// Lets a tree be asked for a path in bytes, without an allocation.
+impl Borrow<[u8]> for TreePath {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// With its leading `/`, as a person writes it.
 impl fmt::Display for TreePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -275,6 +283,29 @@ impl FileTree {
     /// Every entry, in byte order of the paths, the root first.
     pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
         self.nodes.iter()
+    }
+
+    /// The file that `link`, a hard link to `target`, is a further name of.
+    ///
+    /// # Errors
+    /// If there is no regular file at `target`.
+    pub fn hard_link_target(&self, target: &TreePath, link: &Node) -> Result<(&TreePath, &Node)> {
+        match self.nodes.get_key_value(target) {
+            Some((path, node)) if matches!(node.kind, NodeKind::File(_)) => Ok((path, node)),
+            found => {
+                let what = if found.is_some() { "is no regular file" } else { "does not exist" };
+                Err(Error::definition(format!(
+                    "a hard link from {} names {target}, which {what}",
+                    link.origin
+                )))
+            }
+        }
+    }
+
+    /// The entry at a path given as bytes without a leading `/`.
+    #[must_use]
+    pub fn get_bytes(&self, path: &[u8]) -> Option<&Node> {
+        self.nodes.get(path)
     }
 
     /// How many entries there are, the root included.

@@ -1,0 +1,216 @@
+//! How much room a tree needs in ext4: found from names and sizes, before
+//! anything is laid out.
+//!
+//! The content (data, directories, links, attributes) is bounded from above by
+//! the rules `mkext4` packs with; what the file system itself takes (group
+//! descriptors, bitmaps, inode tables, journal, backups) follows from its size
+//! as in Documentation/filesystems/ext4/{blockgroup,super}.rst.
+
+use std::collections::HashMap;
+
+use super::{BLOCK_BYTES, Ext4Size, SIZE_MIN_BYTES};
+use crate::error::{Error, Result};
+use crate::format::{MIB, mib_ceil};
+use crate::tree::{FileTree, NodeKind};
+
+const BLOCKS_PER_GROUP: u64 = 32768;
+const GROUPS_PER_FLEX: u64 = 16;
+const INODES_PER_GROUP_MAX: u64 = 32768;
+const INODES_PER_BLOCK: u64 = 16;
+/// mke2fs's default: one inode for so many bytes.
+const BYTES_PER_INODE: u64 = 16384;
+/// Inodes 1 to 11 are the file system's own.
+const RESERVED_INODES: u64 = 11;
+/// Blocks of `/lost+found`.
+const LOST_FOUND_BLOCKS: u64 = 4;
+/// A directory block without its checksum.
+const DIRECTORY_BLOCK_BYTES: u64 = BLOCK_BYTES - 12;
+/// From so many bytes of records on a directory is indexed.
+const INDEX_FROM_BYTES: u64 = BLOCK_BYTES - 24;
+/// The longest record: a name of 255 bytes.
+const RECORD_MAX_BYTES: u64 = 264;
+/// Entries of one index block.
+const INDEX_ENTRIES: u64 = 507;
+/// A link target of more bytes than this takes a block.
+const INLINE_TARGET_MAX_BYTES: usize = 59;
+/// Extents in one block of an extent tree.
+const EXTENTS_PER_BLOCK: u64 = 340;
+
+/// What a tree needs, whatever the size of the file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Content {
+    /// Blocks of data, directories, links and attributes: never too few.
+    pub(super) blocks: u64,
+    /// Inodes, the reserved ones included.
+    pub(super) inodes: u64,
+}
+
+/// The size and inode count to build with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Geometry {
+    pub(super) size_bytes: u64,
+    pub(super) inodes: u32,
+}
+
+/// The bytes a directory entry takes (dirent records are aligned to 4).
+fn record_bytes(name: &[u8]) -> u64 {
+    (8 + name.len() as u64).next_multiple_of(4)
+}
+
+impl Content {
+    pub(super) fn of(tree: &FileTree) -> Self {
+        let mut blocks = LOST_FOUND_BLOCKS;
+        let mut inodes = RESERVED_INODES;
+        let mut record_sums: HashMap<&[u8], u64> = HashMap::new();
+        for (path, node) in tree.iter() {
+            let bytes = path.as_bytes();
+            if bytes.is_empty() {
+                *record_sums.entry(b"").or_default() += record_bytes(b"lost+found");
+            } else {
+                let slash = bytes.iter().rposition(|byte| *byte == b'/');
+                let parent = &bytes[..slash.unwrap_or(0)];
+                *record_sums.entry(parent).or_default() += record_bytes(path.file_name());
+                inodes += u64::from(!matches!(node.kind, NodeKind::HardLink(_)));
+            }
+            blocks += u64::from(!node.xattrs.is_empty());
+            blocks += match &node.kind {
+                NodeKind::File(content) => file_blocks(content.len()),
+                NodeKind::Symlink(target) => u64::from(target.len() > INLINE_TARGET_MAX_BYTES),
+                // Every directory has a block; what it needs beyond that is added below.
+                NodeKind::Directory => 1,
+                _ => 0,
+            };
+        }
+        blocks += record_sums.values().map(|sum| directory_blocks(*sum) - 1).sum::<u64>();
+        Self { blocks, inodes }
+    }
+}
+
+fn file_blocks(len_bytes: u64) -> u64 {
+    let blocks = len_bytes.div_ceil(BLOCK_BYTES);
+    if blocks < BLOCKS_PER_GROUP {
+        return blocks;
+    }
+    // A run ends at 32768 blocks or where a group's own blocks lie in its way.
+    let extents = 2 * (blocks / BLOCKS_PER_GROUP + 2);
+    blocks + extents.div_ceil(EXTENTS_PER_BLOCK) + 4
+}
+
+fn directory_blocks(record_sum: u64) -> u64 {
+    if record_sum < INDEX_FROM_BYTES {
+        // `.` and `..` take 24 bytes.
+        return 1 + u64::from(record_sum + 24 > DIRECTORY_BLOCK_BYTES);
+    }
+    let leaves = record_sum.div_ceil(DIRECTORY_BLOCK_BYTES - RECORD_MAX_BYTES);
+    let nodes = if leaves > INDEX_ENTRIES { leaves.div_ceil(INDEX_ENTRIES) } else { 0 };
+    1 + leaves + nodes
+}
+
+impl Geometry {
+    /// Settles size and inode count.
+    ///
+    /// # Errors
+    /// If a fixed size does not hold the content: says how much it must be.
+    pub(super) fn settle(content: Content, size: Ext4Size) -> Result<Self> {
+        match size {
+            Ext4Size::Fit { free_bytes } => Self::fit(content, free_bytes),
+            Ext4Size::Fixed { bytes } => {
+                if bytes % BLOCK_BYTES != 0 {
+                    return Err(Error::definition(format!(
+                        "an ext4 size of {bytes} bytes is no multiple of {BLOCK_BYTES}"
+                    )));
+                }
+                let geometry = Self::of_size(content, bytes);
+                if bytes >= SIZE_MIN_BYTES && geometry.blocks_needed(content) <= bytes / BLOCK_BYTES
+                {
+                    return Ok(geometry);
+                }
+                let needed = Self::fit(content, 0)?;
+                let (needed, given) = (mib_ceil(needed.size_bytes), bytes / MIB);
+                Err(Error::definition(format!(
+                    "the image is too small for its content: it needs {needed} MiB and has {given} MiB"
+                ))
+                .hint(format!("give it a size of at least {needed} MiB, or leave the size out")))
+            }
+        }
+    }
+
+    fn fit(content: Content, free_bytes: u64) -> Result<Self> {
+        let free_blocks = free_bytes.div_ceil(BLOCK_BYTES);
+        let mut geometry = Self::of_size(content, SIZE_MIN_BYTES);
+        loop {
+            let needed = (geometry.blocks_needed(content) + free_blocks) * BLOCK_BYTES;
+            if needed <= geometry.size_bytes {
+                return Ok(geometry);
+            }
+            if needed / BLOCK_BYTES >= u64::from(u32::MAX) {
+                return Err(Error::definition(format!(
+                    "the content needs {} MiB, more than ext4 without 64-bit block numbers holds",
+                    mib_ceil(needed)
+                )));
+            }
+            // The overhead grows with the size, so this climbs to the least size that fits.
+            geometry = Self::of_size(content, needed.next_multiple_of(MIB));
+        }
+    }
+
+    fn of_size(content: Content, size_bytes: u64) -> Self {
+        // Some inodes stay free even where the files are smaller than mke2fs expects.
+        let wanted = content.inodes + (content.inodes / 8).max(64);
+        let inodes = wanted.max(size_bytes / BYTES_PER_INODE);
+        Self { size_bytes, inodes: u32::try_from(inodes).unwrap_or(u32::MAX) }
+    }
+
+    fn blocks_needed(self, content: Content) -> u64 {
+        // A group has at most as many inodes as its bitmap has bits.
+        let groups = content.inodes.div_ceil(INODES_PER_GROUP_MAX);
+        let for_inodes = (groups - 1) * BLOCKS_PER_GROUP + 1;
+        (content.blocks + self.overhead_blocks()).max(for_inodes)
+    }
+
+    /// Blocks that can hold neither files nor directories.
+    fn overhead_blocks(self) -> u64 {
+        let blocks = self.size_bytes / BLOCK_BYTES;
+        let groups = blocks.div_ceil(BLOCKS_PER_GROUP);
+        let descriptors = (groups * 32).div_ceil(BLOCK_BYTES);
+        let backups = (1..groups).filter(|group| has_backup(*group)).count() as u64;
+        let inodes_per_group = u64::from(self.inodes)
+            .div_ceil(groups)
+            .next_multiple_of(INODES_PER_BLOCK)
+            .min(INODES_PER_GROUP_MAX);
+        let table = inodes_per_group / INODES_PER_BLOCK;
+        // An inode table that would run into a backup is moved behind it, and the gap is lost.
+        let flex_blocks = groups.min(GROUPS_PER_FLEX) * (2 + table);
+        let flex_room = BLOCKS_PER_GROUP - 1 - descriptors;
+        let lost = if flex_blocks > flex_room && groups > 1 { 4 * table } else { 0 };
+        let lost = lost * groups.div_ceil(GROUPS_PER_FLEX);
+        (1 + backups) * (1 + descriptors) + groups * (2 + table) + journal_blocks(blocks) + lost
+    }
+}
+
+/// Whether a group after the first has a copy of the superblock (`sparse_super`).
+fn has_backup(group: u64) -> bool {
+    [3, 5, 7].into_iter().any(|base| {
+        let mut rest = group;
+        while rest.is_multiple_of(base) {
+            rest /= base;
+        }
+        rest == 1
+    })
+}
+
+/// The journal of a file system of so many blocks, as mke2fs chooses it, and
+/// the blocks of its own extent tree.
+fn journal_blocks(blocks: u64) -> u64 {
+    let journal = match blocks {
+        0..32_768 => 1024,
+        32_768..262_144 => 4096,
+        262_144..524_288 => 8192,
+        524_288..4_194_304 => 16_384,
+        4_194_304..8_388_608 => 32_768,
+        8_388_608..16_777_216 => 65_536,
+        16_777_216..33_554_432 => 131_072,
+        _ => 262_144,
+    };
+    journal + u64::from(journal > BLOCKS_PER_GROUP)
+}
