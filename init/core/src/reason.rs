@@ -61,8 +61,33 @@ pub enum Reason {
     Shutdown,
 }
 
+/// Every word that [`Reason::code`] gives.
+pub const CODES: &[&str] = &[
+    "not-started",
+    "autostart",
+    "requested",
+    "needed-by",
+    "restarted",
+    "waits-for",
+    "waits-for-conflict",
+    "requirement-down",
+    "requirement-failed",
+    "requirement-unknown",
+    "conflict",
+    "cycle",
+    "bad-description",
+    "spawn-failed",
+    "exited",
+    "killed",
+    "start-timeout",
+    "start-limit",
+    "unkillable",
+    "became-ready",
+    "shutdown",
+];
+
 impl Reason {
-    /// The word for programs.
+    /// The word for programs, one of [`CODES`].
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -223,6 +248,44 @@ mod tests {
             ),
         ] {
             assert_eq!((reason.code(), reason.to_string().as_str()), (code, text));
+        }
+    }
+
+    #[test]
+    fn every_code_is_listed_and_every_listed_code_is_given() {
+        let a = || ServiceName::new("a").unwrap();
+        let error = SpawnError { stage: SpawnStage::Clone, errno: 11 };
+        let killed = ExitStatus::Signal { signal: Signal::KILL, core_dumped: false };
+        let last = Box::new(Reason::RequirementDown(a()));
+        let all = [
+            Reason::NotStarted,
+            Reason::Autostart,
+            Reason::Requested,
+            Reason::NeededBy(a()),
+            Reason::Restarted,
+            Reason::WaitsFor(a()),
+            Reason::WaitsForConflict(a()),
+            Reason::RequirementDown(a()),
+            Reason::RequirementFailed(a()),
+            Reason::RequirementUnknown(a()),
+            Reason::Conflict(a()),
+            Reason::Cycle(vec![a()]),
+            Reason::BadDescription("a.toml:1:1: wrong".to_owned()),
+            Reason::SpawnFailed(error),
+            Reason::Exited(ExitStatus::Code(1)),
+            Reason::Exited(killed),
+            Reason::StartTimeout,
+            Reason::StartLimit { count: 1, within_ms: 1, last },
+            Reason::Unkillable,
+            Reason::BecameReady,
+            Reason::Shutdown,
+        ];
+        assert_eq!(all.iter().map(Reason::code).collect::<Vec<_>>(), CODES);
+        for reason in all {
+            let text = reason.to_string();
+            assert!(!text.is_empty() && !text.ends_with('.'), "{text}");
+            let named = text.split([' ', ',']).any(|word| word == "a");
+            assert_eq!(reason.service().is_some() || reason.code() == "cycle", named, "{text}");
         }
     }
 

@@ -110,16 +110,14 @@ fn check_names(services: &[Loaded], description: &ServiceDescription, problems: 
     }
 }
 
-/// Reports faults that have their cause in this service; a cycle once, at its
-/// first member.
+/// Reports faults that have their cause in this service; a cycle once.
 fn check_fault(services: &[Loaded], graph: &Graph, id: ServiceId, problems: &mut Vec<Problem>) {
     let name_of = |id: ServiceId| services.get(id.0 as usize).map(Loaded::name);
     let problem = match graph.fault(id) {
         Some(Fault::Cycle(members)) => {
-            // A member may first be met on a cycle that starts elsewhere.
-            let first = members.first();
-            let shown = first.and_then(|first| graph.fault(*first));
-            if first != Some(&id) && shown == graph.fault(id) {
+            // Other members may be told of another cycle that they are on.
+            let told = |member: &&ServiceId| graph.fault(**member) == graph.fault(id);
+            if members.iter().find(told) != Some(&id) {
                 return;
             }
             let path = members.iter().filter_map(|member| name_of(*member)).collect();

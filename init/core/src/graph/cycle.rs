@@ -19,7 +19,10 @@ pub(super) fn find_cycles(count: usize, relations: &[&Relation]) -> Cycles {
         if cycles.of_service.get(start.0 as usize) != Some(&None) {
             continue;
         }
-        let Some(path) = shortest_cycle(start, count, relations) else { continue };
+        let Some(mut path) = shortest_cycle(start, count, relations) else { continue };
+        let first = path.iter().enumerate().min_by_key(|(_, member)| **member);
+        let first = first.map_or(0, |(index, _)| index);
+        path.rotate_left(first);
         for member in &path {
             if let Some(slot @ None) = cycles.of_service.get_mut(member.0 as usize) {
                 *slot = Some(cycles.list.len());
