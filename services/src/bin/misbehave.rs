@@ -26,7 +26,7 @@ Modes:
   never-dies               ignores every signal that can be ignored
   ignore-term-double-fork  like never-dies, and so does a grandchild in a session
                            of its own, whose parent has exited
-  orphans N                leaves N processes behind that exit at once, then runs
+  orphans N                leaves N ended processes behind, all at once, then runs
   chatty N                 prints N numbered lines, then exits with 0
 ";
 
@@ -58,7 +58,11 @@ fn misbehave(arguments: &[String]) -> Result<ExitCode> {
         Some("chatty") => chatter(number()?).context(|| "cannot print".to_owned())?,
         // What the modes above start this program with.
         Some("orphan") => {}
-        Some("orphan-parent") => drop(start(&["orphan"])?),
+        Some("orphan-parent") => {
+            for _ in 0..number()? {
+                drop(start(&["orphan"])?);
+            }
+        }
         Some("detached-parent") => drop(start(&["detached"])?),
         Some("detached") => {
             rustix::process::setsid().context(|| "cannot leave the session".to_owned())?;
@@ -111,12 +115,10 @@ fn double_fork() -> Result<()> {
     Ok(())
 }
 
-/// Each orphan's parent exits without waiting for it, so that whoever takes over
-/// orphans has to. At most a few run at a time.
+/// A process starts them all, waits for none and ends: in that moment whoever
+/// takes over orphans has all of them to wait for.
 fn leave_orphans(count: u32) -> Result<()> {
-    for _ in 0..count {
-        wait(start(&["orphan-parent"])?)?;
-    }
+    wait(start(&["orphan-parent", &count.to_string()])?)?;
     ready()?;
     run_for_ever();
     Ok(())

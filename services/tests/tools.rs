@@ -1,0 +1,197 @@
+//! The small programs: `getty`, `idle`, `spawnbench` and `misbehave`.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+const GETTY: &str = env!("CARGO_BIN_EXE_getty");
+const IDLE: &str = env!("CARGO_BIN_EXE_idle");
+const SPAWNBENCH: &str = env!("CARGO_BIN_EXE_spawnbench");
+const MISBEHAVE: &str = env!("CARGO_BIN_EXE_misbehave");
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal).unwrap();
+}
+
+/// A terminal: the person's end and the program's end.
+fn terminal() -> (fs::File, fs::File) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+    let slave = rustix::fs::open(&*name, flags, rustix::fs::Mode::empty()).unwrap();
+    (master.into(), slave.into())
+}
+
+#[test]
+fn getty_opens_a_session_with_a_sane_terminal_and_environment() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can hand a terminal over");
+        return;
+    }
+    let (mut person, slave) = terminal();
+    // What the last session left behind: nothing is echoed, nothing is translated.
+    let mut raw = rustix::termios::tcgetattr(&slave).unwrap();
+    raw.make_raw();
+    rustix::termios::tcsetattr(&slave, rustix::termios::OptionalActions::Now, &raw).unwrap();
+    let mut child = Command::new(GETTY)
+        .args(["--autologin", "root", "--term", "vt100"])
+        .env("NOTIFY_SOCKET", "/nowhere")
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    let question = "echo \"<$USER $LOGNAME $HOME $TERM $0 ${NOTIFY_SOCKET-none} $PWD>\"; exit 5\r";
+    person.write_all(question.as_bytes()).unwrap();
+    let mut seen = Vec::new();
+    // Ends with an error when the last process has closed its end.
+    let _ = person.read_to_end(&mut seen);
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    assert_eq!(child.wait().unwrap().code(), Some(5), "{seen}");
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let root = passwd.lines().find(|line| line.starts_with("root:")).unwrap();
+    let fields: Vec<_> = root.split(':').collect();
+    let shell = fields[6].rsplit('/').next().unwrap();
+    let answer = format!("<root root {home} vt100 -{shell} none {home}>\r\n", home = fields[5]);
+    assert!(seen.contains(&answer), "{answer:?} is not in {seen:?}");
+    assert!(seen.contains("this is a development image"), "{seen:?}");
+}
+
+#[test]
+fn getty_refuses_strangers_and_says_why() {
+    for (arguments, code, message) in [
+        (&[][..], 1, "password login is not available yet"),
+        (&["--autologin", "no-such-user"], 1, "there is no user `no-such-user`"),
+        (&["--autologin", "root"], 1, "standard input is no terminal"),
+        (&["--colour"], 2, "invalid option '--colour'"),
+    ] {
+        let output = Command::new(GETTY).args(arguments).stdin(Stdio::null()).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
+    }
+}
+
+#[test]
+fn idle_stays_until_it_is_told_to_go() {
+    let mut child = Command::new(IDLE).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(child.try_wait().unwrap().is_none());
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+}
+
+#[test]
+fn spawnbench_reports_a_time_and_leaves_nothing_behind() {
+    let output = Command::new(SPAWNBENCH).args(["20", IDLE]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["programs"], 20);
+    let elapsed_us = report["elapsed_us"].as_u64().unwrap();
+    assert!((100..20_000_000).contains(&elapsed_us), "{elapsed_us}");
+    let missing = Command::new(SPAWNBENCH).args(["3", "/none"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(1));
+    let stderr = String::from_utf8(missing.stderr).unwrap();
+    assert!(stderr.contains("cannot start program 1 of 3: No such file"), "{stderr}");
+    for wrong in [&[][..], &["x", IDLE], &["5"], &["10001", IDLE]] {
+        assert_eq!(Command::new(SPAWNBENCH).args(wrong).status().unwrap().code(), Some(1));
+    }
+}
+
+#[test]
+fn misbehaviour_is_as_bad_as_promised() {
+    let status = |arguments: &[&str]| {
+        Command::new(MISBEHAVE).args(arguments).stderr(Stdio::null()).status().unwrap()
+    };
+    assert_eq!(status(&["crash"]).signal(), Some(6));
+    assert_eq!(status(&["exit", "7"]).code(), Some(7));
+    assert_eq!(status(&["nonsense"]).code(), Some(2));
+    let chatty = Command::new(MISBEHAVE).args(["chatty", "3000"]).output().unwrap();
+    let lines: Vec<_> = chatty.stdout.lines().map(Result::unwrap).collect();
+    assert_eq!((lines.len(), lines[2999].as_str()), (3000, "line 002999"));
+}
+
+#[test]
+fn what_never_dies_outlives_every_signal_but_one() {
+    let place = tempfile::tempdir().unwrap();
+    let notify = UnixDatagram::bind(place.path().join("notify")).unwrap();
+    notify.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    for mode in ["never-dies", "ignore-term-double-fork"] {
+        let mut child = Command::new(MISBEHAVE)
+            .arg(mode)
+            .env("NOTIFY_SOCKET", place.path().join("notify"))
+            .spawn()
+            .unwrap();
+        let mut message = [0; 16];
+        let length = notify.recv(&mut message).unwrap();
+        assert_eq!(&message[..length], b"READY=1");
+        for one in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
+            signal(&child, one);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(child.try_wait().unwrap().is_none(), "{mode}");
+        signal(&child, Signal::KILL);
+        child.wait().unwrap();
+    }
+    // The grandchild has left the session and outlives its ancestor: exactly what a
+    // supervisor must find by the cgroup. Here the test has to clean up.
+    let detached = find_detached();
+    assert_eq!(detached.len(), 1);
+    for pid in detached {
+        kill_process(pid, Signal::TERM).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+}
+
+/// Processes that run `misbehave detached`, waiting until one is there.
+fn find_detached() -> Vec<Pid> {
+    let wanted = format!("{MISBEHAVE}\0detached\0");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let pid = entry.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+            found.extend(pid.filter(|_| command == wanted.as_bytes()));
+        }
+        if !found.is_empty() || Instant::now() > deadline {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn orphans_are_left_to_whoever_takes_them() {
+    let place = tempfile::tempdir().unwrap();
+    let notify = UnixDatagram::bind(place.path().join("notify")).unwrap();
+    notify.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut child = Command::new(MISBEHAVE)
+        .args(["orphans", "20"])
+        .env("NOTIFY_SOCKET", place.path().join("notify"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut message = [0; 16];
+    let length = notify.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"READY=1");
+    // The orphans are no children of the service any more.
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id()));
+    assert_eq!(children.unwrap_or_default(), "");
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    let mut rest = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}
