@@ -4,16 +4,15 @@
 //! over. The kernel says who the sender is; what the message claims counts for
 //! nothing. Absent: descriptor store, watchdog, `MAINPID=`.
 
-use std::io::IoSliceMut;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix,
-    SocketFlags, SocketType, bind, recvmsg, socket_with, sockopt,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with, sockopt,
 };
+
+use crate::sys::socket::receive_from;
 
 /// What services find in `NOTIFY_SOCKET`.
 pub(crate) const NOTIFY_SOCKET: &str = "/run/init/notify";
@@ -60,21 +59,9 @@ impl NotifySocket {
 
     /// The next message; `None` when there is none.
     pub(crate) fn receive(&self) -> Option<Notification> {
-        // Room for a few descriptors: they are closed here. More are closed by the kernel.
-        let mut space =
-            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4), ScmCredentials(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut bytes = [0; MESSAGE_LENGTH_MAX_BYTES];
-        let mut parts = [IoSliceMut::new(&mut bytes)];
-        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let message = recvmsg(&self.0, &mut parts, &mut control, flags).ok()?;
-        let mut pid = 0;
-        for part in control.drain() {
-            if let RecvAncillaryMessage::ScmCredentials(sender) = part {
-                pid = sender.pid.as_raw_pid().unsigned_abs();
-            }
-        }
-        let content = parse(bytes.get(..message.bytes).unwrap_or_default());
+        let (length, pid) = receive_from(self.0.as_fd(), &mut bytes).ok()?;
+        let content = parse(bytes.get(..length).unwrap_or_default());
         Some(Notification { pid, content })
     }
 }

@@ -17,11 +17,10 @@ use rustix::fs::{Gid, Mode, chmod, chown, unlink};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with,
-    sockopt,
 };
 
 use crate::accounts;
-use crate::sys::socket::peer_groups;
+use crate::sys::socket::{peer_groups, peer_user_and_group};
 use client::Client;
 
 /// Most clients at a time; the one that has been silent longest makes room.
@@ -170,12 +169,12 @@ impl Control {
 
 /// What the user at the other end may ask. Ids that the kernel cannot tell are nobody's.
 fn access(socket: BorrowedFd<'_>, readers: Option<u32>) -> Access {
-    let Ok(peer) = sockopt::socket_peercred(socket) else { return Access::None };
-    if peer.uid.is_root() {
+    let Ok((user, group)) = peer_user_and_group(socket) else { return Access::None };
+    if user == 0 {
         return Access::Full;
     }
     let Some(readers) = readers else { return Access::None };
-    let is_reader = peer.gid.as_raw() == readers
-        || peer_groups(socket).is_ok_and(|groups| groups.contains(&readers));
+    let is_reader =
+        group == readers || peer_groups(socket).is_ok_and(|groups| groups.contains(&readers));
     if is_reader { Access::Read } else { Access::None }
 }

@@ -7,6 +7,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::signal::last_error;
 
+/// linux/sockios.h; its type differs between C libraries.
+const SIOCSIFFLAGS: u32 = 0x8914;
+
 /// Brings `lo` up; the kernel then gives it 127.0.0.1/8 and ::1/128 itself.
 pub(crate) fn loopback_up() -> Result<(), Errno> {
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
@@ -19,8 +22,7 @@ pub(crate) fn loopback_up() -> Result<(), Errno> {
     let flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     request.ifr_ifru.ifru_flags = flags;
     // SAFETY: SIOCSIFFLAGS reads the `ifreq` it is given, which outlives the call.
-    let result = unsafe {
-        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as libc::Ioctl, &raw mut request)
-    };
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), SIOCSIFFLAGS as libc::Ioctl, &raw mut request) };
     if result < 0 { Err(last_error()) } else { Ok(()) }
 }
