@@ -29,11 +29,13 @@ impl Supervisor {
         for id in faulty {
             self.set_state(id, State::Failed, Cause::Fault);
         }
-        let starts_at_boot =
-            |id: &ServiceId| self.description(*id).is_some_and(|one| one.autostart);
         let pull = |service| Pull { service, cause: Cause::Autostart, asked: false };
-        let queue = self.ids().filter(starts_at_boot).map(pull).collect();
+        let queue = self.ids().filter(|id| self.starts_at_boot(*id)).map(pull).collect();
         self.pull_all(queue);
+    }
+
+    fn starts_at_boot(&self, id: ServiceId) -> bool {
+        self.description(id).is_some_and(|one| one.autostart)
     }
 
     pub(super) fn on_command(
@@ -211,7 +213,8 @@ impl Supervisor {
             self.drop_goals(rival, Cause::Conflict(member), false);
         }
         for member in members {
-            let cause = match member == pull.service {
+            let at_boot = pull.cause == Cause::Autostart && self.starts_at_boot(member);
+            let cause = match member == pull.service || at_boot {
                 true => pull.cause.clone(),
                 false => Cause::NeededBy(pull.service),
             };

@@ -1,44 +1,53 @@
-//! Scenario tables: events in, states and actions out.
-//!
-//! A row is what happens and everything that must follow, in order. `a:ready
-//! became-ready` is a recorded change with its reason's word; `spawn a`, `term a`,
-//! `kill a`, `remove a`, `reply 1 ok` and `finish reboot` are actions.
+//! A supervisor that is told events in words and answers in words.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use init_core::description::Signal;
+use init_core::description::{ServiceDescription, Signal};
 use init_core::event::{
     Action, ClientId, Event, ExitStatus, InstanceId, Operation, ServiceId, ShutdownKind,
     SpawnError, SpawnStage,
 };
+use init_core::name::ServiceName;
+use init_core::parse::parse_description;
 use init_core::state::State;
 use init_core::supervisor::{Loaded, Supervisor};
 use init_core::time::Timestamp;
 
-mod support;
-use support::service;
+/// The service `name` with a command and whatever `lines` say besides.
+fn service(name: &str, lines: &str) -> ServiceDescription {
+    let name = ServiceName::new(name).expect("a test's service name");
+    let text = format!("command = [\"/bin/{name}\"]\n{lines}\n");
+    match parse_description(&name, &format!("{name}.toml"), &text) {
+        Ok(description) => description,
+        Err(findings) => panic!("{findings:#?}"),
+    }
+}
 
-/// A supervisor that is told events in words.
-struct World {
-    supervisor: Supervisor,
+/// A supervisor, its time and what it has spawned.
+pub(crate) struct World {
+    pub(crate) supervisor: Supervisor,
     now_ms: u64,
     /// The last instance of each service that was spawned.
     instances: Vec<(ServiceId, InstanceId)>,
 }
 
 impl World {
-    fn new(services: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(services: &[(&str, &str)]) -> Self {
         let loaded = services.iter().map(|(name, lines)| Loaded::from(service(name, lines)));
         Self { supervisor: Supervisor::new(loaded.collect()), now_ms: 1000, instances: Vec::new() }
     }
 
-    fn id(&self, name: &str) -> ServiceId {
+    pub(crate) fn id(&self, name: &str) -> ServiceId {
         self.supervisor.find(name).unwrap_or_else(|| panic!("no service {name}"))
     }
 
-    fn instance(&self, name: &str) -> InstanceId {
+    /// `a` is the last instance of service a, `a#1` its first.
+    pub(crate) fn instance(&self, name: &str) -> InstanceId {
+        let (name, number) = name.split_once('#').unwrap_or((name, ""));
         let id = self.id(name);
-        let found = self.instances.iter().rev().find(|(service, _)| *service == id);
+        let mut own = self.instances.iter().filter(|(service, _)| *service == id);
+        let found = match number.parse::<usize>() {
+            Ok(number) => own.nth(number - 1),
+            Err(_) => own.next_back(),
+        };
         found.unwrap_or_else(|| panic!("{name} was never spawned")).1
     }
 
@@ -51,10 +60,18 @@ impl World {
         self.name(found.expect("an instance that was spawned").0)
     }
 
-    /// Performs words such as `exit a 1` and gives what follows in words.
-    fn does(&mut self, words: &str) -> Vec<String> {
+    /// Performs words such as `exit a 1` and gives what follows in words. `up a`,
+    /// `done a` and `dies a` are two events each: a program executed, ended well, ended badly.
+    pub(crate) fn does(&mut self, words: &str) -> Vec<String> {
         let mut answers = Vec::new();
-        for words in words.split(", ") {
+        let words = words.split(", ").flat_map(|words| match words.split_once(' ') {
+            Some(("up", name)) => vec![format!("spawned {name}"), format!("executed {name}")],
+            Some(("done", name)) => vec![format!("exit {name} 0"), format!("empty {name}")],
+            Some(("dies", name)) => vec![format!("exit {name} 1"), format!("empty {name}")],
+            _ => vec![words.to_owned()],
+        });
+        for words in words {
+            let words = words.as_str();
             let event = self.event(words);
             let now = Timestamp::from_millis(self.now_ms);
             for action in self.supervisor.step(event, now) {
@@ -136,7 +153,7 @@ impl World {
 
 /// Plays a table; rows whose second part is `…` are not compared, they only
 /// bring the system where the scenario begins.
-fn play(services: &[(&str, &str)], rows: &[(&str, &str)]) -> World {
+pub(crate) fn play(services: &[(&str, &str)], rows: &[(&str, &str)]) -> World {
     let mut world = World::new(services);
     for (words, expected) in rows {
         let got = world.does(words).join(", ");
@@ -147,52 +164,11 @@ fn play(services: &[(&str, &str)], rows: &[(&str, &str)]) -> World {
     world
 }
 
-fn state(world: &World, name: &str) -> State {
+pub(crate) fn state(world: &World, name: &str) -> State {
     world.supervisor.state(world.id(name)).unwrap()
 }
 
-const DAEMON: &[(&str, &str)] = &[("a", "")];
-
-#[test]
-fn a_daemon_starts_is_ready_and_stops() {
-    play(
-        DAEMON,
-        &[
-            ("boot", "a:waiting autostart, a:starting autostart, spawn a"),
-            ("spawned a", ""),
-            ("executed a", "a:ready became-ready"),
-            ("stop a 1", "a:stopping requested, term a"),
-            ("signal a 15", "kill a"),
-            ("empty a", "remove a, a:stopped requested, reply 1 ok"),
-            ("start a 2", "a:waiting requested, a:starting requested, spawn a"),
-            ("spawned a, executed a", "a:ready became-ready, reply 2 ok"),
-            ("start a 3", "reply 3 ok"),
-        ],
-    );
-}
-
-#[test]
-fn a_crash_is_restarted_after_its_delay_and_dependents_come_back() {
-    let world = play(
-        &[("db", ""), ("web", "requires = [\"db\"]")],
-        &[
-            (
-                "boot",
-                "db:waiting autostart, web:waiting autostart, db:starting autostart, spawn db",
-            ),
-            ("spawned db, executed db", "db:ready became-ready, web:starting autostart, spawn web"),
-            ("spawned web, executed web", "web:ready became-ready"),
-            (
-                "signal db 11",
-                "db:stopping killed, kill db, web:stopping requirement-down, term web",
-            ),
-            ("empty db", "remove db, db:backoff killed"),
-            ("exit web 0, empty web", "kill web, remove web, web:waiting autostart"),
-            ("tick 199", ""),
-            ("tick 1", "db:waiting restarted, db:starting restarted, spawn db"),
-            ("executed db", "db:ready became-ready, web:starting autostart, spawn web"),
-            ("executed web", "web:ready became-ready"),
-        ],
-    );
-    assert_eq!(state(&world, "web"), State::Ready);
+/// What `svcctl why` would say of a service.
+pub(crate) fn why(world: &World, name: &str) -> String {
+    world.supervisor.summary(world.id(name)).unwrap().reason
 }
