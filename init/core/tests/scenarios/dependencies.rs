@@ -220,12 +220,12 @@ fn the_log_collector_comes_before_those_it_does_not_need() {
         &[
             (
                 "boot",
-                "collector:waiting autostart, disk:waiting needed-by, quiet:waiting autostart, web:waiting autostart, \
-                 disk:starting needed-by, spawn disk, quiet:starting autostart, spawn quiet",
+                "collector:waiting autostart, disk:waiting autostart, quiet:waiting autostart, web:waiting autostart, \
+                 disk:starting autostart, spawn disk, quiet:starting autostart, spawn quiet",
             ),
             (
                 "up disk, done disk",
-                "disk:running needed-by, disk:stopping exited, kill disk, remove disk, disk:completed exited, \
+                "disk:running autostart, disk:stopping exited, kill disk, remove disk, disk:completed exited, \
                  collector:starting autostart, spawn collector",
             ),
             ("up collector", "collector:ready became-ready, web:starting autostart, spawn web"),
