@@ -9,6 +9,7 @@ pub mod arch;
 pub mod cache;
 pub mod cli;
 pub mod definition;
+pub mod elf;
 pub mod error;
 pub mod format;
 pub mod host;
