@@ -30,6 +30,8 @@ pub enum Command {
     Doctor(ops::doctor::Args),
     /// Print a shell's completion script
     Completions(ops::completions::Args),
+    /// Build only the kernel, or explain one of its options
+    Kernel(ops::kernel::Args),
     /// Print the manual page
     Man(ops::man::Args),
 }
@@ -43,6 +45,7 @@ impl Command {
         match self {
             Self::Doctor(args) => ops::doctor::run(shell, args),
             Self::Completions(args) => ops::completions::run(shell, args),
+            Self::Kernel(args) => ops::kernel::run(shell, args),
             Self::Man(args) => ops::man::run(shell, args),
         }
     }

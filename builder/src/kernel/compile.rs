@@ -1,0 +1,212 @@
+//! Running the kernel's own `make`: configure, compile, install the results.
+//!
+//! Out of tree, so that the sources stay untouched. Everything that could make
+//! two builds differ is fixed: user, host, time, build number, locale, and the
+//! names of both directories. The object directory is kept between builds of
+//! the same source and architecture: an interrupted or slightly changed build
+//! goes on where it can, by kbuild's own dependency tracking.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::arch::Arch;
+use crate::error::{Error, IoContext, Result};
+use crate::host::Invocation;
+use crate::shell::Shell;
+
+use super::toolchain::Toolchain;
+
+/// Who built it, as /proc/version tells it.
+const BUILD_IDENTITY: &str = "keelson";
+/// When it was built: the epoch, since the real time would be in the image.
+const BUILD_TIMESTAMP: &str = "Thu Jan  1 00:00:00 UTC 1970";
+/// Variables of the caller's environment that kbuild would listen to.
+const FOREIGN_VARIABLES: [&str; 17] = [
+    "ARCH",
+    "CC",
+    "CFLAGS",
+    "CROSS_COMPILE",
+    "HOSTCFLAGS",
+    "HOSTLDFLAGS",
+    "KAFLAGS",
+    "KBUILD_EXTMOD",
+    "KBUILD_OUTPUT",
+    "KBUILD_VERBOSE",
+    "KCFLAGS",
+    "KCONFIG_ALLCONFIG",
+    "KCONFIG_CONFIG",
+    "LDFLAGS",
+    "LLVM",
+    "MAKEFLAGS",
+    "V",
+];
+/// The file that remembers how many objects the last full build had.
+const OBJECT_COUNT: &str = ".keelson-object-count";
+/// Objects per enabled option, measured on the default configuration; the
+/// estimate before a first build.
+const OBJECTS_PER_OPTION: f64 = 1.9;
+
+/// A build of one kernel.
+#[derive(Debug)]
+pub struct Build<'a> {
+    /// The architecture.
+    pub arch: Arch,
+    /// The compiler.
+    pub toolchain: &'a Toolchain,
+    /// The source tree, used read-only.
+    pub source: &'a Path,
+    /// The object directory.
+    pub objects: &'a Path,
+    /// Where the output of `make` is kept.
+    pub log: &'a Path,
+}
+
+/// The flags of a build that are the same on every host; part of the cache key.
+#[must_use]
+pub fn fixed_settings() -> String {
+    [BUILD_IDENTITY, BUILD_TIMESTAMP, "1"].join("\n")
+}
+
+impl Build<'_> {
+    /// Writes the `.config` that the kernel makes of `options` (the text of
+    /// merged fragments) on top of `tinyconfig`, and returns its text.
+    ///
+    /// # Errors
+    /// If `make` fails.
+    pub fn configure(&self, options: &str) -> Result<String> {
+        let path = self.objects.join(".config");
+        self.make(["tinyconfig"]).run()?;
+        let mut text = fs::read_to_string(&path).at("read", &path)?;
+        // The last line about an option counts (scripts/kconfig/confdata.c warns, no more).
+        text.push_str(options);
+        fs::write(&path, text).at("write", &path)?;
+        self.make(["olddefconfig"]).run()?;
+        fs::read_to_string(&path).at("read", &path)
+    }
+
+    /// Compiles the configured kernel.
+    ///
+    /// # Errors
+    /// If the compiler fails; the error ends with its output.
+    pub fn compile(&self, shell: &Shell, config: &str) -> Result<()> {
+        let expected = self.expected_objects(config);
+        let step = shell.counted_step(format!("compile kernel for {}", self.arch), expected);
+        let mut objects = 0;
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let target = Path::new(self.image()).file_name().unwrap_or_default();
+        self.make([]).arg(format!("-j{jobs}")).arg(target).run_lines(|line| {
+            if is_object(line) {
+                objects += 1;
+                step.set_position(objects.min(expected));
+            }
+        })?;
+        let memory = self.objects.join(OBJECT_COUNT);
+        if objects >= self.remembered_objects().unwrap_or(0) {
+            fs::write(&memory, objects.to_string()).at("write", &memory)?;
+        }
+        step.done(format_args!("{objects} objects"));
+        Ok(())
+    }
+
+    /// Copies what a build leaves into `into`: `vmlinuz`, `config`, `System.map`
+    /// and `release`.
+    ///
+    /// # Errors
+    /// If one is missing or cannot be written.
+    pub fn install(&self, into: &Path) -> Result<()> {
+        let files = [
+            (self.image(), "vmlinuz"),
+            (".config", "config"),
+            ("System.map", "System.map"),
+            ("include/config/kernel.release", "release"),
+        ];
+        for (from, to) in files {
+            let from = self.objects.join(from);
+            fs::copy(&from, into.join(to)).at("copy", &from)?;
+        }
+        Ok(())
+    }
+
+    /// The image's path below the object directory.
+    fn image(&self) -> &'static str {
+        match self.arch {
+            Arch::X86_64 => "arch/x86/boot/bzImage",
+            Arch::Aarch64 => "arch/arm64/boot/Image",
+        }
+    }
+
+    fn make<'t>(&self, targets: impl IntoIterator<Item = &'t str>) -> Invocation {
+        let map = format!(
+            "-ffile-prefix-map={}=. -ffile-prefix-map={}=.",
+            self.objects.display(),
+            self.source.display()
+        );
+        let mut make = Invocation::new("make").log(self.log);
+        for name in FOREIGN_VARIABLES {
+            make = make.env_remove(name);
+        }
+        make = make
+            .env("KBUILD_BUILD_USER", BUILD_IDENTITY)
+            .env("KBUILD_BUILD_HOST", BUILD_IDENTITY)
+            .env("KBUILD_BUILD_TIMESTAMP", BUILD_TIMESTAMP)
+            .env("KBUILD_BUILD_VERSION", "1")
+            // Set but empty: else a git checkout adds "+" (scripts/setlocalversion).
+            .env("LOCALVERSION", "")
+            .arg("-C")
+            .arg(self.source)
+            .arg(format!("O={}", self.objects.display()))
+            .arg(format!("ARCH={}", self.arch.kernel()))
+            .arg(format!("KCFLAGS={map}"))
+            .arg(format!("KAFLAGS={map}"));
+        for (name, value) in &self.toolchain.variables {
+            make = make.arg(format!("{name}={value}"));
+        }
+        make.args(targets)
+    }
+
+    fn remembered_objects(&self) -> Option<u64> {
+        fs::read_to_string(self.objects.join(OBJECT_COUNT)).ok()?.trim().parse().ok()
+    }
+
+    fn expected_objects(&self, config: &str) -> u64 {
+        let enabled = config.lines().filter(|line| line.ends_with("=y")).count();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an estimate of some thousands"
+        )]
+        self.remembered_objects().unwrap_or((enabled as f64 * OBJECTS_PER_OPTION) as u64)
+    }
+}
+
+/// Whether a line of kbuild's output tells of one more object: `  CC      init/main.o`.
+fn is_object(line: &str) -> bool {
+    matches!(line.split_whitespace().next(), Some("CC" | "AS"))
+}
+
+/// The release string of an installed kernel: `6.6.119-keelson`.
+///
+/// # Errors
+/// If `directory` holds no installed kernel.
+pub fn release(directory: &Path) -> Result<String> {
+    let path: PathBuf = directory.join("release");
+    let text = fs::read_to_string(&path).at("read", &path)?;
+    match text.trim() {
+        "" => Err(Error::internal(format!("{} is empty", path.display()))),
+        release => Ok(release.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_told_from_other_lines() {
+        let lines = ["  CC      init/main.o", "  AS      arch/x86/entry/entry_64.o"];
+        assert!(lines.into_iter().all(is_object));
+        let others = ["  LD      vmlinux.o", "  HOSTCC  scripts/x", "warning: CC is old", ""];
+        assert!(!others.into_iter().any(is_object));
+    }
+}

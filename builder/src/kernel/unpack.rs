@@ -1,0 +1,119 @@
+//! Unpacking source archives: tar in any compression, also inside a Debian package.
+//!
+//! The compression is told by the content, not by the file's name. A damaged or
+//! truncated archive is an error, never a shorter tree.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, IoContext, Result};
+
+/// A global archive header (ar(5)), which begins a Debian package (deb(5)).
+const AR_MAGIC: &[u8] = b"!<arch>\n";
+/// How many bytes tell the compression.
+const MAGIC_BYTES: usize = 8;
+/// How much of a compressed file is read at once, in bytes.
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// Unpacks the archive or Debian source package `file` into the empty directory
+/// `into`, and returns the one directory that it holds.
+///
+/// # Errors
+/// If the archive is damaged, truncated or holds no single directory.
+pub fn unpack(file: &Path, into: &Path) -> Result<PathBuf> {
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, File::open(file).at("read", file)?);
+    let head = peek(&mut reader).at("read", file)?;
+    let result = if head.starts_with(AR_MAGIC) {
+        unpack_package(reader, into)
+    } else {
+        unpack_tar(reader, into)
+    };
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::PermissionDenied => {
+            Error::io("unpack into", into, &error)
+        }
+        _ => Error::failure(format!(
+            "cannot unpack {}: the archive is damaged or truncated: {error}",
+            file.display()
+        ))
+        .hint("remove that file and fetch it again"),
+    })?;
+    only_directory(into)
+}
+
+/// Unpacks a tar archive and reads it to its very end, so that the check sums
+/// that follow the last file count too.
+fn unpack_tar(reader: impl Read, into: &Path) -> io::Result<()> {
+    let mut reader = decompress(reader)?;
+    for entry in tar::Archive::new(&mut reader).entries()? {
+        let mut entry = entry?;
+        if !entry.unpack_in(into)? {
+            let path = entry.path()?.display().to_string();
+            return Err(io::Error::other(format!("it names a place outside of itself: {path}")));
+        }
+    }
+    io::copy(&mut reader, &mut io::sink()).map(|_count| ())
+}
+
+/// Unpacks the source tarball inside a Debian `linux-source` package.
+fn unpack_package(reader: impl Read, into: &Path) -> io::Result<()> {
+    let mut package = ar::Archive::new(reader);
+    while let Some(member) = package.next_entry() {
+        let member = member?;
+        if !member.header().identifier().starts_with(b"data.tar") {
+            continue;
+        }
+        let mut data = tar::Archive::new(decompress(member)?);
+        for entry in data.entries()? {
+            let entry = entry?;
+            let path = entry.path()?.into_owned();
+            let is_source = path.components().any(|part| part.as_os_str() == "src")
+                && path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().ends_with(b".tar"));
+            if is_source {
+                return unpack_tar(entry, into);
+            }
+        }
+    }
+    Err(io::Error::other("it holds no source tarball"))
+}
+
+/// The plain content behind a reader, whatever its compression.
+fn decompress<'a>(reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, reader);
+    let head = peek(&mut reader)?;
+    Ok(match head[..] {
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(reader))
+        }
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(reader)?),
+        _ => Box::new(reader),
+    })
+}
+
+/// The first bytes, which stay unread; fewer at the end of the file.
+fn peek<R: Read>(reader: &mut BufReader<R>) -> io::Result<Vec<u8>> {
+    let buffer = io::BufRead::fill_buf(reader)?;
+    Ok(buffer.iter().take(MAGIC_BYTES).copied().collect())
+}
+
+/// The one directory inside `into`.
+///
+/// # Errors
+/// If there is none, or something beside it.
+pub fn only_directory(into: &Path) -> Result<PathBuf> {
+    let entries: Vec<PathBuf> = std::fs::read_dir(into)
+        .at("read", into)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<_>>()
+        .at("read", into)?;
+    match &entries[..] {
+        [directory] if directory.is_dir() => Ok(directory.clone()),
+        _ => Err(Error::failure(format!(
+            "the archive holds {} entries at its top instead of one directory",
+            entries.len()
+        ))
+        .hint("a kernel tarball holds one directory such as linux-6.6.119/")),
+    }
+}
