@@ -94,12 +94,10 @@ impl Supervisor {
     }
 
     fn stop(&mut self, id: ServiceId) -> Option<bool> {
-        let service = self.service_mut(id)?;
+        let service = self.service(id)?;
         if matches!(service.state, State::Stopped | State::Failed) {
             return Some(service.phase != Phase::Abandoned);
         }
-        // However it was about to end: it ends because a person asked.
-        service.ending = Ending::Asked;
         self.drop_goals(id, Cause::Requested, false);
         None
     }

@@ -6,12 +6,11 @@ use super::service::{Cause, Ending, Goal, Instance, Phase};
 use crate::event::{Action, InstanceId, ServiceId};
 use crate::state::State;
 
-/// What keeps a waiting service from starting.
-enum Obstacle {
-    /// A requirement is down and will not come up: it failed, or it is not wanted.
-    Lost { requirement: ServiceId, failed: bool },
-    /// Somebody must get somewhere first. `held` as in `Service::held`.
-    Wait { cause: Cause, held: bool },
+/// What keeps a waiting service from starting: somebody must get somewhere first.
+struct Obstacle {
+    cause: Cause,
+    /// As in `Service::held`.
+    held: bool,
 }
 
 impl Supervisor {
@@ -81,48 +80,31 @@ impl Supervisor {
     }
 
     fn try_start(&mut self, id: ServiceId) {
-        match self.obstacle(id) {
-            None => self.spawn(id),
-            Some(Obstacle::Lost { requirement, failed: true }) => {
-                self.drop_goals(id, Cause::RequirementFailed(requirement), true);
-            }
-            Some(Obstacle::Lost { requirement, failed: false }) => {
-                self.drop_goals(id, Cause::RequirementDown(requirement), false);
-            }
-            Some(Obstacle::Wait { cause, held }) => {
-                let Some(service) = self.service_mut(id) else { return };
-                service.cause = cause;
-                if std::mem::replace(&mut service.held, held) != held {
-                    self.enqueue_neighbours(id);
-                }
-            }
+        let Some(Obstacle { cause, held }) = self.obstacle(id) else {
+            return self.spawn(id);
+        };
+        let Some(service) = self.service_mut(id) else { return };
+        service.cause = cause;
+        if std::mem::replace(&mut service.held, held) != held {
+            self.enqueue_neighbours(id);
         }
     }
 
     fn obstacle(&self, id: ServiceId) -> Option<Obstacle> {
-        for other in self.graph.requires(id) {
-            let requirement = self.service(*other)?;
-            if requirement.state.is_up() && requirement.wants_up() {
-                continue;
-            }
-            if !requirement.wants_up() {
-                let failed = requirement.goal == Goal::Down { failed: true };
-                return Some(Obstacle::Lost { requirement: *other, failed });
-            }
-            let held = requirement.state == State::Backoff || requirement.held;
-            return Some(Obstacle::Wait { cause: Cause::WaitsFor(*other), held });
+        if let Some(requirement) = self.missing_requirement(id) {
+            let service = self.service(requirement)?;
+            let held = service.state == State::Backoff || service.held;
+            return Some(Obstacle { cause: Cause::WaitsFor(requirement), held });
         }
         for other in self.graph.conflicts(id) {
             if self.service(*other)?.must_end() {
-                let cause = Cause::WaitsForConflict(*other);
-                return Some(Obstacle::Wait { cause, held: false });
+                return Some(Obstacle { cause: Cause::WaitsForConflict(*other), held: false });
             }
         }
         for other in self.graph.follows(id) {
             let service = self.service(*other)?;
             if service.wants_up() && !service.is_settled() {
-                let cause = Cause::WaitsFor(*other);
-                return Some(Obstacle::Wait { cause, held: false });
+                return Some(Obstacle { cause: Cause::WaitsFor(*other), held: false });
             }
         }
         None

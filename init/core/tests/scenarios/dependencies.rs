@@ -177,9 +177,14 @@ fn a_soft_order_is_settled_by_a_crash_loop() {
             ),
         ],
     );
-    // Also when it is a requirement of what is wanted that crashes.
+    // Also when it is a requirement of a requirement of what is wanted that crashes.
     play(
-        &[("cache", "requires = [\"net\"]"), ("net", ""), ("web", "wants = [\"cache\"]")],
+        &[
+            ("cache", "requires = [\"disk\"]"),
+            ("disk", "requires = [\"net\"]"),
+            ("net", ""),
+            ("web", "wants = [\"cache\"]"),
+        ],
         &[
             ("boot", "…"),
             (
@@ -333,5 +338,31 @@ fn what_is_only_wanted_displaces_nobody() {
             "boot",
             "a:waiting autostart, c:waiting autostart, b:failed conflict, a:starting autostart, spawn a, c:starting autostart, spawn c",
         )],
+    );
+}
+
+#[test]
+fn what_follows_softly_and_is_being_stopped_ends_first() {
+    let services = &[("net", ""), ("web", "after = [\"net\"]")];
+    play(
+        services,
+        &[
+            ("boot, up net, up web", "…"),
+            ("restart web 1", "web:stopping requested, term web"),
+            ("stop net 2", "net:stopping requested"),
+            (
+                "done web",
+                "kill web, remove web, web:waiting requested, web:starting requested, spawn web, term net",
+            ),
+        ],
+    );
+    // One that crashes and comes back is not waited for: it might do so for ever.
+    play(
+        services,
+        &[
+            ("boot, up net, up web", "…"),
+            ("exit web 1", "web:stopping exited, kill web"),
+            ("stop net 1", "net:stopping requested, term net"),
+        ],
     );
 }

@@ -289,6 +289,19 @@ fn a_process_is_stopped_before_it_is_known() {
 }
 
 #[test]
+fn a_restart_of_what_cannot_be_spawned_is_no_failure() {
+    play(
+        &[("a", "")],
+        &[
+            ("boot", "…"),
+            ("restart a 1", "a:stopping requested, term a"),
+            ("spawnfail a", "remove a, a:waiting requested, a:starting requested, spawn a"),
+            ("up a", "a:ready became-ready, reply 1 ok"),
+        ],
+    );
+}
+
+#[test]
 fn news_of_old_instances_changes_nothing() {
     let world = play(
         &[("a", "readiness = \"notify\"")],
@@ -306,6 +319,8 @@ fn news_of_old_instances_changes_nothing() {
     let status = world.supervisor.status(world.id("a")).unwrap();
     assert_eq!(status.status_text, "serves 3 ");
     assert_eq!(status.summary.pid, Some(100));
+    let _ = world.does("exit a 1");
+    assert_eq!(world.supervisor.summary(world.id("a")).unwrap().pid, None);
     assert_eq!(world.supervisor.service_of(old), None);
     assert_eq!(world.supervisor.service_of(new), Some(world.id("a")));
 }
