@@ -30,6 +30,9 @@ const NEW_ROOT: &str = "/sysroot";
 /// Longest time between two looks for the root device, for where uevents are missed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// After this time a person wants to know what PID 1 waits for.
+const SILENCE: Duration = Duration::from_secs(2);
+
 const RAMFS_MAGIC: i64 = 0x8584_58f6;
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
@@ -88,9 +91,17 @@ fn wait_for(source: &RootSource, line: &CommandLine, signals: &SignalFd) -> Resu
         pause(signals, None, line.root_delay);
     }
     let start = clock::now();
+    let mut is_silent = true;
     loop {
         if let Some(device) = device::find(source) {
             return Ok(device);
+        }
+        if is_silent && clock::now().since(start) >= SILENCE {
+            is_silent = false;
+            let present = device::inventory();
+            log::warning(format_args!(
+                "waiting for the root {source}; block devices present: {present}"
+            ));
         }
         if line.root_timeout.is_some_and(|timeout| clock::now().since(start) >= timeout) {
             let waited = clock::now().since(start).as_secs();
