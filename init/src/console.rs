@@ -2,8 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags, open};
-use rustix::io::{Errno, fcntl_dupfd_cloexec, fcntl_getfd};
+use rustix::fs::{Mode, OFlags, fstat, makedev, open};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
 
 /// Out of the way of the numbers that have a meaning.
@@ -23,7 +23,7 @@ impl Console {
     /// Makes 0, 1 and 2 the console and reserves 3. Where there is no console
     /// they are `/dev/null`; an error means that not even that can be opened.
     pub(crate) fn attach() -> Result<Self, Errno> {
-        let output = if has_standard_descriptors() {
+        let output = if is_attached() {
             // The kernel has opened the console already, or an earlier PID 1 has.
             fcntl_dupfd_cloexec(stderr(), FIRST_KEPT_FD)?
         } else {
@@ -36,8 +36,10 @@ impl Console {
     }
 }
 
-fn has_standard_descriptors() -> bool {
-    [stdin(), stdout(), stderr()].iter().all(|fd| fcntl_getfd(fd).is_ok())
+/// Whether 0, 1 and 2 are `/dev/console`: character device 5:1.
+fn is_attached() -> bool {
+    let is_console = |fd: &_| fstat(fd).is_ok_and(|found| found.st_rdev == makedev(5, 1));
+    [stdin(), stdout(), stderr()].iter().all(is_console)
 }
 
 fn open_console() -> Result<OwnedFd, Errno> {
