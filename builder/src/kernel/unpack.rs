@@ -64,18 +64,28 @@ fn unpack_package(reader: impl Read, into: &Path) -> io::Result<()> {
         if !member.header().identifier().starts_with(b"data.tar") {
             continue;
         }
-        let mut data = tar::Archive::new(decompress(member)?);
-        for entry in data.entries()? {
-            let entry = entry?;
-            let path = entry.path()?.into_owned();
-            let is_source = path.components().any(|part| part.as_os_str() == "src")
-                && path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().ends_with(b".tar"));
-            if is_source {
-                return unpack_tar(entry, into);
-            }
+        let mut reader = decompress(member)?;
+        let found = unpack_source(&mut reader, into)?;
+        io::copy(&mut reader, &mut io::sink())?;
+        if found {
+            return Ok(());
         }
     }
     Err(io::Error::other("it holds no source tarball"))
+}
+
+/// Unpacks the source tarball in a package's file system archive, if it has one.
+fn unpack_source(reader: impl Read, into: &Path) -> io::Result<bool> {
+    for entry in tar::Archive::new(reader).entries()? {
+        let entry = entry?;
+        let path = entry.path()?.into_owned();
+        let is_source = path.components().any(|part| part.as_os_str() == "src")
+            && path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().ends_with(b".tar"));
+        if is_source {
+            return unpack_tar(entry, into).map(|()| true);
+        }
+    }
+    Ok(false)
 }
 
 /// The plain content behind a reader, whatever its compression.

@@ -1,0 +1,124 @@
+//! `builder kernel` from fragments to image, with the stand-in source tree.
+
+use std::fs;
+
+use crate::server::nobodys_url;
+use crate::support::{Outcome, Workplace, can_build, tree};
+
+fn workplace(fragments: &[(&str, &str)]) -> Workplace {
+    Workplace::new(&nobodys_url("linux-6.6.1.tar.xz"), &"0".repeat(64), fragments)
+}
+
+fn build(place: &Workplace, arguments: &[&str]) -> Outcome {
+    let tree = tree();
+    let mut all = arguments.to_vec();
+    all.extend(["--kernel-source", tree.to_str().unwrap()]);
+    place.kernel(&all)
+}
+
+const GOOD: (&str, &str) = ("base.config", "CONFIG_PROC_FS=y\nCONFIG_COUNT=8\n");
+
+#[test]
+fn a_kernel_is_built_once_and_then_found() {
+    if !can_build() {
+        return;
+    }
+    let place = workplace(&[GOOD, ("series/6.6.config", "CONFIG_COUNT=9\n")]);
+    let first = build(&place, &[]);
+    let text = first.ends_with(0);
+    assert!(text.contains("2 options asked for, all kept") && text.contains("2 objects"), "{text}");
+    let image = fs::read_to_string(first.stdout().trim()).unwrap();
+    assert!(image.contains("CONFIG_COUNT=9\n"), "the series' fragment wins: {image}");
+    assert!(image.contains("kernel.rw"), "built-in parameters: {image}");
+    let second = build(&place, &[]);
+    assert_eq!(first.stdout(), second.stdout());
+    assert!(!second.ends_with(0).contains("compile"), "{}", second.stderr());
+    place.write(
+        "kernel-config/base.config",
+        "CONFIG_PROC_FS=y\nCONFIG_COUNT=8\nCONFIG_MISC_FILESYSTEMS=y\n",
+    );
+    let third = build(&place, &[]);
+    assert!(third.ends_with(0).contains("compile"), "{}", third.stderr());
+    assert_ne!(first.stdout(), third.stdout(), "another configuration is another kernel");
+}
+
+#[test]
+fn every_option_that_did_not_survive_is_told_before_the_compile() {
+    if !can_build() {
+        return;
+    }
+    let place = workplace(&[
+        ("base.config", "CONFIG_PROC_FS=y\n"),
+        ("fs.config", "# files\nCONFIG_EROFS_FS=y\nCONFIG_COUNT=100\nCONFIG_EROFSFS=y\n"),
+    ]);
+    let text = build(&place, &[]).ends_with(2);
+    for expected in [
+        "Linux 6.6.1 for",
+        "kernel-config/fs.config:2:1: CONFIG_EROFS_FS was dropped: wanted y, got n\n  hint: EROFS_FS needs MISC_FILESYSTEMS, which is not set (fs/Kconfig:4); add CONFIG_MISC_FILESYSTEMS=y",
+        "kernel-config/fs.config:3:1: CONFIG_COUNT was changed: wanted 100, got 64",
+        "kernel-config/fs.config:4:1: CONFIG_EROFSFS is no option of this kernel: wanted y",
+        "write CONFIG_EROFS_FS, if that was meant",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
+    }
+    assert!(!text.contains("compile kernel"), "{text}");
+}
+
+#[test]
+fn an_image_without_what_init_needs_is_refused() {
+    if !can_build() {
+        return;
+    }
+    let place = workplace(&[("base.config", "CONFIG_COUNT=8\n")]);
+    let text = build(&place, &[]).ends_with(2);
+    assert!(
+        text.contains("kernel-config/required.config:1:1: CONFIG_PROC_FS was dropped"),
+        "{text}"
+    );
+}
+
+#[test]
+fn malformed_fragments_are_told_all_at_once_and_before_anything_is_fetched() {
+    let place = workplace(&[("base.config", "CONFIG_A = y\n"), ("net.config", "\nNET=y\n")]);
+    let text = place.kernel(&[]).ends_with(2);
+    assert!(text.contains("kernel-config/base.config:1:1: not an option"), "{text}");
+    assert!(text.contains("kernel-config/net.config:2:1: not an option"), "{text}");
+    assert!(!text.contains("download"), "{text}");
+}
+
+#[test]
+fn a_failed_compile_shows_the_end_of_its_log_and_keeps_it() {
+    if !can_build() {
+        return;
+    }
+    let place = workplace(&[("base.config", "CONFIG_PROC_FS=y\nCONFIG_BREAK=y\n")]);
+    let text = build(&place, &[]).ends_with(1);
+    assert!(text.contains("init/main.c:7:1: error: the source is broken"), "{text}");
+    let log = text.lines().find_map(|line| line.strip_prefix("hint: the whole log is ")).unwrap();
+    assert!(fs::read_to_string(log).unwrap().contains("the source is broken"));
+}
+
+#[test]
+fn an_option_is_explained() {
+    if !can_build() {
+        return;
+    }
+    let place = workplace(&[GOOD]);
+    let outcome = build(&place, &["why", "CONFIG_EROFS_FS"]);
+    outcome.ends_with(0);
+    let text = outcome.stdout();
+    for expected in [
+        "CONFIG_EROFS_FS is n, a tristate\n",
+        "requested: by no fragment\n",
+        "defined: fs/Kconfig:6 (EROFS)\n",
+        "  depends on MISC_FILESYSTEMS: not met (fs/Kconfig:4)\n",
+        "to set it: EROFS_FS needs MISC_FILESYSTEMS, which is not set (fs/Kconfig:4)\n",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
+    }
+    let text = build(&place, &["why", "EROFSFS"]).ends_with(2);
+    assert!(
+        text.contains("has no option EROFSFS\nhint: CONFIG_EROFS_FS, if that was meant"),
+        "{text}"
+    );
+}
