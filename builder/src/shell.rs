@@ -1,10 +1,11 @@
 //! All terminal output. Standard output is data, standard error is progress.
 //!
 //! On a terminal a step shows a spinner or a bar while it runs; elsewhere it is
-//! one plain line when it ends. The text is the same and needs no colour.
+//! one plain line when it ends, and one at each further tenth of a long one. The text is the same and needs no colour.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,6 +14,9 @@ use crate::error::Error;
 
 /// How often a spinner moves.
 const SPINNER_PERIOD: Duration = Duration::from_millis(120);
+
+/// A step without a terminal that takes longer than this tells how far it is.
+const LONG_STEP: Duration = Duration::from_secs(15);
 
 /// Where messages go, and how many of them.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +33,8 @@ pub struct Step {
     name: String,
     started: Instant,
     bar: ProgressBar,
+    /// The tenths already told in plain lines.
+    told_tenths: AtomicU64,
     is_open: bool,
 }
 
@@ -107,7 +113,8 @@ impl Shell {
 
     fn open_step(self, name: String, bar: ProgressBar) -> Step {
         bar.set_prefix(name.clone());
-        Step { shell: self, name, started: Instant::now(), bar, is_open: true }
+        let told_tenths = AtomicU64::new(0);
+        Step { shell: self, name, started: Instant::now(), bar, told_tenths, is_open: true }
     }
 
     fn line(&self, message: std::fmt::Arguments<'_>) {
@@ -120,6 +127,14 @@ impl Step {
     /// Shows how far the step is, in its units.
     pub fn set_position(&self, position: u64) {
         self.bar.set_position(position);
+        let total = self.bar.length().unwrap_or(0);
+        if !self.shell.is_terminal && total > 0 && self.started.elapsed() > LONG_STEP {
+            let tenths = (position.saturating_mul(10) / total).min(10);
+            if self.told_tenths.fetch_max(tenths, Ordering::Relaxed) < tenths && tenths < 10 {
+                let elapsed = self.started.elapsed().as_secs();
+                self.shell.note(format_args!("{}: {tenths}0 % ({elapsed} s)", self.name));
+            }
+        }
     }
 
     /// Shows what the step is at, on a terminal only.
