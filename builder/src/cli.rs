@@ -28,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Say what the host lacks, and install it
     Doctor(ops::doctor::Args),
+    /// Build images
+    Image(ops::image::Args),
     /// Print a shell's completion script
     Completions(ops::completions::Args),
     /// Build only the kernel, or explain one of its options
@@ -44,6 +46,7 @@ impl Command {
     pub fn run(&self, shell: &Shell) -> Result<()> {
         match self {
             Self::Doctor(args) => ops::doctor::run(shell, args),
+            Self::Image(args) => ops::image::run(shell, args),
             Self::Completions(args) => ops::completions::run(shell, args),
             Self::Kernel(args) => ops::kernel::run(shell, args),
             Self::Man(args) => ops::man::run(shell, args),

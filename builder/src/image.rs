@@ -5,15 +5,27 @@
 //! where files go; this one puts them together.
 
 mod base_files;
+mod build;
 pub mod compose;
 pub mod descriptions;
+mod digest;
+mod fingerprint;
+mod manifest;
+mod outputs;
 pub mod programs;
+pub mod staging;
 
 use std::path::PathBuf;
+
+pub use build::build;
 
 use crate::arch::Arch;
 use crate::definition::Image;
 use crate::project::Project;
+
+/// Sets the time of everything in every output, in seconds since 1970
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
+pub const EPOCH_VARIABLE: &str = "SOURCE_DATE_EPOCH";
 
 /// An image to build for one architecture.
 #[derive(Clone, Debug)]

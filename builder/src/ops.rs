@@ -2,5 +2,6 @@
 
 pub mod completions;
 pub mod doctor;
+pub mod image;
 pub mod kernel;
 pub mod man;

@@ -8,7 +8,6 @@
 
 mod cargo;
 pub mod foreign;
-mod proof;
 mod snapshot;
 pub mod toolchain;
 pub mod workspace;

@@ -114,7 +114,10 @@ impl Userland<'_> {
 }
 
 /// Adds every source file of a crate's directory but what Cargo makes there.
-fn add_sources(mut key: KeyBuilder, name: &str, directory: &Path) -> Result<KeyBuilder> {
+///
+/// # Errors
+/// If one cannot be read.
+pub fn add_sources(mut key: KeyBuilder, name: &str, directory: &Path) -> Result<KeyBuilder> {
     let mut entries: Vec<_> = fs::read_dir(directory)
         .at("read", directory)?
         .map(|entry| Ok(entry.at("read", directory)?.path()))

@@ -13,6 +13,7 @@ use super::cargo::CargoCall;
 use super::snapshot;
 use super::{BuiltBinary, Userland};
 use crate::cache::{Key, KeyBuilder, lock};
+use crate::elf;
 use crate::error::{Error, IoContext, Result};
 
 /// Raise the number when the recipe changes in a way its inputs do not show.
@@ -95,6 +96,20 @@ pub fn binary_key(root: &Path, package: Package, name: &str, compiler: &str) -> 
         }
     }
     Ok(key.finish())
+}
+
+/// Adds every source that any binary of the workspace at `root` is made of.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn add_sources(mut key: KeyBuilder, root: &Path) -> Result<KeyBuilder> {
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        key = key.file(file, &root.join(file))?;
+    }
+    for package in [Package::Init, Package::Services] {
+        key = super::foreign::add_sources(key, package.as_str(), &root.join(package.as_str()))?;
+    }
+    Ok(key)
 }
 
 fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
@@ -195,7 +210,7 @@ impl Userland<'_> {
     pub(super) fn keep(&self, kind: &str, key: &Key, files: &[(&str, PathBuf)]) -> Result<PathBuf> {
         self.cache.find_or_make(self.shell, kind, key, |directory| {
             for (name, path) in files {
-                super::proof::check_static(path, self.toolchain.arch)?;
+                elf::prove_static(path, self.toolchain.arch)?;
                 let copy = directory.join(name);
                 fs::copy(path, &copy).at("write", &copy)?;
             }

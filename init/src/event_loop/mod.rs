@@ -128,15 +128,11 @@ impl<'a> EventLoop<'a> {
         let mut actions = Vec::new();
         while let Some(event) = self.queue.pop_front() {
             self.supervisor.step_into(event, now, &mut actions);
-            self.report.look(&self.supervisor);
             for action in actions.drain(..) {
                 self.perform(action, now);
             }
         }
-        if self.report.publish(&self.supervisor) {
-            // Costs a grace period of the kernel, which boot need not wait for.
-            self.enable_pids();
-        }
+        self.report.look(&self.supervisor);
     }
 
     /// Waits for reports and takes them, source by source.

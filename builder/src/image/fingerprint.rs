@@ -1,0 +1,203 @@
+//! What tells, without doing any of it, that a build would do nothing.
+//!
+//! The fingerprint covers every file and variable that a build looks at:
+//! sources by content, programs of the host by what stat(2) says. It may differ
+//! where a build would give the same, but not the other way round. It is kept
+//! beside the outputs together with their own stat(2) data, so that an output
+//! somebody touched is made anew.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::arch::Arch;
+use crate::cache::{Cache, KeyBuilder};
+use crate::definition::Image;
+use crate::definition::resolved::{CrateSource, FileContent, Fragment};
+use crate::error::{IoContext, Result};
+use crate::host::find_program;
+use crate::kernel::toolchain::gnu_prefix;
+use crate::kernel::{source, tree_digest};
+use crate::shell::Shell;
+use crate::userland::{foreign, toolchain, workspace};
+
+use super::ImageRequest;
+
+/// The file in an output directory that remembers the last build.
+const STATE: &str = ".state.json";
+/// Variables that a build listens to.
+const VARIABLES: [&str; 7] = [
+    super::EPOCH_VARIABLE,
+    toolchain::TARGET_VARIABLE,
+    source::MIRROR_VARIABLE,
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "XDG_CACHE_HOME",
+];
+
+/// What the last build of an output directory was made of and left there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct State {
+    /// What it was made of.
+    fingerprint: String,
+    /// What it left.
+    outputs: Vec<Stamp>,
+    /// `PARTUUID` of the root partition, if there is a disk.
+    pub(super) root_partuuid: Option<String>,
+}
+
+/// An output as stat(2) sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Stamp {
+    name: String,
+    size_bytes: u64,
+    inode: u64,
+    modified_s: i64,
+    modified_ns: i64,
+}
+
+impl State {
+    /// Describes the outputs of these names as they are now.
+    ///
+    /// # Errors
+    /// If one is not there.
+    pub(super) fn of_outputs(
+        directory: &Path,
+        names: &[String],
+        fingerprint: String,
+        root_partuuid: Option<String>,
+    ) -> Result<Self> {
+        let outputs = names.iter().map(|name| stamp(directory, name)).collect::<Result<_>>()?;
+        Ok(Self { fingerprint, outputs, root_partuuid })
+    }
+
+    /// The last build's state, if it was made of the same and all it left is untouched.
+    pub(super) fn find(directory: &Path, fingerprint: &str) -> Option<Self> {
+        let text = fs::read_to_string(directory.join(STATE)).ok()?;
+        let state: Self = serde_json::from_str(&text).ok()?;
+        let untouched = |old: &Stamp| stamp(directory, &old.name).is_ok_and(|now| now == *old);
+        (state.fingerprint == fingerprint && state.outputs.iter().all(untouched)).then_some(state)
+    }
+
+    /// The outputs' names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.outputs.iter().map(|stamp| stamp.name.as_str())
+    }
+
+    /// Remembers it. A state that is cut off by a crash is one that is not found.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn write(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(STATE);
+        let text = serde_json::to_string(self).unwrap_or_default();
+        fs::write(&path, text).at("write", &path)
+    }
+}
+
+fn stamp(directory: &Path, name: &str) -> Result<Stamp> {
+    let path = directory.join(name);
+    let metadata = fs::metadata(&path).at("read", &path)?;
+    Ok(Stamp {
+        name: name.to_owned(),
+        size_bytes: metadata.size(),
+        inode: metadata.ino(),
+        modified_s: metadata.mtime(),
+        modified_ns: metadata.mtime_nsec(),
+    })
+}
+
+/// The fingerprint of a build.
+///
+/// # Errors
+/// If a source cannot be read.
+pub(super) fn of_request(
+    shell: &Shell,
+    cache: &Cache,
+    request: &ImageRequest,
+    image: &Image,
+) -> Result<String> {
+    let project = &request.project;
+    let mut key = KeyBuilder::new("image fingerprint 1")
+        .part("image", &image.name)
+        .part("arch", request.arch.as_str())
+        .part("locked", request.locked.to_string());
+    for name in VARIABLES {
+        let value = std::env::var_os(name).unwrap_or_default();
+        key = key.part(name, value.as_encoded_bytes());
+    }
+    for source in &image.sources {
+        key = key.part("definition", project.show(source)).file("definition", source)?;
+    }
+    key = key
+        .directory("rootfs", &project.rootfs())?
+        .directory("kernel-config", &project.kernel_config())?;
+    key = workspace::add_sources(key, project.root())?;
+    key = add_named(key, image)?;
+    let mut programs = toolchain::fingerprint_files(request.arch);
+    programs.extend(kernel_compilers(request.arch));
+    programs.extend(std::env::current_exe());
+    for program in programs {
+        key = add_identity(key, &program);
+    }
+    if let Some(source) = &request.kernel_source {
+        key = match source.is_dir() {
+            true => key.part("kernel", tree_digest::digest(shell, cache, source)?),
+            false => add_identity(key, source),
+        };
+    }
+    Ok(key.finish().as_str().to_owned())
+}
+
+/// What a definition names outside the repository's own places.
+fn add_named(mut key: KeyBuilder, image: &Image) -> Result<KeyBuilder> {
+    let mut files: Vec<&PathBuf> = Vec::new();
+    for file in &image.files {
+        if let FileContent::Source(path) = &file.content {
+            files.push(path);
+        }
+    }
+    let per_arch = image.kernel.per_arch.iter().flat_map(|arch| &arch.fragments);
+    for fragment in image.kernel.fragments.iter().chain(per_arch) {
+        if let Fragment::File(path) = &fragment.value {
+            files.push(path);
+        }
+    }
+    for wanted in &image.crates {
+        files.extend(&wanted.descriptions);
+        if let CrateSource::Directory(path) = &wanted.source {
+            key = foreign::add_sources(key, "crate", path)?;
+        }
+    }
+    for file in files {
+        key = key.file("file", file)?;
+    }
+    for overlay in &image.overlays {
+        key = key.directory("overlay", &overlay.value)?;
+    }
+    Ok(key)
+}
+
+/// The compilers and linkers that the kernel may be built with.
+fn kernel_compilers(arch: Arch) -> impl Iterator<Item = PathBuf> {
+    let prefix = if Arch::host() == Some(arch) { "" } else { gnu_prefix(arch) };
+    let gnu = ["gcc", "ld"].map(|name| format!("{prefix}{name}"));
+    let llvm = ["clang", "ld.lld"].map(str::to_owned);
+    gnu.into_iter().chain(llvm).filter_map(|name| find_program(&name))
+}
+
+/// A program or setting of the host, which need not exist.
+fn add_identity(key: KeyBuilder, path: &Path) -> KeyBuilder {
+    let key = key.part("path", path.as_os_str().as_encoded_bytes());
+    match fs::metadata(path) {
+        Ok(metadata) => {
+            let numbers = [metadata.ino(), metadata.size()].map(u64::to_le_bytes);
+            let times = [metadata.mtime(), metadata.mtime_nsec()].map(i64::to_le_bytes);
+            key.part("numbers", numbers.concat()).part("times", times.concat())
+        }
+        Err(_) => key.part("numbers", "missing"),
+    }
+}

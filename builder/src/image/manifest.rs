@@ -1,0 +1,120 @@
+//! `manifest.json`: what an image was made of and what came of it.
+//!
+//! It is an output like the others, equal for equal inputs: no times, no host
+//! paths, no user. Digests are SHA-256 in lower-case hexadecimal.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::arch::Arch;
+use crate::cache::file_sha256;
+use crate::error::{Error, IoContext, Result};
+use crate::kernel::source::SourceRecord;
+
+/// Raised when a field changes its meaning or goes.
+pub(super) const FORMAT: u32 = 1;
+
+/// The whole manifest.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Manifest<'a> {
+    /// [`FORMAT`]
+    pub(super) format: u32,
+    /// The image's name.
+    pub(super) image: &'a str,
+    /// The architecture.
+    pub(super) arch: Arch,
+    /// Version of the builder.
+    pub(super) builder: &'a str,
+    /// Every time in every output, in seconds since 1970.
+    pub(super) source_date_epoch: u32,
+    /// Kernel parameters, without those that find the root.
+    pub(super) command_line: &'a str,
+    /// The kernel.
+    pub(super) kernel: KernelRecord<'a>,
+    /// What compiled the programs.
+    pub(super) userland: UserlandRecord<'a>,
+    /// The root tree.
+    pub(super) tree: TreeRecord<'a>,
+    /// Definitions and other files that were read, by their path in the repository.
+    pub(super) inputs: Vec<FileRecord>,
+    /// Programs, by their path on the target.
+    pub(super) programs: Vec<FileRecord>,
+    /// Outputs but this one, by name.
+    pub(super) outputs: Vec<FileRecord>,
+}
+
+/// The kernel and where it comes from.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct KernelRecord<'a> {
+    /// As `uname -r` prints it.
+    pub(super) release: &'a str,
+    /// What it was built from.
+    pub(super) source: &'a SourceRecord,
+    /// What compiled it.
+    pub(super) compiler: &'a str,
+    /// Digest of its final configuration.
+    pub(super) config_sha256: String,
+}
+
+/// What compiled the programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct UserlandRecord<'a> {
+    /// Cargo's name for the target.
+    pub(super) target: String,
+    /// `musl` or `gnu`.
+    pub(super) libc: &'a str,
+    /// The compiler and, for glibc, linker and library.
+    pub(super) compiler: Vec<&'a str>,
+}
+
+/// The root tree.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct TreeRecord<'a> {
+    /// Digest of all the target can see of it.
+    pub(super) sha256: &'a str,
+    /// Files, directories, links and nodes.
+    pub(super) entries: usize,
+    /// `PARTUUID` of the root partition, if there is a disk.
+    pub(super) root_partuuid: Option<&'a str>,
+}
+
+/// A file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct FileRecord {
+    /// Name or path.
+    pub(super) name: String,
+    /// Its length.
+    pub(super) size_bytes: u64,
+    /// Digest of its content.
+    pub(super) sha256: String,
+}
+
+impl FileRecord {
+    /// Describes the file at `path` under another name.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn of(name: impl Into<String>, path: &Path) -> Result<Self> {
+        let size_bytes = fs::metadata(path).at("read", path)?.len();
+        Ok(Self { name: name.into(), size_bytes, sha256: file_sha256(path)? })
+    }
+}
+
+impl Manifest<'_> {
+    /// As text for people and programs.
+    ///
+    /// # Errors
+    /// None for what is in it.
+    pub(super) fn text(&self) -> Result<String> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::internal(format!("cannot write the manifest: {error}")))?;
+        Ok(text + "\n")
+    }
+}

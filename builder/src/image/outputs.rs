@@ -1,0 +1,233 @@
+//! The outputs of an image: what is packed how, and how the parts find each other.
+//!
+//! The initramfs is the whole system in RAM and carries the image's kernel
+//! parameters as a boot configuration. The disk has an EFI system partition with
+//! the kernel as the removable-path boot application, and the ext4 root, whose
+//! PARTUUID the kernel's built-in parameters name: firmware passes none.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use crate::arch::Arch;
+use crate::definition::Image;
+use crate::definition::resolved::{Compression, Size};
+use crate::error::{Context, Error, IoContext, Result};
+use crate::format::ext4::{Ext4Options, Ext4Size};
+use crate::format::fat::{FatOptions, FatSize};
+use crate::format::gpt::{self, DiskOptions, PartitionOptions, partition_type};
+use crate::format::guid::Guid;
+use crate::format::sink::FileRegion;
+use crate::format::{self, bootconfig, compress, cpio, ext4, fat};
+use crate::tree::{Content, FileTree, Node, NodeKind, TreePath};
+
+use super::programs::INIT_PATH;
+use super::staging::Staging;
+
+/// Names of outputs in the output directory.
+pub(super) const KERNEL: &str = "vmlinuz";
+pub(super) const ROOT: &str = "root.ext4";
+pub(super) const DISK: &str = "disk.img";
+pub(super) const MANIFEST: &str = "manifest.json";
+/// Free bytes on an EFI system partition of minimal size.
+const ESP_FREE_BYTES: u64 = format::MIB;
+/// Share of the blocks of the root that only root may use, in percent. None: a
+/// small system's services are root's or bounded otherwise.
+const RESERVED_PERCENT: u8 = 0;
+
+/// What all outputs are made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Material<'a> {
+    /// The definition.
+    pub(super) image: &'a Image,
+    /// The architecture.
+    pub(super) arch: Arch,
+    /// The whole system.
+    pub(super) tree: &'a FileTree,
+    /// Its digest, from which identifiers are derived.
+    pub(super) tree_sha256: &'a str,
+    /// The kernel, an EFI application.
+    pub(super) kernel: &'a Path,
+    /// Kernel parameters for the initramfs.
+    pub(super) command_line: &'a str,
+    /// `PARTUUID` of the root partition, which the kernel looks for.
+    pub(super) root_partuuid: Guid,
+    /// Every time in every output, in seconds since 1970.
+    pub(super) epoch_s: u32,
+}
+
+impl Material<'_> {
+    /// The name of the initramfs output.
+    pub(super) fn initramfs_name(&self) -> String {
+        format!("initramfs.cpio{}", self.compression().suffix())
+    }
+
+    /// Writes every output the definition asks for but kernel and manifest.
+    ///
+    /// # Errors
+    /// If something does not fit or cannot be written.
+    pub(super) fn write(&self, staging: &mut Staging<'_>) -> Result<()> {
+        let outputs = self.image.outputs;
+        if outputs.initramfs {
+            let name = self.initramfs_name();
+            let file = staging.create(&name)?;
+            self.write_initramfs(&file).context(|| format!("cannot make {name}"))?;
+        }
+        if outputs.root {
+            let file = staging.create(ROOT)?;
+            self.write_root(&mut FileRegion::whole(&file))
+                .context(|| format!("cannot make {ROOT}"))?;
+        }
+        if outputs.disk {
+            let file = staging.create(DISK)?;
+            self.write_disk(&file).context(|| format!("cannot make {DISK}"))?;
+        }
+        Ok(())
+    }
+
+    fn guid(&self, purpose: &str) -> Guid {
+        let root = &self.image.root;
+        let size = format!("{:?} {}", self.root_size(), root.free_bytes);
+        let parts = [self.tree_sha256, self.arch.as_str(), &root.label, &size];
+        Guid::derive(purpose, &parts.map(str::as_bytes))
+    }
+
+    fn compression(&self) -> compress::Compression {
+        let level = self.image.initramfs.level;
+        match self.image.initramfs.compression {
+            Compression::Zstd => compress::Compression::Zstd { level: i32::from(level) },
+            Compression::Gzip => compress::Compression::Gzip { level: u32::from(level) },
+            Compression::None => compress::Compression::None,
+        }
+    }
+
+    fn write_initramfs(&self, file: &File) -> Result<()> {
+        let mut tree = self.tree.clone();
+        // The kernel runs /init; without it, it would look for a root to mount.
+        let target = NodeKind::Symlink(INIT_PATH.as_bytes().into());
+        tree.insert(TreePath::new("init")?, Node::new(target, 0o777, "the initramfs"))?;
+        let options =
+            cpio::CpioOptions { mtime_s: self.epoch_s, xattrs: cpio::XattrPolicy::default() };
+        let mut counter = Counter { out: file, count: 0 };
+        let mut encoder = compress::Encoder::new(&mut counter, self.compression())?;
+        cpio::write(&tree, &options, &mut encoder)?;
+        encoder.finish()?;
+        let text = bootconfig::from_command_line(self.command_line)?;
+        let trailer = bootconfig::trailer(&text, counter.count)?;
+        counter.write_all(&trailer).and_then(|()| counter.flush()).map_err(|error| {
+            Error::failure(format!("cannot write the boot configuration: {error}"))
+        })
+    }
+
+    fn root_size(&self) -> Ext4Size {
+        match self.image.root.size {
+            Size::Minimal => Ext4Size::Fit { free_bytes: self.image.root.free_bytes },
+            Size::Bytes(bytes, _) => Ext4Size::Fixed { bytes },
+        }
+    }
+
+    fn write_root(&self, sink: &mut FileRegion<'_>) -> Result<u64> {
+        let options = Ext4Options {
+            size: self.root_size(),
+            uuid: self.guid("root file system"),
+            hash_seed: self.guid("root directory hash"),
+            label: self.image.root.label.clone(),
+            epoch_s: self.epoch_s,
+            reserved_percent: RESERVED_PERCENT,
+        };
+        let summary = ext4::write(self.tree, &options, sink).map_err(|error| self.place(error))?;
+        Ok(summary.size_bytes)
+    }
+
+    /// Names the line that gives the root its size, if one does.
+    fn place(&self, error: Error) -> Error {
+        match &self.image.root.size {
+            Size::Bytes(_, place) => error.context(place.to_string()),
+            Size::Minimal => error,
+        }
+    }
+
+    fn write_disk(&self, file: &File) -> Result<()> {
+        let esp_start = gpt::ALIGNMENT_BYTES;
+        let esp_bytes = self.write_esp(&mut FileRegion::starting_at(file, esp_start), esp_start)?;
+        let root_start = esp_start + esp_bytes;
+        let root_bytes = self.write_root(&mut FileRegion::starting_at(file, root_start))?;
+        let partition = |type_guid, name: &str, guid, size_bytes: u64| PartitionOptions {
+            type_guid,
+            guid,
+            name: name.to_owned(),
+            attributes: 0,
+            size_bytes: size_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES),
+        };
+        let root_type = partition_type::root(self.arch);
+        let layout = gpt::Layout::new(&DiskOptions {
+            guid: self.guid("disk"),
+            partitions: vec![
+                partition(partition_type::ESP, "esp", self.guid("esp partition"), esp_bytes),
+                partition(root_type, "root", self.root_partuuid, root_bytes),
+            ],
+        })?;
+        let starts: Vec<u64> =
+            layout.partitions().iter().map(gpt::Partition::offset_bytes).collect();
+        if starts != [esp_start, root_start] {
+            return Err(Error::internal("the partition table does not fit what was written"));
+        }
+        file.set_len(layout.disk_bytes()).at("write", Path::new(DISK))?;
+        layout.write(&mut FileRegion::whole(file))
+    }
+
+    fn write_esp(&self, sink: &mut FileRegion<'_>, start_bytes: u64) -> Result<u64> {
+        let size = match self.image.disk.esp_size {
+            Size::Minimal => FatSize::Fit { free_bytes: ESP_FREE_BYTES },
+            Size::Bytes(bytes, _) => FatSize::Fixed { bytes },
+        };
+        let partition_lba = start_bytes / gpt::SECTOR_BYTES;
+        let options = FatOptions {
+            size,
+            volume_id: self.guid("esp file system").to_volume_id(),
+            label: "ESP".to_owned(),
+            epoch_s: self.epoch_s,
+            partition_lba: u32::try_from(partition_lba).unwrap_or(u32::MAX),
+        };
+        let summary =
+            fat::write(&self.esp_tree()?, &options, sink).map_err(|error| {
+                match &self.image.disk.esp_size {
+                    Size::Bytes(_, place) => error.context(place.to_string()),
+                    Size::Minimal => error,
+                }
+            })?;
+        Ok(summary.size_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES))
+    }
+
+    /// The kernel at the removable path (UEFI Specification 2.10, 3.5.1.1).
+    fn esp_tree(&self) -> Result<FileTree> {
+        let path = match self.arch {
+            Arch::X86_64 => "EFI/BOOT/BOOTX64.EFI",
+            Arch::Aarch64 => "EFI/BOOT/BOOTAA64.EFI",
+        };
+        let size_bytes = std::fs::metadata(self.kernel).at("read", self.kernel)?.len();
+        let kernel = Content::HostFile { path: self.kernel.to_owned(), size_bytes };
+        let node = Node::new(NodeKind::File(kernel), 0o644, "the kernel");
+        let mut tree = FileTree::new();
+        tree.insert(TreePath::new(path)?, node)?;
+        Ok(tree)
+    }
+}
+
+/// Counts what is written.
+struct Counter<W> {
+    out: W,
+    count: u64,
+}
+
+impl<W: Write> Write for Counter<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.count += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}

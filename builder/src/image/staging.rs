@@ -1,0 +1,145 @@
+//! Outputs that appear whole or not at all.
+//!
+//! Every output is written beside its place under a name of its own, synced,
+//! and renamed only once all of them are finished. A build that fails leaves
+//! the last good outputs; one that is killed leaves partial files, which the
+//! next one writes over. The caller holds the directory's lock.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::cache::lock;
+use crate::error::{IoContext, Result};
+use crate::shell::Shell;
+
+/// The lock file of an output directory.
+const LOCK: &str = ".lock";
+
+/// An output directory that this builder alone writes to.
+#[derive(Debug)]
+pub struct OutputDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl OutputDirectory {
+    /// Makes the directory if need be and waits until it is ours.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn open(shell: &Shell, path: &Path) -> Result<Self> {
+        fs::create_dir_all(path).at("create", path)?;
+        let lock = lock(shell, &path.join(LOCK))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Outputs being written.
+#[derive(Debug)]
+pub struct Staging<'a> {
+    directory: &'a OutputDirectory,
+    files: Vec<Staged>,
+}
+
+/// One output being written.
+#[derive(Debug)]
+struct Staged {
+    name: String,
+    partial: PathBuf,
+}
+
+impl<'a> Staging<'a> {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(directory: &'a OutputDirectory) -> Self {
+        Self { directory, files: Vec::new() }
+    }
+
+    /// Begins the output of this name with an empty file, open to read and write.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create(&mut self, name: &str) -> Result<File> {
+        let partial = self.directory.path.join(format!(".{name}.partial"));
+        let options = File::options().read(true).write(true).create(true).truncate(true).clone();
+        let file = options.open(&partial).at("create", &partial)?;
+        self.files.push(Staged { name: name.to_owned(), partial });
+        Ok(file)
+    }
+
+    /// Where an output that was begun is for now; its final place otherwise.
+    #[must_use]
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        let staged = self.files.iter().find(|staged| staged.name == name);
+        staged.map_or_else(|| self.directory.path.join(name), |staged| staged.partial.clone())
+    }
+
+    /// The names begun so far.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|staged| staged.name.as_str())
+    }
+
+    /// Syncs all outputs and gives them their names, in the order in which they were begun.
+    ///
+    /// # Errors
+    /// If one cannot be synced, which is how a full disk may show, or renamed.
+    pub fn commit(mut self) -> Result<()> {
+        for staged in &self.files {
+            let file = File::open(&staged.partial).at("open", &staged.partial)?;
+            file.sync_all().at("write", &staged.partial)?;
+        }
+        for staged in std::mem::take(&mut self.files) {
+            let place = self.directory.path.join(&staged.name);
+            fs::rename(&staged.partial, &place).at("create", &place)?;
+        }
+        let directory = File::open(&self.directory.path).at("open", &self.directory.path)?;
+        directory.sync_all().at("write", &self.directory.path)
+    }
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        for staged in &self.files {
+            let _nothing_to_keep = fs::remove_file(&staged.partial);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn outputs_appear_together_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let shell = Shell::new(true);
+        let output = OutputDirectory::open(&shell, &directory.path().join("out/i/x")).unwrap();
+        let read = |name: &str| fs::read_to_string(output.path().join(name)).ok();
+
+        let mut staging = Staging::new(&output);
+        staging.create("a").unwrap().write_all(b"1").unwrap();
+        assert_eq!(read("a"), None);
+        staging.create("b").unwrap().write_all(b"1").unwrap();
+        staging.commit().unwrap();
+        assert_eq!((read("a"), read("b")), (Some("1".into()), Some("1".into())));
+
+        let mut failed = Staging::new(&output);
+        failed.create("a").unwrap().write_all(b"2").unwrap();
+        drop(failed);
+        assert_eq!(read("a").as_deref(), Some("1"));
+        let mut names: Vec<_> = fs::read_dir(output.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, [".lock", "a", "b"]);
+    }
+}
