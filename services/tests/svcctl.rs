@@ -392,6 +392,12 @@ fn logs_are_shown_cut_and_for_programs() {
     fs::write(bench.path("control.log"), "secret\n").unwrap();
     let outside = bench.run(&["logs", "../control"]);
     assert_eq!((outside.code, outside.stdout.as_str()), (4, ""));
+    fs::remove_dir_all(bench.path("log")).unwrap();
+    let stderr = "\
+svcctl: error: there are no logs: `PLACE/log` does not exist
+  hint: output goes to the console unless a service with `log-collector = true` runs
+";
+    assert_outcome(&bench.run(&["logs", "logd", "-f"]), "", stderr, 1);
 }
 
 #[test]

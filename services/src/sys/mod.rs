@@ -2,7 +2,7 @@
 //! taking over a descriptor that PID 1 left open for this process, and
 //! starting a program with nothing but vfork and exec.
 
-#![allow(unsafe_code, reason = "this folder holds the package's unsafe code")]
+#![expect(unsafe_code, reason = "this folder holds the package's unsafe code")]
 
 mod inherited;
 mod vfork;

@@ -206,7 +206,8 @@ Usage: svcctl check [FILE…|DIR…]
 
 Without arguments it checks what PID 1 reads: /usr/lib/services.d, overridden by
 /etc/services.d. Of the given files and directories, later ones override earlier
-ones of the same name. Exit code 1 if there are mistakes.
+ones of the same name; files alone are checked as a part of this system. Exit
+code 1 if something keeps a service from running.
 
 Examples:
   svcctl check

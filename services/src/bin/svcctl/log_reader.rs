@@ -1,7 +1,8 @@
 //! Reading what `logd` wrote, and following it across rotations.
 
+use std::convert::Infallible;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
@@ -10,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
+use services::problem::Context;
+
+use crate::Result;
 
 /// The log of one service.
 #[derive(Debug)]
@@ -19,13 +23,21 @@ pub(crate) struct Log {
     current: Option<File>,
     /// What was read behind the last newline: a line that is being written.
     partial: Vec<u8>,
+    /// Whole lines that were read but not handed over.
+    unread: Vec<String>,
 }
 
 impl Log {
     /// The log of `name`, which need not exist yet.
     pub(crate) fn new(directory: &Path, name: &str) -> Self {
         let name = format!("{name}.log");
-        Self { directory: directory.to_owned(), name, current: None, partial: Vec::new() }
+        Self {
+            directory: directory.to_owned(),
+            name,
+            current: None,
+            partial: Vec::new(),
+            unread: Vec::new(),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -58,38 +70,51 @@ impl Log {
 
     /// The whole lines that were written since the last call.
     fn read_new(&mut self) -> io::Result<Vec<String>> {
-        let Some(current) = &mut self.current else { return Ok(Vec::new()) };
-        current.read_to_end(&mut self.partial)?;
+        let mut lines = std::mem::take(&mut self.unread);
+        if let Some(current) = &mut self.current {
+            current.read_to_end(&mut self.partial)?;
+        }
         let end = self.partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let whole: Vec<u8> = self.partial.drain(..end).collect();
-        Ok(to_lines(&whole))
+        lines.extend(to_lines(&whole));
+        Ok(lines)
     }
 
     /// Hands over the lines that come, for ever. Call [`Log::read`] first.
-    pub(crate) fn follow<E: From<io::Error>>(
+    pub(crate) fn follow(
         &mut self,
-        mut show: impl FnMut(Vec<String>) -> Result<(), E>,
-    ) -> Result<std::convert::Infallible, E> {
-        let mut changes = Changes::watch(&self.directory).map_err(E::from)?;
+        mut show: impl FnMut(Vec<String>) -> Result<()>,
+    ) -> Result<Infallible> {
+        let name = self.name.clone();
+        let unfollowable = || format!("cannot follow `{name}`");
+        let mut changes = Changes::watch(&self.directory).context(unfollowable)?;
         loop {
             // First what came before the watch stood, then whatever it reports.
-            let lines = self.read_new().map_err(E::from)?;
+            let lines = self.read_new().context(unfollowable)?;
             if !lines.is_empty() {
                 show(lines)?;
             }
-            let next = open(&self.path()).map_err(E::from)?;
-            if next.is_some() && !is_same(next.as_ref(), self.current.as_ref()).map_err(E::from)? {
-                // Nothing is added to a rotated file any more, but its end may be unread.
-                let lines = self.read_new().map_err(E::from)?;
-                if !lines.is_empty() {
-                    show(lines)?;
-                }
-                self.partial.clear();
-                self.current = next;
-                continue;
+            if !self.turn_over().context(unfollowable)? {
+                changes.wait(&self.name).context(unfollowable)?;
             }
-            changes.wait(&self.name).map_err(E::from)?;
         }
+    }
+
+    /// Goes on to the new file if the log was rotated. Not before the old one,
+    /// to which nothing is added any more, has been read to its end.
+    fn turn_over(&mut self) -> io::Result<bool> {
+        let next = open(&self.path())?;
+        if next.is_none() || is_same(next.as_ref(), self.current.as_ref())? {
+            return Ok(false);
+        }
+        let lines = self.read_new()?;
+        if lines.is_empty() {
+            self.partial.clear();
+            self.current = next;
+        } else {
+            self.unread.extend(lines);
+        }
+        Ok(true)
     }
 }
 
@@ -116,7 +141,6 @@ struct Changes(inotify::Reader<'static, std::os::fd::OwnedFd>);
 
 impl Changes {
     fn watch(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
         let watcher = inotify::init(CreateFlags::CLOEXEC)?;
         let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
         inotify::add_watch(&watcher, directory, flags)?;
@@ -145,6 +169,8 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

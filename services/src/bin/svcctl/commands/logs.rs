@@ -46,6 +46,14 @@ pub(crate) fn run(
                 // It may have been quiet so far, or not exist.
                 Init::connect(arguments)?.status(name)?;
             }
+            if !arguments.log_directory.exists() {
+                let directory = arguments.log_directory.display();
+                let problem =
+                    Problem::new(format!("there are no logs: `{directory}` does not exist"));
+                return Err(Failure::from(problem.with_hint(
+                    "output goes to the console unless a service with `log-collector = true` runs",
+                )));
+            }
             warn("svcctl", format_args!("`{name}` has not printed anything yet"));
         }
     }
