@@ -160,8 +160,8 @@ fn serve(
             let request = Request::decode(frame.body).unwrap();
             let taken = frame.length_bytes;
             received.drain(..taken);
+            heard.lock().unwrap().push(request.clone());
             let reply = answer(&request);
-            heard.lock().unwrap().push(request);
             if stream.write_all(&reply).is_err() || reply.is_empty() {
                 return;
             }
@@ -306,15 +306,18 @@ fn an_operation_is_waited_for_and_goes_on_without_the_one_who_waits() {
     let begin = Instant::now();
     assert_eq!(bench.run(&["start", "logd"]).code, 0);
     assert!(begin.elapsed() >= Duration::from_millis(300));
-    // Ended before the answer: PID 1 has heard the request all the same.
+    // Ended between request and answer: the request stands.
     let mut child = bench.command(&["stop", "logd"]).stdout(Stdio::null()).spawn().unwrap();
-    thread::sleep(Duration::from_millis(150));
+    let stop = Request::Operate { operation: Operation::Stop, name: name("logd") };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while bench.requests.lock().unwrap().last() != Some(&stop) {
+        assert!(Instant::now() < deadline, "the request does not come");
+        thread::sleep(Duration::from_millis(5));
+    }
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let status = child.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2));
-    thread::sleep(Duration::from_millis(300));
-    let stop = Request::Operate { operation: Operation::Stop, name: name("logd") };
     assert_eq!(bench.requests.lock().unwrap().last(), Some(&stop));
 }
 
