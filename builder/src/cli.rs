@@ -30,6 +30,10 @@ pub enum Command {
     Doctor(ops::doctor::Args),
     /// Build images
     Image(ops::image::Args),
+    /// Prove what can be proven of images without building them
+    Check(ops::check::Args),
+    /// Remove outputs, and the cache if asked to
+    Clean(ops::clean::Args),
     /// Print a shell's completion script
     Completions(ops::completions::Args),
     /// Build only the kernel, or explain one of its options
@@ -47,6 +51,8 @@ impl Command {
         match self {
             Self::Doctor(args) => ops::doctor::run(shell, args),
             Self::Image(args) => ops::image::run(shell, args),
+            Self::Check(args) => ops::check::run(shell, args),
+            Self::Clean(args) => ops::clean::run(shell, args),
             Self::Completions(args) => ops::completions::run(shell, args),
             Self::Kernel(args) => ops::kernel::run(shell, args),
             Self::Man(args) => ops::man::run(shell, args),

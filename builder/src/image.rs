@@ -6,6 +6,7 @@
 
 mod base_files;
 mod build;
+pub mod check;
 pub mod compose;
 pub mod descriptions;
 mod digest;
@@ -17,7 +18,7 @@ pub mod staging;
 
 use std::path::PathBuf;
 
-pub use build::build;
+pub use build::{build, kernel_request};
 
 use crate::arch::Arch;
 use crate::definition::Image;

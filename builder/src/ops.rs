@@ -1,5 +1,7 @@
 //! One module per subcommand: its arguments, and the work in terms of the layers below.
 
+pub mod check;
+pub mod clean;
 pub mod completions;
 pub mod doctor;
 pub mod image;

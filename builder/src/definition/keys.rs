@@ -230,3 +230,45 @@ impl fmt::Display for Merge {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The row of `docs/image-definition.md` that describes a key.
+    fn row(document: &str, name: &str) -> Option<Vec<String>> {
+        let start = format!("| `{name}` |");
+        let line = document.lines().find(|line| line.starts_with(&start))?;
+        Some(line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+    }
+
+    #[test]
+    fn every_key_is_documented_with_type_default_and_merge() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/image-definition.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let mut wrong = Vec::new();
+        for key in KEYS {
+            let kind = key.kind.to_string().replace(" such as \"64MiB\"", "");
+            let kind = kind.replace(" such as \"0644\"", "");
+            let default = match key.default {
+                Default::Toml(value) => format!("`{value}`"),
+                Default::Derived(words) => words.to_owned(),
+                Default::Nothing => "none".to_owned(),
+                Default::Required => "required".to_owned(),
+            };
+            let expected = [format!("`{}`", key.name), kind, default, key.merge.to_string()];
+            match row(&document, key.name) {
+                Some(row) if row[..4] == expected => {}
+                row => wrong.push(format!("| {} | but has {row:?}", expected.join(" | "))),
+            }
+        }
+        assert!(wrong.is_empty(), "docs/image-definition.md needs\n{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn defaults_obey_the_rules() {
+        let mut findings = Vec::new();
+        super::super::reader::read("defaults", &defaults(), &mut findings);
+        assert_eq!(findings, []);
+    }
+}

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::arch::Arch;
 use crate::cache::{Cache, file_sha256};
 use crate::definition::resolved::Fragment;
 use crate::definition::{self, Image};
@@ -16,15 +17,16 @@ use crate::kernel::{self, BuiltKernel, KernelRequest};
 use crate::project::Project;
 use crate::shell::Shell;
 use crate::tree::FileTree;
-use crate::userland::workspace::{Package, service_binaries};
+use crate::userland::workspace::Package;
 use crate::userland::{Toolchain, Userland};
 
+use super::check::{self, Plan};
 use super::compose::compose;
-use super::descriptions::{self, Description};
+use super::descriptions::Description;
 use super::fingerprint::{self, State};
 use super::manifest::{FORMAT, FileRecord, KernelRecord, Manifest, TreeRecord, UserlandRecord};
-use super::outputs::{DISK, KERNEL, MANIFEST, Material, ROOT};
-use super::programs::{self, BuiltProgram, Program, ProgramSource};
+use super::outputs::{DISK, KERNEL, MANIFEST, Material, NAMES, ROOT};
+use super::programs::{BuiltProgram, Program, ProgramSource};
 use super::staging::{OutputDirectory, Staging};
 use super::{BuiltImage, EPOCH_VARIABLE, ImageRequest, digest};
 
@@ -111,13 +113,14 @@ fn command_line(image: &Image, request: &ImageRequest) -> Vec<String> {
 ///
 /// # Errors
 /// If an option is malformed or `kernel-config/` cannot be read.
-pub(super) fn kernel_request(
+pub fn kernel_request(
     project: &Project,
     image: &Image,
-    request: &ImageRequest,
+    arch: Arch,
+    source: SourceRequest,
 ) -> Result<KernelRequest> {
     let mut fragments = Vec::new();
-    for fragment in image.kernel.fragments(request.arch) {
+    for fragment in image.kernel.fragments(arch) {
         match &fragment.value {
             Fragment::Default => fragments.extend(kernel::default_fragments(project)?),
             Fragment::File(path) => fragments.push(path.clone()),
@@ -134,17 +137,7 @@ pub(super) fn kernel_request(
     if !findings.is_empty() {
         return Err(Error::findings("the kernel options are wrong", findings));
     }
-    Ok(KernelRequest {
-        project: project.clone(),
-        arch: request.arch,
-        fragments,
-        extra_options,
-        source: SourceRequest::from_environment(
-            request.kernel_source.clone(),
-            request.offline,
-            request.locked,
-        ),
-    })
+    Ok(KernelRequest { project: project.clone(), arch, fragments, extra_options, source })
 }
 
 struct Builder<'a> {
@@ -158,17 +151,20 @@ impl Builder<'_> {
     fn build(&self, directory: &OutputDirectory, fingerprint: String) -> Result<State> {
         let project = &self.request.project;
         let epoch_s = epoch_s()?;
-        let descriptions = descriptions::find(project, self.image)?;
-        let available = service_binaries(project.root())?;
-        let programs = programs::of_image(self.image, &descriptions, &available)?;
         // What can be found wrong without building is found before.
-        let unbuilt: Vec<BuiltProgram> = programs
-            .iter()
-            .map(|program| BuiltProgram { program: program.clone(), file: None })
-            .collect();
-        self.check(&compose(project, self.image, &descriptions, &unbuilt)?)?;
-
-        let kernel_request = kernel_request(project, self.image, self.request)?;
+        let Plan { descriptions, programs, verdict, .. } = check::plan(project, self.image)?;
+        for warning in &verdict.warnings {
+            self.shell.warn(warning);
+        }
+        if !verdict.errors.is_empty() {
+            return Err(Error::findings("its services cannot run", verdict.errors));
+        }
+        let source = SourceRequest::from_environment(
+            self.request.kernel_source.clone(),
+            self.request.offline,
+            self.request.locked,
+        );
+        let kernel_request = kernel_request(project, self.image, self.request.arch, source)?;
         let kernel = kernel::build(self.shell, self.cache, &kernel_request)?;
         let toolchain = Toolchain::find(self.shell, self.request.arch, self.request.offline)?;
         let programs = self.build_programs(&toolchain, programs)?;
@@ -189,18 +185,6 @@ impl Builder<'_> {
         )?;
         step.done(format_args!("{}", directory.path().display()));
         Ok(state)
-    }
-
-    /// The services of the tree as PID 1 will see them.
-    fn check(&self, tree: &FileTree) -> Result<()> {
-        let verdict = descriptions::check(&self.request.project, tree)?;
-        for warning in verdict.warnings {
-            self.shell.warn(warning);
-        }
-        if verdict.errors.is_empty() {
-            return Ok(());
-        }
-        Err(Error::findings("its services cannot run", verdict.errors))
     }
 
     fn build_programs(
@@ -364,8 +348,7 @@ fn input_name(project: &Project, path: &Path) -> String {
 
 /// Removes outputs of an earlier build that the definition no longer asks for.
 fn remove_stale(directory: &Path, names: &[String]) -> Result<()> {
-    let initramfs = ["initramfs.cpio", "initramfs.cpio.gz", "initramfs.cpio.zst"];
-    for name in initramfs.into_iter().chain([ROOT, DISK]) {
+    for name in NAMES {
         let path = directory.join(name);
         if !names.iter().any(|kept| kept == name) && path.exists() {
             fs::remove_file(&path).at("remove", &path)?;

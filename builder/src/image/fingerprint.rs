@@ -26,7 +26,7 @@ use crate::userland::{foreign, toolchain, workspace};
 use super::ImageRequest;
 
 /// The file in an output directory that remembers the last build.
-const STATE: &str = ".state.json";
+pub(super) const STATE: &str = ".state.json";
 /// Variables that a build listens to.
 const VARIABLES: [&str; 7] = [
     super::EPOCH_VARIABLE,

@@ -29,6 +29,9 @@ pub(super) const KERNEL: &str = "vmlinuz";
 pub(super) const ROOT: &str = "root.ext4";
 pub(super) const DISK: &str = "disk.img";
 pub(super) const MANIFEST: &str = "manifest.json";
+/// Every name that an output may have.
+pub(super) const NAMES: [&str; 7] =
+    [KERNEL, "initramfs.cpio", "initramfs.cpio.gz", "initramfs.cpio.zst", ROOT, DISK, MANIFEST];
 /// Free bytes on an EFI system partition of minimal size.
 const ESP_FREE_BYTES: u64 = format::MIB;
 /// Share of the blocks of the root that only root may use, in percent. None: a

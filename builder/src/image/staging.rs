@@ -12,8 +12,19 @@ use crate::cache::lock;
 use crate::error::{IoContext, Result};
 use crate::shell::Shell;
 
+use super::{fingerprint, outputs};
+
 /// The lock file of an output directory.
 const LOCK: &str = ".lock";
+/// What an output is called while it is written: `.NAME.partial`.
+const PARTIAL_SUFFIX: &str = ".partial";
+
+/// Whether a file of this name in an output directory was made by the builder.
+#[must_use]
+pub fn is_ours(name: &str) -> bool {
+    let partial = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL_SUFFIX));
+    name == LOCK || name == fingerprint::STATE || outputs::NAMES.contains(&partial.unwrap_or(name))
+}
 
 /// An output directory that this builder alone writes to.
 #[derive(Debug)]
@@ -66,7 +77,7 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// If it cannot be made.
     pub fn create(&mut self, name: &str) -> Result<File> {
-        let partial = self.directory.path.join(format!(".{name}.partial"));
+        let partial = self.directory.path.join(format!(".{name}{PARTIAL_SUFFIX}"));
         let options = File::options().read(true).write(true).create(true).truncate(true).clone();
         let file = options.open(&partial).at("create", &partial)?;
         self.files.push(Staged { name: name.to_owned(), partial });
@@ -141,5 +152,15 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, [".lock", "a", "b"]);
+    }
+
+    #[test]
+    fn only_the_builders_own_files_are_its_own() {
+        for name in [".lock", "disk.img", ".disk.img.partial", "initramfs.cpio.gz", ".state.json"] {
+            assert!(is_ours(name), "{name}");
+        }
+        for name in ["notes.txt", ".partial", "disk.img.bak", ".x.partial"] {
+            assert!(!is_ours(name), "{name}");
+        }
     }
 }

@@ -1,0 +1,138 @@
+//! What can be proven of an image without building it.
+
+use init_core::diagnostic::Finding;
+
+use crate::arch::Arch;
+use crate::cache::Cache;
+use crate::definition::Image;
+use crate::elf;
+use crate::error::{Error, Result};
+use crate::kernel::source::SourceRequest;
+use crate::kernel::{self, KernelRequest};
+use crate::project::Project;
+use crate::shell::Shell;
+use crate::tree::FileTree;
+use crate::userland::workspace::service_binaries;
+
+use super::compose::compose;
+use super::descriptions::{self, Description, Verdict};
+use super::programs::{self, BuiltProgram, Program};
+
+/// An image's parts and the tree they make, in which programs are empty files.
+#[derive(Debug)]
+pub struct Plan {
+    /// The services that the definition names.
+    pub descriptions: Vec<Description>,
+    /// The programs that will be built.
+    pub programs: Vec<Program>,
+    /// The tree.
+    pub tree: FileTree,
+    /// What PID 1 will say of the services.
+    pub verdict: Verdict,
+}
+
+/// Works out what an image is made of and checks its services, as PID 1 will see them.
+///
+/// # Errors
+/// If the parts do not go together. What is wrong with services is in the verdict.
+pub fn plan(project: &Project, image: &Image) -> Result<Plan> {
+    let descriptions = descriptions::find(project, image)?;
+    let available = service_binaries(project.root())?;
+    let programs = programs::of_image(image, &descriptions, &available)?;
+    let unbuilt: Vec<BuiltProgram> = programs
+        .iter()
+        .map(|program| BuiltProgram { program: program.clone(), file: None })
+        .collect();
+    let tree = compose(project, image, &descriptions, &unbuilt)?;
+    let verdict = descriptions::check(project, &tree)?;
+    Ok(Plan { descriptions, programs, tree, verdict })
+}
+
+/// What [`check`] looked at and found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What is wrong in files.
+    pub findings: Vec<Finding>,
+    /// What is wrong with files of the tree.
+    pub problems: Vec<String>,
+    /// What works but is hardly meant.
+    pub warnings: Vec<Finding>,
+    /// What could not be checked, and why.
+    pub skipped: Vec<String>,
+}
+
+/// Checks definition, services, the ELF files that are not built, and the
+/// kernel's options if its source is on this host.
+///
+/// # Errors
+/// If the parts do not go together.
+pub fn check(
+    shell: &Shell,
+    cache: &Cache,
+    project: &Project,
+    image: &Image,
+    arch: Arch,
+    source: SourceRequest,
+) -> Result<Report> {
+    let plan = plan(project, image)?;
+    let mut report = Report {
+        findings: plan.verdict.errors,
+        warnings: plan.verdict.warnings,
+        ..Report::default()
+    };
+    let problems = elf::closure::check(&plan.tree, arch)?;
+    report.problems.extend(problems.iter().map(ToString::to_string));
+    let request = super::kernel_request(project, image, arch, source)?;
+    check_kernel(shell, cache, &request, &mut report)?;
+    Ok(report)
+}
+
+fn check_kernel(
+    shell: &Shell,
+    cache: &Cache,
+    request: &KernelRequest,
+    report: &mut Report,
+) -> Result<()> {
+    let plan = match kernel::plan(shell, cache, request) {
+        Ok(plan) => plan,
+        Err(error) if error.kind() == crate::error::Kind::Definition => return Err(error),
+        Err(error) => {
+            report.skipped.push(format!("kernel options: {error}"));
+            return Ok(());
+        }
+    };
+    // A kernel in the cache has passed.
+    if kernel::cached_config(cache, &plan)?.is_some() {
+        return Ok(());
+    }
+    let step = shell.step(format!("configure Linux {}", plan.source.record.version));
+    let config = kernel::configure(shell, cache, request, &plan)?;
+    let kconfig = kernel::read_kconfig(&plan.source.tree(shell, cache)?, request.arch);
+    for merged in [&plan.requested, &plan.required] {
+        for finding in kernel::verify::findings(merged, &config, &kconfig) {
+            if !report.findings.iter().any(|known| known.message == finding.message) {
+                report.findings.push(finding);
+            }
+        }
+    }
+    step.done("");
+    Ok(())
+}
+
+impl Report {
+    /// The error that it amounts to, if anything is wrong.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn into_result(self, what: String) -> Result<()> {
+        if self.findings.is_empty() && self.problems.is_empty() {
+            return Ok(());
+        }
+        let mut what = what;
+        for problem in &self.problems {
+            what.push('\n');
+            what.push_str(problem);
+        }
+        Err(Error::findings(what, self.findings))
+    }
+}

@@ -1,0 +1,73 @@
+//! `builder check`: what can be proven of images without building them.
+
+use std::path::PathBuf;
+
+use crate::arch::Arch;
+use crate::cache::Cache;
+use crate::definition;
+use crate::error::Result;
+use crate::image::check;
+use crate::kernel::source::SourceRequest;
+use crate::project::Project;
+use crate::shell::Shell;
+
+/// Arguments of `builder check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Names under images/, or paths of definitions [default: every image]
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+    /// Check for this architecture; may be repeated [default: all that the image supports]
+    #[arg(long = "arch", value_name = "ARCH")]
+    arches: Vec<Arch>,
+    /// Check the kernel options against this source tree or tarball
+    #[arg(long, value_name = "DIR|TARBALL")]
+    kernel_source: Option<PathBuf>,
+}
+
+/// Checks every image for every architecture; all of them, whatever is found.
+///
+/// # Errors
+/// The last image's, after the others' were printed.
+pub fn run(shell: &Shell, args: &Args) -> Result<()> {
+    let project = Project::find()?;
+    let cache = Cache::open()?;
+    let images = match args.images.is_empty() {
+        true => definition::load::names(&project)?,
+        false => args.images.clone(),
+    };
+    let mut failure: Option<crate::error::Error> = None;
+    for name in &images {
+        if let Err(error) = check_image(shell, &cache, &project, args, name)
+            && let Some(earlier) = failure.replace(error)
+        {
+            shell.error(&earlier);
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+fn check_image(
+    shell: &Shell,
+    cache: &Cache,
+    project: &Project,
+    args: &Args,
+    name: &str,
+) -> Result<()> {
+    let image = definition::load(project, name)?;
+    let wanted = |arch: &&Arch| args.arches.is_empty() || args.arches.contains(arch);
+    for arch in image.arches.iter().filter(wanted) {
+        // Nothing is fetched for a check: what is not here is named as not checked.
+        let source = SourceRequest::from_environment(args.kernel_source.clone(), true, false);
+        let report = check::check(shell, cache, project, &image, *arch, source)?;
+        for warning in &report.warnings {
+            shell.warn(warning);
+        }
+        for skipped in &report.skipped {
+            shell.note(format_args!("image {} for {arch}: not checked: {skipped}", image.name));
+        }
+        report.into_result(format!("image {} for {arch} is wrong", image.name))?;
+        shell.note(format_args!("image {} for {arch}: nothing wrong found", image.name));
+    }
+    Ok(())
+}
