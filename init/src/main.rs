@@ -57,7 +57,7 @@ fn run() -> i32 {
     let Err(cause) = boot(started);
     // Only what comes before the loop and cannot be done without ends here:
     // a kernel without signalfd or epoll, or no /dev/null.
-    panic!("{cause}")
+    rescue::give_up(format_args!("{cause}"))
 }
 
 fn boot(started: Timestamp) -> Result<Infallible, String> {

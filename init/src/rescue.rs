@@ -79,10 +79,13 @@ fn end_after_pause(kind: ShutdownKind, signals: &SignalFd) {
 
 /// Makes a panic of PID 1 end in the policy instead of in a panic of the kernel.
 pub(crate) fn install_panic_hook() {
-    std::panic::set_hook(Box::new(|panic| {
-        log::error(format_args!("{panic}"));
-        last_resort()
-    }));
+    std::panic::set_hook(Box::new(|panic| give_up(format_args!("{panic}"))));
+}
+
+/// Ends PID 1's work for a cause that leaves it nothing to stand on.
+pub(crate) fn give_up(cause: fmt::Arguments<'_>) -> ! {
+    log::error(cause);
+    last_resort()
 }
 
 /// PID 1 cannot trust itself any more: becomes the shell, or reboots.

@@ -1,3 +1,5 @@
+//! Tables for the dependency graph: orders, cycles by name, unknown names.
+
 use super::*;
 use crate::parse::parse_description;
 

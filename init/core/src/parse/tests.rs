@@ -1,3 +1,5 @@
+//! Tables for the description parser: what is taken, and every finding with its place.
+
 use super::*;
 
 fn parse(text: &str) -> Result<ServiceDescription, Vec<String>> {

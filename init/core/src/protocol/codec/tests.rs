@@ -1,3 +1,5 @@
+//! Frames and messages there and back, and bytes that are neither.
+
 use super::super::wire::Frame;
 use super::*;
 use crate::name::ServiceName;
