@@ -34,6 +34,10 @@ pub enum Command {
     Check(ops::check::Args),
     /// Remove outputs, and the cache if asked to
     Clean(ops::clean::Args),
+    /// Show what is in an image, a kernel or a program
+    Inspect(ops::inspect::Args),
+    /// Measure, beside the peers installed on this host
+    Bench(ops::bench::Args),
     /// Print a shell's completion script
     Completions(ops::completions::Args),
     /// Build only the kernel, or explain one of its options
@@ -53,6 +57,8 @@ impl Command {
             Self::Image(args) => ops::image::run(shell, args),
             Self::Check(args) => ops::check::run(shell, args),
             Self::Clean(args) => ops::clean::run(shell, args),
+            Self::Inspect(args) => ops::inspect::run(shell, args),
+            Self::Bench(args) => ops::bench::run(shell, args),
             Self::Completions(args) => ops::completions::run(shell, args),
             Self::Kernel(args) => ops::kernel::run(shell, args),
             Self::Man(args) => ops::man::run(shell, args),

@@ -6,6 +6,7 @@
 pub mod closure;
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use object::endian::Endianness;
@@ -93,6 +94,14 @@ impl Facts {
 /// If its headers are damaged; the message is a fragment without the file's name.
 pub fn facts(bytes: &[u8]) -> Result<Option<Facts>, String> {
     read_facts(bytes)
+}
+
+/// The facts of an ELF file behind any reader, of which only the headers are read.
+///
+/// # Errors
+/// See [`facts`].
+pub fn reader_facts(reader: impl Read + Seek) -> Result<Option<Facts>, String> {
+    read_facts(&ReadCache::new(reader))
 }
 
 /// The facts of an ELF file on the host, of which only the headers are read.

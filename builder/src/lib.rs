@@ -15,6 +15,7 @@ pub mod format;
 pub mod host;
 pub mod host_needs;
 pub mod image;
+pub mod inspect;
 pub mod kernel;
 pub mod ops;
 pub mod project;

@@ -1,9 +1,11 @@
 //! One module per subcommand: its arguments, and the work in terms of the layers below.
 
+pub mod bench;
 pub mod check;
 pub mod clean;
 pub mod completions;
 pub mod doctor;
 pub mod image;
+pub mod inspect;
 pub mod kernel;
 pub mod man;

@@ -7,6 +7,7 @@
 //! directory always comes before what is in it.
 
 pub mod device_table;
+pub mod host;
 pub mod links;
 pub mod skeleton;
 
@@ -206,6 +207,38 @@ impl FileTree {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A tree of many entries at once, in any order, the root among them or not.
+    ///
+    /// # Errors
+    /// If a path comes twice, or one's directory is not among them.
+    pub fn from_entries(mut entries: Vec<(TreePath, Node)>) -> Result<Self> {
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let [(path, first), (_, second)] = [&pair[0], &pair[1]];
+            return Err(Error::definition(format!(
+                "{path} comes both from {} and from {}",
+                first.origin, second.origin
+            )));
+        }
+        let mut tree = Self { nodes: entries.into_iter().collect() };
+        if !tree.nodes.contains_key(b"".as_slice()) {
+            tree.nodes.extend(Self::new().nodes);
+        }
+        for (path, node) in tree.nodes.iter().skip(1) {
+            let end = path.0.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            if !matches!(
+                tree.get_bytes(&path.0[..end]),
+                Some(Node { kind: NodeKind::Directory, .. })
+            ) {
+                return Err(Error::definition(format!(
+                    "{path} (from {}) lies in no directory",
+                    node.origin
+                )));
+            }
+        }
+        Ok(tree)
     }
 
     /// Adds an entry, and the directories above it (root's, mode 0755) where

@@ -16,15 +16,14 @@ pub trait Source {
     /// # Errors
     /// `UnexpectedEof` if the source ends first; otherwise what the file says.
     fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()>;
+}
 
-    /// The first `N` bytes at an offset.
+impl dyn Source + '_ {
+    /// The `N` bytes at an offset.
     ///
     /// # Errors
     /// See [`Source::read_at`].
-    fn array_at<const N: usize>(&self, offset_bytes: u64) -> io::Result<[u8; N]>
-    where
-        Self: Sized,
-    {
+    pub fn array_at<const N: usize>(&self, offset_bytes: u64) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.read_at(offset_bytes, &mut bytes)?;
         Ok(bytes)
@@ -139,6 +138,25 @@ impl<S: Source> SourceReader<S> {
     /// A reader at the source's start.
     pub fn new(source: S) -> Self {
         Self { source, position_bytes: 0 }
+    }
+}
+
+impl<S> SourceReader<S> {
+    /// How many bytes have been read, or where it was moved to.
+    pub fn position_bytes(&self) -> u64 {
+        self.position_bytes
+    }
+}
+
+impl<S: Source> io::Seek for SourceReader<S> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            io::SeekFrom::Start(place) => Some(place),
+            io::SeekFrom::End(offset) => self.source.len_bytes().checked_add_signed(offset),
+            io::SeekFrom::Current(offset) => self.position_bytes.checked_add_signed(offset),
+        };
+        self.position_bytes = place.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position_bytes)
     }
 }
 

@@ -68,7 +68,8 @@ impl<S: Source> Reader<S> {
     /// # Errors
     /// If the boot sector makes no sense.
     pub fn open(source: S) -> Result<Self> {
-        let boot: [u8; 512] = source.array_at(0).map_err(damaged)?;
+        let mut boot = [0; 512];
+        source.read_at(0, &mut boot).map_err(damaged)?;
         let sector_bytes = half(&boot, 11);
         let sectors_per_cluster = u64::from(boot[13]);
         if !sector_bytes.is_power_of_two()

@@ -34,7 +34,7 @@ pub struct Table {
 ///
 /// # Errors
 /// If neither copy is sound; the message says what is wrong with each.
-pub fn read(disk: &impl Source) -> Result<Table> {
+pub fn read(disk: &dyn Source) -> Result<Table> {
     let sectors = disk.len_bytes() / SECTOR_BYTES;
     let primary = read_copy(disk, 1, TableCopy::Primary);
     let backup = read_copy(disk, sectors.saturating_sub(1), TableCopy::Backup);
@@ -68,7 +68,7 @@ pub fn read(disk: &impl Source) -> Result<Table> {
     Ok(table)
 }
 
-fn read_copy(disk: &impl Source, lba: u64, copy: TableCopy) -> Result<Table, String> {
+fn read_copy(disk: &dyn Source, lba: u64, copy: TableCopy) -> Result<Table, String> {
     let short = |_| "it lies beyond the disk's end".to_owned();
     let sector: [u8; SECTOR_LEN] =
         disk.array_at(lba.saturating_mul(SECTOR_BYTES)).map_err(short)?;

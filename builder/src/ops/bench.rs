@@ -1,0 +1,32 @@
+//! `builder bench`: figures side by side with the peers installed on this host.
+
+pub mod pack;
+
+use clap::Subcommand;
+
+use crate::error::Result;
+use crate::shell::Shell;
+
+/// Arguments of `builder bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to measure
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Pack a large tree into cpio, cpio.zst and ext4, beside cpio, zstd and mke2fs
+    Pack(pack::Args),
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// Whatever it returns.
+pub fn run(shell: &Shell, args: &Args) -> Result<()> {
+    match &args.what {
+        What::Pack(args) => pack::run(shell, args),
+    }
+}

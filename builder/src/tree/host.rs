@@ -1,0 +1,208 @@
+//! A host directory as a tree of its own, found by several threads at once.
+//!
+//! As for overlays, a host file's name, type, content and whether its owner may
+//! execute it count; owner and further modes do not: everything is root's, 0755
+//! or 0644. The tree does not depend on the order in which the threads find it.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags};
+
+use super::{Content, FileTree, Node, NodeKind, TreePath};
+use crate::error::{Error, IoContext, Result};
+
+const THREADS_MAX: usize = 8;
+
+/// Everything below the host directory `root`. `origin` says for messages what it is.
+///
+/// # Errors
+/// If something cannot be read or is of a type the tree has no content for
+/// (socket, device, pipe).
+pub fn scan(root: &Path, origin: &str) -> Result<FileTree> {
+    let origin: Arc<str> = origin.into();
+    let queue = Queue::new(root);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let parts: Vec<Result<Vec<_>>> = std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..threads).map(|_| scope.spawn(|| worker(&queue, &origin))).collect();
+        let gone = || Err(Error::internal("a thread that reads directories is gone"));
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| gone())).collect()
+    });
+    let mut entries = vec![(TreePath::root(), Node::new(NodeKind::Directory, 0o755, origin))];
+    for part in parts {
+        entries.append(&mut part?);
+    }
+    FileTree::from_entries(entries)
+}
+
+/// A directory to read: its place on the host and in the tree.
+struct Found {
+    host: PathBuf,
+    path: Vec<u8>,
+}
+
+/// Directories nobody has read yet.
+struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+struct QueueState {
+    waiting: Vec<Found>,
+    /// Workers that may still find more.
+    busy: usize,
+    has_failed: bool,
+}
+
+impl Queue {
+    fn new(root: &Path) -> Self {
+        let waiting = vec![Found { host: root.to_path_buf(), path: Vec::new() }];
+        let state = QueueState { waiting, busy: 0, has_failed: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        // No code that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Found> {
+        let mut state = self.lock();
+        loop {
+            if state.has_failed {
+                return None;
+            }
+            if let Some(found) = state.waiting.pop() {
+                state.busy += 1;
+                return Some(found);
+            }
+            if state.busy == 0 {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn done(&self, found: Vec<Found>, has_failed: bool) {
+        let mut state = self.lock();
+        state.busy -= 1;
+        state.has_failed |= has_failed;
+        state.waiting.extend(found);
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+fn worker(queue: &Queue, origin: &Arc<str>) -> Result<Vec<(TreePath, Node)>> {
+    let mut entries = Vec::new();
+    while let Some(directory) = queue.take() {
+        let mut found = Vec::new();
+        let result = read_directory(&directory, origin, &mut entries, &mut found);
+        queue.done(found, result.is_err());
+        result?;
+    }
+    Ok(entries)
+}
+
+fn read_directory(
+    directory: &Found,
+    origin: &Arc<str>,
+    entries: &mut Vec<(TreePath, Node)>,
+    found: &mut Vec<Found>,
+) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(&directory.host, flags, Mode::empty());
+    let fd = fd.map_err(std::io::Error::from).at("read", &directory.host)?;
+    let list = Dir::read_from(&fd).map_err(std::io::Error::from).at("read", &directory.host)?;
+    for entry in list {
+        let entry = entry.map_err(std::io::Error::from).at("read", &directory.host)?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        let host = directory.host.join(OsStr::from_bytes(name));
+        let slash: &[u8] = if directory.path.is_empty() { b"" } else { b"/" };
+        let path = [&directory.path, slash, name].concat();
+        let (kind, mode) = kind(&fd, &entry, &host)?;
+        if matches!(kind, NodeKind::Directory) {
+            found.push(Found { host, path: path.clone() });
+        }
+        entries.push((TreePath::new(path)?, Node::new(kind, mode, Arc::clone(origin))));
+    }
+    Ok(())
+}
+
+fn kind(directory: &OwnedFd, entry: &DirEntry, host: &Path) -> Result<(NodeKind, u16)> {
+    if entry.file_type() == FileType::Directory {
+        return Ok((NodeKind::Directory, 0o755));
+    }
+    let name = entry.file_name();
+    let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(std::io::Error::from)
+        .at("read", host)?;
+    // Some file systems give no type in their directories.
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Ok((NodeKind::Directory, 0o755)),
+        FileType::RegularFile => {
+            let mode = if stat.st_mode & 0o100 == 0 { 0o644 } else { 0o755 };
+            let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+            let content = Content::HostFile { path: host.to_path_buf(), size_bytes };
+            Ok((NodeKind::File(content), mode))
+        }
+        FileType::Symlink => {
+            let target = rustix::fs::readlinkat(directory, name, Vec::new())
+                .map_err(std::io::Error::from)
+                .at("read", host)?;
+            Ok((NodeKind::Symlink(target.into_bytes().into()), 0o777))
+        }
+        _ => Err(Error::definition(format!(
+            "{} is neither file nor directory nor link",
+            host.display()
+        ))
+        .hint("device nodes and pipes are described in a device table")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::skeleton;
+
+    #[test]
+    fn it_finds_what_an_overlay_would_and_in_the_same_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for number in 0..300 {
+            let place = root.join(format!("d{}/e{}", number % 7, number % 50));
+            std::fs::create_dir_all(&place).unwrap();
+            std::fs::write(place.join(format!("f{number}")), vec![1; number]).unwrap();
+        }
+        std::os::unix::fs::symlink("d1/e1", root.join("link")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(root.join("d0/e0/f0"), mode).unwrap();
+        let mut expected = FileTree::new();
+        skeleton::add(&mut expected, root, "x", skeleton::Conflict::Refuse, &|_| true).unwrap();
+        let shown = |tree: &FileTree| -> Vec<String> {
+            tree.iter()
+                .skip(1)
+                .map(|(path, node)| format!("{path} {:o} {:?}", node.mode, node.kind))
+                .collect()
+        };
+        assert_eq!(shown(&scan(root, "x").unwrap()), shown(&expected));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = scan(&directory.path().join("gone"), "x").unwrap_err().to_string();
+        assert!(error.starts_with("cannot read ") && error.contains("gone"), "{error}");
+        let socket = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let error = scan(directory.path(), "x").unwrap_err().to_string();
+        assert!(error.contains("socket is neither file nor directory nor link"), "{error}");
+    }
+}
