@@ -12,7 +12,7 @@ use rustix::process::WaitStatus;
 use crate::console::Console;
 use crate::environment;
 use crate::shutdown;
-use crate::sys::process::{self, CStrings, FAILURE_LENGTH_BYTES, Plan, Standard};
+use crate::sys::process::{self, CStrings, Child, Descriptors, Program, Start};
 use crate::sys::reap::{self, Reap};
 use crate::sys::signal::SignalFd;
 
@@ -46,40 +46,25 @@ pub(crate) fn run(
     console: &Console,
     signals: &SignalFd,
 ) -> Ended {
-    match start(argv, terminal, console) {
-        Err(error) => Ended::NotStarted(error),
-        Ok(pid) => wait_for(pid, signals),
-    }
-}
-
-fn start(argv: &[&str], terminal: Option<&CStr>, console: &Console) -> Result<u32, SpawnError> {
-    let at =
-        |stage| move |errno: rustix::io::Errno| SpawnError { stage, errno: errno.raw_os_error() };
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-        .map_err(at(SpawnStage::Output))?;
-    let argv = CStrings::new(argv);
-    let environment = CStrings::new(environment::BASE);
-    let child = process::spawn(&Plan {
-        argv: &argv,
-        environment: &environment,
-        working_directory: c"/",
-        standard: match terminal {
-            Some(path) => Standard::Terminal(path),
-            None => Standard::Descriptors(console.output.as_fd(), console.output.as_fd()),
-        },
-        passed: None,
+    let program = Program {
+        argv: CStrings::new(argv),
+        environment: CStrings::new(environment::BASE),
+        working_directory: c"/".into(),
+        terminal: terminal.map(CStr::to_owned),
         credentials: None,
-        limits: &[],
-        cgroup: None,
-        status: write.as_fd(),
-    })
-    .map_err(at(SpawnStage::Clone))?;
-    drop(write);
-    let mut record = [0; FAILURE_LENGTH_BYTES];
-    match rustix::io::read(&read, &mut record) {
+        limits: Vec::new(),
+    };
+    let output = console.output.as_fd();
+    let descriptors = Descriptors { input: output, output, passed: None, cgroup: None };
+    match process::spawn(program, descriptors) {
+        Err(errno) => {
+            Ended::NotStarted(SpawnError { stage: SpawnStage::Clone, errno: errno.raw_os_error() })
+        }
         // The failed child is reaped by the next wait, whoever makes it.
-        Ok(FAILURE_LENGTH_BYTES) => Err(process::decode_failure(record)),
-        _ => Ok(child.pid),
+        Ok(Child { start: Start::Failed(error), .. }) => Ended::NotStarted(error),
+        // One that is slow to start shares our memory until its end at worst:
+        // its start is not dropped before.
+        Ok(child) => wait_for(child.pid, signals),
     }
 }
 

@@ -5,11 +5,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use init_core::description::Signal;
 use init_core::event::{InstanceId, SpawnError};
-use rustix::io::Errno;
 
 use crate::cgroup::{self, Cgroup};
 use crate::log;
-use crate::sys::process::{self, Child, FAILURE_LENGTH_BYTES};
+use crate::sys::process::{Child, Start};
 use crate::sys::signal;
 
 /// All instances, by number and by the id of their main process.
@@ -24,8 +23,6 @@ pub(crate) struct Instance {
     child: Child,
     /// Its cgroup; without one the process group that its main process leads.
     pub(crate) cgroup: Option<Cgroup>,
-    /// Open until its program has been executed, or not.
-    exec_status: Option<OwnedFd>,
     /// What failed before its program was executed.
     pub(crate) failure: Option<SpawnError>,
     /// Its `cgroup.events` while its tree is being killed.
@@ -34,40 +31,16 @@ pub(crate) struct Instance {
     is_group_dying: bool,
 }
 
-/// What the status pipe says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ExecStatus {
-    /// Nothing yet.
-    Pending,
-    /// The program has been executed, or the process ended without a word.
-    Executed,
-    /// It failed; the process is ending.
-    Failed,
-    /// It was said before.
-    Known,
-}
-
 impl Instances {
     /// Takes up an instance whose process has just been created.
-    pub(crate) fn insert(
-        &mut self,
-        id: InstanceId,
-        child: Child,
-        cgroup: Option<Cgroup>,
-        exec_status: OwnedFd,
-    ) {
+    pub(crate) fn insert(&mut self, id: InstanceId, child: Child, cgroup: Option<Cgroup>) {
+        let failure = match child.start {
+            Start::Failed(error) => Some(error),
+            _ => None,
+        };
         self.by_pid.insert(child.pid, id);
-        self.by_id.insert(
-            id,
-            Instance {
-                child,
-                cgroup,
-                exec_status: Some(exec_status),
-                failure: None,
-                events: None,
-                is_group_dying: false,
-            },
-        );
+        self.by_id
+            .insert(id, Instance { child, cgroup, failure, events: None, is_group_dying: false });
     }
 
     /// The instance of this number; one that is gone has none.
@@ -127,20 +100,20 @@ pub(crate) enum Killing<'a> {
 }
 
 impl Instance {
-    /// Reads the status pipe.
-    pub(crate) fn read_exec_status(&mut self) -> ExecStatus {
-        let Some(pipe) = &self.exec_status else { return ExecStatus::Known };
-        let mut record = [0; FAILURE_LENGTH_BYTES];
-        let status = match rustix::io::read(pipe, &mut record) {
-            Err(Errno::AGAIN | Errno::INTR) => return ExecStatus::Pending,
-            Ok(FAILURE_LENGTH_BYTES) => {
-                self.failure = Some(process::decode_failure(record));
-                ExecStatus::Failed
-            }
-            _ => ExecStatus::Executed,
+    /// Takes what the child says of its start. True, once, if its program has
+    /// been executed; a failure is kept until it has been waited for.
+    pub(crate) fn take_executed(&mut self) -> bool {
+        let start = match &mut self.child.start {
+            Start::Pending(pending) => pending.read(),
+            Start::Executed | Start::Failed(_) => None,
         };
-        self.exec_status = None;
-        status
+        let Some(start) = start else { return false };
+        let is_executed = matches!(start, Start::Executed);
+        if let Start::Failed(error) = start {
+            self.failure = Some(error);
+        }
+        self.child.start = start;
+        is_executed
     }
 
     /// Asks the main process to end and lets no new process in.

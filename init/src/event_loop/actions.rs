@@ -12,13 +12,7 @@ use crate::log::{self, Level};
 impl EventLoop<'_> {
     pub(super) fn perform(&mut self, action: Action, now: Timestamp) {
         match action {
-            Action::Spawn { service, instance } => {
-                let outcome = match self.spawn(service, instance) {
-                    Ok(pid) => Event::Spawned { instance, pid },
-                    Err(error) => Event::SpawnFailed { instance, error },
-                };
-                self.queue.push_back(outcome);
-            }
+            Action::Spawn { service, instance } => self.spawn(service, instance),
             Action::Terminate { instance, signal } => {
                 if let Some(found) = self.instances.get_mut(instance) {
                     found.terminate(signal);

@@ -5,7 +5,6 @@ use init_core::event::{Event, ExitStatus, InstanceId};
 use rustix::event::epoll::EventFlags;
 
 use super::{EventLoop, Token};
-use crate::instances::ExecStatus;
 use crate::log;
 use crate::output::Sent;
 use crate::shutdown;
@@ -71,7 +70,7 @@ impl EventLoop<'_> {
 
     pub(super) fn take_exec_status(&mut self, instance: InstanceId) {
         let Some(found) = self.instances.get_mut(instance) else { return };
-        if found.read_exec_status() == ExecStatus::Executed {
+        if found.take_executed() {
             self.queue.push_back(Event::Executed { instance });
         }
     }

@@ -1,20 +1,19 @@
-//! Starting an instance: cgroup, pipes, plan, clone.
+//! Starting an instance: cgroup, pipes, program, clone.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use init_core::description::{Output, ServiceDescription};
-use init_core::event::{InstanceId, ServiceId, SpawnError, SpawnStage};
+use init_core::event::{Event, InstanceId, ServiceId, SpawnError, SpawnStage};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{EventLoop, Token};
 use crate::cgroup::Cgroup;
 use crate::console;
 use crate::notify::NOTIFY_SOCKET;
-use crate::service;
-use crate::sys::process::{self, CStrings, Child, PASSED_FD, Plan, Standard};
+use crate::sys::process::{self, CStrings, Descriptors, PASSED_FD, Program, Start};
+use crate::{log, service};
 
 /// An error number and where it belongs.
 type Failure = (SpawnStage, Errno);
@@ -25,18 +24,16 @@ fn at(stage: SpawnStage) -> impl Fn(Errno) -> Failure {
 }
 
 impl EventLoop<'_> {
-    /// Creates the instance's cgroup and main process, and returns its id.
-    pub(super) fn spawn(
-        &mut self,
-        service: ServiceId,
-        instance: InstanceId,
-    ) -> Result<u32, SpawnError> {
+    /// Creates the instance's cgroup and main process, and queues what became of it.
+    pub(super) fn spawn(&mut self, service: ServiceId, instance: InstanceId) {
         let mut cgroup = None;
-        let result = self.try_spawn(service, instance, &mut cgroup);
-        if let (Err(_), Some(cgroups), Some(cgroup)) = (&result, &self.cgroups, &cgroup) {
-            cgroups.remove(cgroup);
+        if let Err((stage, errno)) = self.try_spawn(service, instance, &mut cgroup) {
+            if let (Some(cgroups), Some(cgroup)) = (&self.cgroups, &cgroup) {
+                cgroups.remove(cgroup);
+            }
+            let error = SpawnError { stage, errno: errno.raw_os_error() };
+            self.queue.push_back(Event::SpawnFailed { instance, error });
         }
-        result.map_err(|(stage, errno)| SpawnError { stage, errno: errno.raw_os_error() })
     }
 
     /// Leaves a cgroup in `cgroup` that the failed instance does not need.
@@ -45,23 +42,36 @@ impl EventLoop<'_> {
         service: ServiceId,
         instance: InstanceId,
         cgroup: &mut Option<Cgroup>,
-    ) -> Result<u32, Failure> {
+    ) -> Result<(), Failure> {
         *cgroup = self.create_cgroup(service, instance).map_err(at(SpawnStage::Cgroup))?;
         let passed = self.connect_collector(service).map_err(at(SpawnStage::Output))?;
         self.open_output(service).map_err(at(SpawnStage::Output))?;
-        let (status_read, status_write) =
-            pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(at(SpawnStage::Output))?;
-        self.watch(status_read.as_fd(), Token::ExecStatus(instance), EventFlags::IN)
-            .map_err(at(SpawnStage::Output))?;
-        let directory = cgroup.as_ref().map(Cgroup::directory);
-        let passed = passed.as_ref().map(OwnedFd::as_fd);
-        let child = self.clone_child(service, directory, passed, status_write.as_fd())?;
+        let program = self.program(service, passed.is_some())?;
+        let descriptors = Descriptors {
+            input: self.console.null.as_fd(),
+            output: self.output(service),
+            passed: passed.as_ref().map(OwnedFd::as_fd),
+            cgroup: cgroup.as_ref().map(Cgroup::directory),
+        };
+        let child = process::spawn(program, descriptors).map_err(at(SpawnStage::Clone))?;
+        if let Start::Pending(pending) = &child.start
+            && let Err(errno) =
+                self.watch(pending.as_fd(), Token::ExecStatus(instance), EventFlags::IN)
+        {
+            // It will be seen to be executed when it ends or says something.
+            log::error(format_args!("cannot watch the start of a service: {errno}"));
+        }
+        let is_executed = matches!(child.start, Start::Executed);
         let pid = child.pid;
-        self.instances.insert(instance, child, cgroup.take(), status_read);
+        self.instances.insert(instance, child, cgroup.take());
+        self.queue.push_back(Event::Spawned { instance, pid });
+        if is_executed {
+            self.queue.push_back(Event::Executed { instance });
+        }
         if self.outputs.has_pending() {
             self.send_pipes();
         }
-        Ok(pid)
+        Ok(())
     }
 
     fn create_cgroup(
@@ -100,45 +110,29 @@ impl EventLoop<'_> {
         }
     }
 
-    fn clone_child(
-        &self,
-        service: ServiceId,
-        cgroup: Option<BorrowedFd<'_>>,
-        passed: Option<BorrowedFd<'_>>,
-        status: BorrowedFd<'_>,
-    ) -> Result<Child, Failure> {
+    /// Where the service's output goes.
+    fn output(&self, service: ServiceId) -> BorrowedFd<'_> {
+        match self.supervisor.description(service).map(|description| description.output) {
+            Some(Output::Null) => self.console.null.as_fd(),
+            _ => self.outputs.write_end(service).unwrap_or(self.console.output.as_fd()),
+        }
+    }
+
+    fn program(&self, service: ServiceId, is_collector: bool) -> Result<Program, Failure> {
         let unknown = (SpawnStage::User, Errno::NOENT);
         let description = self.supervisor.description(service).ok_or(unknown)?;
         let index = usize::try_from(service.0).unwrap_or(usize::MAX);
         let identity = self.identities.get(index).ok_or(unknown)?;
-        let terminal = description
-            .terminal
-            .as_deref()
-            .map(|name| CString::new(console::terminal_path(name)).unwrap_or_default());
-        let output = match description.output {
-            Output::Null => self.console.null.as_fd(),
-            Output::Log | Output::Console => {
-                self.outputs.write_end(service).unwrap_or(self.console.output.as_fd())
-            }
-        };
-        let argv = CStrings::new(description.command.iter().map(AsRef::<str>::as_ref));
-        let environment =
-            CStrings::new(identity.environment(&extra_environment(description, passed.is_some())));
-        process::spawn(&Plan {
-            argv: &argv,
-            environment: &environment,
-            working_directory: &CString::new(&*description.working_directory).unwrap_or_default(),
-            standard: match &terminal {
-                Some(path) => Standard::Terminal(path),
-                None => Standard::Descriptors(self.console.null.as_fd(), output),
-            },
-            passed,
-            credentials: identity.credentials().map_err(at(SpawnStage::User))?,
-            limits: &service::limits(description),
-            cgroup,
-            status,
+        let extra = extra_environment(description, is_collector);
+        let terminal = description.terminal.as_deref().map(console::terminal_path);
+        Ok(Program {
+            argv: CStrings::new(description.command.iter().map(AsRef::<str>::as_ref)),
+            environment: CStrings::new(identity.environment(&extra)),
+            working_directory: CString::new(&*description.working_directory).unwrap_or_default(),
+            terminal: terminal.map(|path| CString::new(path).unwrap_or_default()),
+            credentials: identity.credentials().map_err(at(SpawnStage::User))?.cloned(),
+            limits: service::limits(description),
         })
-        .map_err(at(SpawnStage::Clone))
     }
 }
 

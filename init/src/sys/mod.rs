@@ -5,14 +5,16 @@
 //! another on memory. Every pointer handed to the kernel points into a value
 //! that is borrowed for the whole call, with a length taken from that value.
 //! Descriptors that come out of the kernel are wrapped as `OwnedFd` at once,
-//! and only in the line that received them. After `clone3` the child is a
-//! process with one thread and a copy of the parent's memory: it makes system
-//! calls, allocates nothing, takes no lock and ends in `execve` or `_exit`, so
-//! it does not matter what the allocator was doing in the parent.
+//! and only in the line that received them. After `clone3` the child shares
+//! PID 1's memory: it has a stack of its own, reads only what was laid out for
+//! it, which nobody changes or frees while it may, and makes raw system calls.
+//! It allocates nothing, takes no lock, does not know `errno` and ends in
+//! `execve` or `exit_group`, so it does not matter what PID 1 does meanwhile.
 //!
 //! Modules return plain data (pids, statuses, `Errno`) and know no service.
 //! Where rustix has a safe wrapper, callers use rustix.
 
+mod clone;
 #[cfg(not(test))]
 mod entry;
 pub(crate) mod net;

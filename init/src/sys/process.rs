@@ -1,23 +1,34 @@
 //! New processes: clone3(2) straight into a cgroup, with a pidfd.
 //!
-//! Everything the child needs is laid out in a [`Plan`] before the clone; the
-//! child makes system calls and nothing else (see the argument in `mod.rs`).
-//! If one fails it writes stage and error number to the status pipe and ends;
-//! if all succeed the pipe closes by `execve`, which is how PID 1 knows.
+//! The child shares PID 1's memory until it executes its program, so that
+//! nothing is copied; it only reads what was laid out for it in a [`Program`].
+//! If a step fails it writes stage and error number to a pipe and ends; if all
+//! succeed the pipe closes by `execve`, which is how PID 1 knows. PID 1 waits
+//! for that, but not for long: a program on a disk that hangs, or a terminal
+//! that does, must not stop it. Such a child keeps its memory as [`Pending`].
 
-use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
-use std::ptr;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::ptr::{self, NonNull};
 
 use init_core::event::{SpawnError, SpawnStage};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Resource, Rlimit, Uid};
 
+use super::clone::{
+    CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_PIDFD, CLONE_VM, Stack, clone3, raw,
+};
 use super::signal;
 
-/// The descriptor number under which [`Plan::passed`] arrives.
+/// The descriptor number under which [`Descriptors::passed`] arrives.
 pub(crate) const PASSED_FD: i32 = 3;
+
+/// Longest time PID 1 waits for a program to be executed before it goes on.
+const EXEC_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// A list of strings in the shape execve(2) wants.
 pub(crate) struct CStrings {
@@ -57,35 +68,33 @@ pub(crate) struct Credentials {
     pub(crate) groups: Vec<Gid>,
 }
 
-/// What becomes of standard input, output and error.
-#[derive(Clone, Copy)]
-pub(crate) enum Standard<'a> {
-    /// Input from the first descriptor; output and error to the second.
-    Descriptors(BorrowedFd<'a>, BorrowedFd<'a>),
-    /// All three are this terminal, which becomes the controlling one.
-    Terminal(&'a CStr),
+/// What a process is to become.
+pub(crate) struct Program {
+    /// Program, an absolute path, and arguments; the first is the program.
+    pub(crate) argv: CStrings,
+    /// `NAME=value` strings.
+    pub(crate) environment: CStrings,
+    /// Where it starts.
+    pub(crate) working_directory: CString,
+    /// The terminal that becomes its controlling one, and its first three descriptors.
+    pub(crate) terminal: Option<CString>,
+    /// Who it runs as; `None` is root as PID 1 is.
+    pub(crate) credentials: Option<Credentials>,
+    /// Resource limits.
+    pub(crate) limits: Vec<(Resource, Rlimit)>,
 }
 
-/// Everything about a process that is to be.
-pub(crate) struct Plan<'a> {
-    /// Program, an absolute path, and arguments; the first is the program.
-    pub(crate) argv: &'a CStrings,
-    /// `NAME=value` strings.
-    pub(crate) environment: &'a CStrings,
-    /// Where it starts.
-    pub(crate) working_directory: &'a CStr,
-    /// Its first three descriptors.
-    pub(crate) standard: Standard<'a>,
-    /// A descriptor that it gets as [`PASSED_FD`].
+/// The descriptors that a process is made with.
+#[derive(Clone, Copy)]
+pub(crate) struct Descriptors<'a> {
+    /// Standard input, unless there is a terminal.
+    pub(crate) input: BorrowedFd<'a>,
+    /// Standard output and error, unless there is a terminal.
+    pub(crate) output: BorrowedFd<'a>,
+    /// What it gets as [`PASSED_FD`].
     pub(crate) passed: Option<BorrowedFd<'a>>,
-    /// Who it runs as; `None` is root as PID 1 is.
-    pub(crate) credentials: Option<&'a Credentials>,
-    /// Resource limits.
-    pub(crate) limits: &'a [(Resource, Rlimit)],
     /// The cgroup directory that it is born in.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
-    /// Write end of the status pipe, close-on-exec.
-    pub(crate) status: BorrowedFd<'a>,
 }
 
 /// A process that has just been created.
@@ -94,69 +103,171 @@ pub(crate) struct Child {
     pub(crate) pid: u32,
     /// Its pidfd, close-on-exec.
     pub(crate) pidfd: OwnedFd,
+    /// Whether its program has been executed.
+    pub(crate) start: Start,
+}
+
+/// How far a new process has come.
+pub(crate) enum Start {
+    /// Its program has been executed, or it was killed before that.
+    Executed,
+    /// It failed, and is gone or about to be: it can be waited for.
+    Failed(SpawnError),
+    /// It is not known yet.
+    Pending(Pending),
+}
+
+/// A child that still uses PID 1's memory.
+pub(crate) struct Pending {
+    status: OwnedFd,
+    failure: Option<SpawnError>,
+    // Given back only when the child has no use for them. Where the value is
+    // dropped before that they are lost, which is safe.
+    memory: Option<Memory>,
+}
+
+/// What a child uses of PID 1's memory.
+#[derive(Clone, Copy)]
+struct Memory {
+    launch: NonNull<Launch>,
+    stack: NonNull<Stack>,
+}
+
+/// What the child reads. Descriptors are numbers: the child has its own table.
+struct Launch {
+    program: Program,
+    input: i32,
+    output: i32,
+    passed: Option<i32>,
+    status: i32,
+}
+
+/// Creates a process for `program`. After this call its failures are its [`Start`].
+pub(crate) fn spawn(program: Program, descriptors: Descriptors<'_>) -> Result<Child, Errno> {
+    let (status, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let launch = Box::new(Launch {
+        program,
+        input: descriptors.input.as_raw_fd(),
+        output: descriptors.output.as_raw_fd(),
+        passed: descriptors.passed.map(|fd| fd.as_raw_fd()),
+        status: theirs.as_raw_fd(),
+    });
+    let launch = NonNull::from(Box::leak(launch));
+    let memory = Memory { launch, stack: Stack::allocate() };
+    let mut pending = Pending { status, failure: None, memory: Some(memory) };
+    match memory.clone_child(descriptors.cgroup) {
+        Ok((pid, pidfd)) => {
+            // From here on only the child has the end that its exec closes.
+            drop(theirs);
+            let start = match pending.wait() {
+                None => Start::Pending(pending),
+                Some(start) => start,
+            };
+            Ok(Child { pid, pidfd, start })
+        }
+        Err(errno) => {
+            pending.release();
+            Err(errno)
+        }
+    }
+}
+
+impl Memory {
+    /// Makes the child that uses it.
+    fn clone_child(self, cgroup: Option<BorrowedFd<'_>>) -> Result<(u32, OwnedFd), Errno> {
+        let mut pidfd: libc::c_int = -1;
+        // SAFETY: all-zero bytes are a valid `clone_args`: integers only.
+        let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+        arguments.flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+        arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
+        arguments.pidfd = (&raw mut pidfd).addr() as u64;
+        (arguments.stack, arguments.stack_size) = Stack::range(self.stack);
+        if let Some(cgroup) = cgroup {
+            arguments.flags |= CLONE_INTO_CGROUP;
+            arguments.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
+        }
+        // SAFETY: stack and launch are given back by `Pending::release` alone,
+        // when the pipe says that the child has no use for them; and
+        // `become_program` keeps to reading and raw system calls.
+        let result = unsafe { clone3(&arguments, become_program, self.launch.as_ptr().cast()) };
+        if let Ok(pid @ 1..) = u32::try_from(result) {
+            // SAFETY: CLONE_PIDFD stored a new descriptor that nobody else owns.
+            return Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }));
+        }
+        Err(Errno::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL)))
+    }
+}
+
+impl Pending {
+    /// Waits a short time for the child to get on; `None` if it has not.
+    fn wait(&mut self) -> Option<Start> {
+        // Twice: first for what it says, then for its end.
+        for _ in 0..2 {
+            let mut fds = [PollFd::new(&self.status, PollFlags::IN)];
+            if let Ok(0) | Err(_) = poll(&mut fds, Some(&EXEC_WAIT)) {
+                return None;
+            }
+            if let Some(start) = self.read() {
+                return Some(start);
+            }
+        }
+        None
+    }
+
+    /// Takes what the child has said, without waiting; `None` while it still
+    /// uses PID 1's memory.
+    pub(crate) fn read(&mut self) -> Option<Start> {
+        let mut record = [0; FAILURE_LENGTH_BYTES];
+        loop {
+            match rustix::io::read(&self.status, &mut record) {
+                Ok(FAILURE_LENGTH_BYTES) => self.failure = Some(decode_failure(record)),
+                // The pipe is closed by execve and by exit, in both cases after
+                // the kernel has taken the child's memory from it.
+                Ok(_) => {
+                    self.release();
+                    return Some(self.failure.map_or(Start::Executed, Start::Failed));
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Gives back the memory that no child uses any more.
+    fn release(&mut self) {
+        let Some(memory) = self.memory.take() else { return };
+        // SAFETY: `spawn` allocated both and this value held them alone. Every
+        // caller knows that there is no child or that it has no use for them.
+        unsafe {
+            drop(Box::from_raw(memory.launch.as_ptr()));
+            Stack::free(memory.stack);
+        }
+    }
+}
+
+impl AsFd for Pending {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.status.as_fd()
+    }
 }
 
 /// Length of what the child writes to the status pipe when it fails.
-pub(crate) const FAILURE_LENGTH_BYTES: usize = 5;
-
-/// Reads what the child wrote to the status pipe.
-pub(crate) fn decode_failure(record: [u8; FAILURE_LENGTH_BYTES]) -> SpawnError {
-    let [stage, errno @ ..] = record;
-    let stage = STAGES.get(usize::from(stage)).copied().unwrap_or(SpawnStage::Exec);
-    SpawnError { stage, errno: i32::from_le_bytes(errno) }
-}
+const FAILURE_LENGTH_BYTES: usize = 5;
 
 /// The stages that can fail in the child; a stage is its index.
 const STAGES: [SpawnStage; 6] = [
+    SpawnStage::Clone,
     SpawnStage::Output,
     SpawnStage::Credentials,
     SpawnStage::Limits,
     SpawnStage::WorkingDirectory,
     SpawnStage::Exec,
-    SpawnStage::Clone,
 ];
 
-// linux/sched.h; the libc crate's are too narrow.
-const CLONE_PIDFD: u64 = 0x1000;
-const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-
-/// Creates the process. Its failures after this call come by the status pipe.
-pub(crate) fn spawn(plan: &Plan<'_>) -> Result<Child, Errno> {
-    let mut pidfd: libc::c_int = -1;
-    // SAFETY: all-zero bytes are a valid `clone_args`: integers only.
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
-    arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
-    arguments.pidfd = (&raw mut pidfd).addr() as u64;
-    if let Some(cgroup) = plan.cgroup {
-        arguments.flags |= CLONE_INTO_CGROUP;
-        arguments.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
-    }
-    // SAFETY: `arguments` and `pidfd` outlive the call. Without CLONE_VM the
-    // child has its own copy of this memory and returns here as fork's would.
-    let pid = unsafe {
-        libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>())
-    };
-    match pid {
-        0 => become_program(plan),
-        pid if pid > 0 => {
-            // SAFETY: CLONE_PIDFD stored a new descriptor that nobody else owns.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Child { pid: u32::try_from(pid).unwrap_or_default(), pidfd })
-        }
-        _ => Err(signal::last_error()),
-    }
-}
-
-/// Keeps every descriptor from 3 up out of the programs PID 1 starts: whoever
-/// started PID 1 may have left some open.
-pub(crate) fn keep_inherited_descriptors() {
-    // SAFETY: takes integers and closes nothing now. It can only fail on a
-    // kernel older than 5.11, and then nothing is lost but tidiness.
-    unsafe {
-        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    }
+fn decode_failure(record: [u8; FAILURE_LENGTH_BYTES]) -> SpawnError {
+    let [stage, errno @ ..] = record;
+    let stage = STAGES.get(usize::from(stage)).copied().unwrap_or(SpawnStage::Exec);
+    SpawnError { stage, errno: i32::from_le_bytes(errno) }
 }
 
 /// Replaces PID 1 itself by another program. Returns only on failure.
@@ -169,74 +280,107 @@ pub(crate) fn exec(program: &CStr, argv: &CStrings, environment: &CStrings) -> E
     signal::last_error()
 }
 
-/// The child's whole life: system calls only, no allocation.
-fn become_program(plan: &Plan<'_>) -> ! {
-    let (stage, errno) = match prepare(plan) {
+/// Keeps every descriptor from 3 up out of the programs PID 1 starts: whoever
+/// started PID 1 may have left some open.
+pub(crate) fn keep_inherited_descriptors() {
+    // SAFETY: takes integers and closes nothing now. It can only fail on a
+    // kernel older than 5.11, and then nothing is lost but tidiness.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
+
+/// The child's whole life.
+extern "C" fn become_program(launch: *const c_void) -> ! {
+    // SAFETY: what `clone_child` passed: a `Launch` that nobody changes.
+    let launch = unsafe { &*launch.cast::<Launch>() };
+    let (stage, errno) = match prepare(launch) {
         Err(failure) => failure,
-        Ok(()) => {
-            signal::unblock_all();
-            // SAFETY: as in `exec`; `first` is the array's first element, and
-            // execve answers EFAULT if that is NULL.
-            unsafe {
-                libc::execve(
-                    plan.argv.first(),
-                    plan.argv.pointers.as_ptr(),
-                    plan.environment.pointers.as_ptr(),
-                )
-            };
-            (SpawnStage::Exec, signal::last_error())
-        }
+        Ok(()) => (SpawnStage::Exec, execute(&launch.program)),
     };
     let index = STAGES.iter().position(|known| *known == stage).unwrap_or_default();
     let [a, b, c, d] = errno.raw_os_error().to_le_bytes();
     let record = [u8::try_from(index).unwrap_or_default(), a, b, c, d];
-    // A pipe takes five bytes whole or not at all; if not, the parent sees an
-    // early end instead of a reason.
-    let _ = rustix::io::write(plan.status, &record);
-    // SAFETY: ends the process without running anything of the parent's.
-    unsafe { libc::_exit(127) }
+    // SAFETY: the descriptor is this process' own, open, copy. A pipe takes
+    // five bytes whole; were it to fail, PID 1 would see an end without a reason.
+    let _ = rustix::io::write(unsafe { BorrowedFd::borrow_raw(launch.status) }, &record);
+    loop {
+        // SAFETY: ends this process, which shares nothing but memory with another.
+        unsafe { raw(libc::SYS_exit_group, [127, 0, 0, 0]) };
+    }
 }
 
-fn prepare(plan: &Plan<'_>) -> Result<(), (SpawnStage, Errno)> {
+/// Executes the program with every signal unblocked. Returns only on failure.
+fn execute(program: &Program) -> Errno {
+    let nothing_blocked = 0_u64;
+    // SAFETY: the set is one word of the 8 bytes stated, and the old one is
+    // not asked for. The strings and the NULL-terminated arrays of pointers to
+    // them outlive the call; a NULL program is answered with EFAULT.
+    let result = unsafe {
+        let set = (&raw const nothing_blocked).addr();
+        raw(libc::SYS_rt_sigprocmask, [SIG_SETMASK, set, 0, size_of::<u64>()]);
+        let argv = &program.argv;
+        let environment = program.environment.pointers.as_ptr().addr();
+        raw(libc::SYS_execve, [argv.first().addr(), argv.pointers.as_ptr().addr(), environment, 0])
+    };
+    Errno::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL))
+}
+
+/// `SIG_SETMASK`
+const SIG_SETMASK: usize = 2;
+
+fn prepare(launch: &Launch) -> Result<(), (SpawnStage, Errno)> {
     let at = |stage: SpawnStage| move |errno: Errno| (stage, errno);
+    let program = &launch.program;
     rustix::process::setsid().map_err(at(SpawnStage::Clone))?;
-    standard(plan.standard).map_err(at(SpawnStage::Output))?;
-    if let Some(passed) = plan.passed {
-        // SAFETY: PID 1 keeps descriptor 3 reserved (console.rs), so nothing
-        // in this process is reached under that number.
-        if unsafe { libc::dup2(passed.as_raw_fd(), PASSED_FD) } < 0 {
-            return Err((SpawnStage::Output, signal::last_error()));
-        }
+    match &program.terminal {
+        None => standard(launch.input, launch.output).map_err(at(SpawnStage::Output))?,
+        Some(path) => attach_terminal(path).map_err(at(SpawnStage::Output))?,
     }
-    for (resource, limit) in plan.limits {
+    if let Some(passed) = launch.passed {
+        duplicate(passed, PASSED_FD).map_err(at(SpawnStage::Output))?;
+    }
+    for (resource, limit) in &program.limits {
         rustix::process::setrlimit(*resource, *limit).map_err(at(SpawnStage::Limits))?;
     }
-    if let Some(Credentials { uid, gid, groups }) = plan.credentials {
+    if let Some(Credentials { uid, gid, groups }) = &program.credentials {
         // Groups first: afterwards the process may not change them.
         rustix::thread::set_thread_groups(groups)
             .and_then(|()| rustix::thread::set_thread_res_gid(*gid, *gid, *gid))
             .and_then(|()| rustix::thread::set_thread_res_uid(*uid, *uid, *uid))
             .map_err(at(SpawnStage::Credentials))?;
     }
-    rustix::process::chdir(plan.working_directory).map_err(at(SpawnStage::WorkingDirectory))
+    let directory = program.working_directory.as_c_str();
+    rustix::process::chdir(directory).map_err(at(SpawnStage::WorkingDirectory))
 }
 
-fn standard(standard: Standard<'_>) -> Result<(), Errno> {
-    let (input, output);
-    let terminal;
-    match standard {
-        Standard::Descriptors(first, second) => (input, output) = (first, second),
-        Standard::Terminal(path) => {
-            // O_NONBLOCK: a serial line without carrier must not hold the open.
-            let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            terminal = rustix::fs::open(path, flags, Mode::empty())?;
-            rustix::process::ioctl_tiocsctty(&terminal)?;
-            rustix::fs::fcntl_setfl(&terminal, OFlags::RDWR)?;
-            (input, output) =
-                (std::os::fd::AsFd::as_fd(&terminal), std::os::fd::AsFd::as_fd(&terminal));
-        }
+fn standard(input: i32, output: i32) -> Result<(), Errno> {
+    duplicate(input, 0)?;
+    duplicate(output, 1)?;
+    duplicate(output, 2)
+}
+
+fn attach_terminal(path: &CStr) -> Result<(), Errno> {
+    // Closed by execve or exit: dropping it would be a call of libc's.
+    // O_NONBLOCK: a serial line without carrier must not hold the open.
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let terminal = ManuallyDrop::new(rustix::fs::open(path, flags, Mode::empty())?);
+    rustix::process::ioctl_tiocsctty(&*terminal)?;
+    rustix::fs::fcntl_setfl(&*terminal, OFlags::RDWR)?;
+    standard(terminal.as_raw_fd(), terminal.as_raw_fd())
+}
+
+/// dup3(2) without close-on-exec.
+fn duplicate(from: i32, to: i32) -> Result<(), Errno> {
+    let (Ok(source), Ok(target)) = (usize::try_from(from), usize::try_from(to)) else {
+        return Err(Errno::BADF);
+    };
+    // SAFETY: numbers only. What is open as `to` in this process, which has a
+    // table of its own, is one of the standard descriptors or the reserved
+    // number 3 (console.rs), and nothing in it is reached by those.
+    let result = unsafe { raw(libc::SYS_dup3, [source, target, 0, 0]) };
+    match i32::try_from(-result) {
+        Ok(errno @ 1..) => Err(Errno::from_raw_os_error(errno)),
+        _ => Ok(()),
     }
-    rustix::stdio::dup2_stdin(input)?;
-    rustix::stdio::dup2_stdout(output)?;
-    rustix::stdio::dup2_stderr(output)
 }
