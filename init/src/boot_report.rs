@@ -5,7 +5,7 @@ use init_core::state::State;
 use init_core::supervisor::Supervisor;
 use init_core::time::Timestamp;
 
-use crate::{clock, log};
+use crate::{clock, files, log};
 
 /// `key=value` lines: `started_us` (PID 1's first instruction), `complete_us`
 /// (every service that starts at boot is up, down or failed), both in
@@ -15,40 +15,56 @@ const FILE: &str = "/run/init/boot";
 /// What is known so far.
 pub(crate) struct BootReport {
     started: Timestamp,
-    is_complete: bool,
+    progress: Progress,
+}
+
+enum Progress {
+    /// Some service has not settled yet.
+    Booting,
+    /// All have, since then; nobody has been told.
+    Settled(Timestamp),
+    /// It has been told, or there is nothing to tell.
+    Over,
 }
 
 impl BootReport {
     /// A boot that began at `started`. Behind an initramfs it began there.
     pub(crate) fn new(started: Timestamp) -> Self {
-        let started = earlier_start().unwrap_or(started);
-        let report = Self { started, is_complete: false };
-        log::info(format_args!("started at {started}"));
-        report.write("");
-        report
+        Self { started: earlier_start().unwrap_or(started), progress: Progress::Booting }
+    }
+
+    /// Leaves the start to the PID 1 of the root that is switched to.
+    pub(crate) fn hand_over(&self) {
+        self.write("");
     }
 
     /// The system ends before its boot was complete: that is not to be reported.
     pub(crate) fn give_up(&mut self) {
-        self.is_complete = true;
+        self.progress = Progress::Over;
     }
 
-    /// Sees whether the boot is complete now.
+    /// Takes the time if all services have settled now.
     pub(crate) fn look(&mut self, supervisor: &Supervisor) {
-        if self.is_complete || !supervisor.is_settled() {
-            return;
+        if matches!(self.progress, Progress::Booting) && supervisor.is_settled() {
+            self.progress = Progress::Settled(clock::now());
         }
-        self.is_complete = true;
-        let now = clock::now();
+    }
+
+    /// Tells, once, that the boot is complete; true if it was now.
+    pub(crate) fn publish(&mut self, supervisor: &Supervisor) -> bool {
+        let Progress::Settled(at) = self.progress else { return false };
+        self.progress = Progress::Over;
         let is_up = |id: &_| supervisor.state(*id).is_some_and(State::is_up);
         let up = supervisor.ids().filter(is_up).count();
-        let took = now.since(self.started);
+        let took_us = at.since(self.started).as_micros();
         log::info(format_args!(
-            "boot complete: {up} services up in {}.{:03} ms",
-            took.as_millis(),
-            took.subsec_micros() % 1000
+            "boot complete: {up} services up in {}.{:03} ms, started at {}",
+            took_us / 1000,
+            took_us % 1000,
+            self.started
         ));
-        self.write(&format!("complete_us={}\nservices_up={up}\n", now.as_nanos() / 1000));
+        self.write(&format!("complete_us={}\nservices_up={up}\n", at.as_nanos() / 1000));
+        true
     }
 
     fn write(&self, more: &str) {
@@ -61,7 +77,7 @@ impl BootReport {
 
 /// What the initramfs' PID 1 wrote before it switched root.
 fn earlier_start() -> Option<Timestamp> {
-    let text = std::fs::read_to_string(FILE).ok()?;
+    let text = files::read_text(FILE).ok()?;
     let microseconds: u64 =
         text.lines().find_map(|line| line.strip_prefix("started_us="))?.parse().ok()?;
     Some(Timestamp::from_nanos(microseconds.saturating_mul(1000)))

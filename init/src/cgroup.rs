@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, sta
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use crate::log;
+use crate::{files, log};
 
 const ROOT: &str = "/sys/fs/cgroup";
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
@@ -20,7 +20,9 @@ const CGROUP2_MAGIC: i64 = 0x6367_7270;
 /// The parent of all services' cgroups.
 pub(crate) struct Cgroups {
     services: OwnedFd,
+    /// Its controllers are enabled when they are first needed.
     has_memory: bool,
+    has_pids: bool,
 }
 
 /// The cgroup of one instance.
@@ -30,7 +32,7 @@ pub(crate) struct Cgroup {
 }
 
 impl Cgroups {
-    /// Makes `/sys/fs/cgroup/services` with the pids controller; `None` where
+    /// Makes `/sys/fs/cgroup/services`; `None` where
     /// there is no usable cgroup v2, with a record of why.
     pub(crate) fn open() -> Option<Self> {
         match Self::try_open() {
@@ -52,11 +54,18 @@ impl Cgroups {
         let root = open_directory(CWD, ROOT)?;
         make_directory(&root, "services")?;
         let services = open_directory(root.as_fd(), "services")?;
-        let cgroups = Self { services, has_memory: false };
-        if let Err(errno) = cgroups.enable("+pids") {
+        Ok(Self { services, has_memory: false, has_pids: false })
+    }
+
+    /// Enables the pids controller unless that was tried before.
+    pub(crate) fn enable_pids(&mut self) {
+        if self.has_pids {
+            return;
+        }
+        self.has_pids = true;
+        if let Err(errno) = self.enable("+pids") {
             log::warning(format_args!("no pids controller for services: {errno}"));
         }
-        Ok(cgroups)
     }
 
     /// Gives the services' cgroups a controller, top down as the kernel wants it.
@@ -99,7 +108,10 @@ impl Cgroups {
             cgroup.write("memory.max", &bytes.to_string())?;
         }
         match limits.tasks_max {
-            Some(tasks) => cgroup.write("pids.max", &tasks.to_string()),
+            Some(tasks) => {
+                self.enable_pids();
+                cgroup.write("pids.max", &tasks.to_string())
+            }
             None => Ok(()),
         }
     }
@@ -209,7 +221,7 @@ fn pid(raw: u32) -> Option<Pid> {
 
 /// The service that process `pid` belongs to, by its line of `/proc/PID/cgroup`.
 pub(crate) fn name_of_process(pid: u32) -> Option<String> {
-    name_in(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?).map(str::to_owned)
+    name_in(&files::read_text(&format!("/proc/{pid}/cgroup")).ok()?).map(str::to_owned)
 }
 
 /// The first name below `services`, out of the text of a `/proc/PID/cgroup`.

@@ -1,6 +1,6 @@
 //! The environment every program starts with, and the host's name.
 
-use crate::log;
+use crate::{files, log};
 
 /// What PID 1 gives to everything it starts. PID 1's own environment, which
 /// holds whatever the boot loader had for the kernel, is passed to nobody.
@@ -9,7 +9,7 @@ pub(crate) const BASE: [&str; 5] =
 
 /// Sets the host's name from `/etc/hostname`; without that file it stays the kernel's.
 pub(crate) fn set_hostname() {
-    let Ok(text) = std::fs::read_to_string("/etc/hostname") else { return };
+    let Ok(text) = files::read_text("/etc/hostname") else { return };
     let Some(name) = hostname(&text) else { return };
     if let Err(errno) = rustix::system::sethostname(name.as_bytes()) {
         log::warning(format_args!("cannot set the host name {name:?}: {errno}"));

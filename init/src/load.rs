@@ -6,60 +6,46 @@
 //! `svcctl why` can say what is wrong with it. Absent: reading again later.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
 
 use init_core::description::ServiceDescription;
 use init_core::graph::Loaded;
 use init_core::name::ServiceName;
 use init_core::parse::{DESCRIPTION_BYTES_MAX, parse_description_bytes};
 
-use crate::log;
+use crate::{files, log};
 
 /// Later ones override earlier ones.
 pub(crate) const DIRECTORIES: [&str; 2] = ["/usr/lib/services.d", "/etc/services.d"];
 
 /// Reads every description; sorted by name.
 pub(crate) fn services() -> Vec<Loaded> {
-    let mut files = BTreeMap::new();
+    let mut found: BTreeMap<ServiceName, &str> = BTreeMap::new();
     for directory in DIRECTORIES {
-        let Ok(entries) = fs::read_dir(directory) else { continue };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if let Some(name) = service_name(&path) {
-                files.insert(name, path);
+        for file in files::list(directory).unwrap_or_default() {
+            if let Some(name) = service_name(directory, &file) {
+                found.insert(name, directory);
             }
         }
     }
-    let load = |(name, path): (ServiceName, PathBuf)| match read(&name, &path) {
+    let load = |(name, directory): (ServiceName, &str)| match read(&name, directory) {
         Ok(description) => Loaded::Good(Box::new(description)),
         Err(text) => Loaded::Broken { name, text: text.into() },
     };
-    files.into_iter().map(load).collect()
+    found.into_iter().map(load).collect()
 }
 
-fn service_name(path: &Path) -> Option<ServiceName> {
-    if path.extension()? != "toml" {
-        return None;
-    }
-    let stem = path.file_stem()?.to_string_lossy();
-    match ServiceName::new(&stem) {
-        Ok(name) => Some(name),
-        Err(error) => {
-            log::error(format_args!("{} is passed over: {error}", path.display()));
-            None
-        }
-    }
+fn service_name(directory: &str, file: &str) -> Option<ServiceName> {
+    let stem = file.strip_suffix(".toml")?;
+    ServiceName::new(stem)
+        .map_err(|error| log::error(format_args!("{directory}/{file} is passed over: {error}")))
+        .ok()
 }
 
-fn read(name: &ServiceName, path: &Path) -> Result<ServiceDescription, String> {
-    let file = path.display().to_string();
+fn read(name: &ServiceName, directory: &str) -> Result<ServiceDescription, String> {
+    let file = format!("{directory}/{name}.toml");
     // One byte more than allowed, for the parser to see that it is too long.
-    let limit = u64::try_from(DESCRIPTION_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|open| open.take(limit).read_to_end(&mut bytes))
-        .map_err(|error| format!("{file}: {error}"))?;
+    let bytes = files::read(&file, DESCRIPTION_BYTES_MAX.saturating_add(1))
+        .map_err(|errno| format!("{file}: {errno}"))?;
     parse_description_bytes(name, &file, &bytes).map_err(|findings| {
         let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
         texts.join("\n")

@@ -8,13 +8,20 @@
 use std::fmt::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::fs::{Mode, OFlags, open};
 
 /// Longest record, in bytes: the kernel refuses more than about 1000.
 const RECORD_LENGTH_MAX_BYTES: usize = 512;
 
+/// The kernel's rate limit is lifted before this many records, for most boots
+/// write fewer and lifting it takes time.
+const RECORDS_UNLIMITED: u32 = 8;
+
 static KMSG: OnceLock<OwnedFd> = OnceLock::new();
+static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
+static RECORDS: AtomicU32 = AtomicU32::new(0);
 
 /// How grave a record is (syslog(3)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +32,7 @@ pub(crate) enum Level {
     Warning = 4,
     /// What happens in an ordinary life.
     Info = 6,
-    /// Steps on the way.
+    /// Steps on the way; written only with `debug` on the command line.
     Debug = 7,
 }
 
@@ -38,14 +45,24 @@ pub(crate) fn open_kmsg() {
     }
 }
 
-/// Lifts the kernel's rate limit on `/dev/kmsg`. Needs `/proc`.
-pub(crate) fn lift_rate_limit() {
+/// Lets [`Level::Debug`] through: the command line says `debug`.
+pub(crate) fn set_verbose() {
+    IS_VERBOSE.store(true, Ordering::Relaxed);
+}
+
+/// Lifts the kernel's rate limit on `/dev/kmsg`: 10 records in 5 seconds.
+fn lift_rate_limit() {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     // Fails where the command line has fixed printk.devkmsg: then that is wanted.
-    let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
+    let _ = open("/proc/sys/kernel/printk_devkmsg", flags, Mode::empty())
+        .and_then(|file| rustix::io::write(file, b"on\n"));
 }
 
 /// Writes a record of `level`, one per line of `text`.
 pub(crate) fn record(level: Level, text: fmt::Arguments<'_>) {
+    if level == Level::Debug && !IS_VERBOSE.load(Ordering::Relaxed) {
+        return;
+    }
     let mut line = Line::start(level);
     // Line never refuses text.
     let _ = line.write_fmt(text);
@@ -88,6 +105,9 @@ impl Line {
     fn send(&mut self) {
         if self.length == self.prefix_length {
             return;
+        }
+        if RECORDS.fetch_add(1, Ordering::Relaxed) == RECORDS_UNLIMITED {
+            lift_rate_limit();
         }
         self.push(b'\n');
         let bytes = self.bytes.get(..self.length).unwrap_or_default();

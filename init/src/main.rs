@@ -16,6 +16,7 @@ mod console;
 mod control;
 mod environment;
 mod event_loop;
+mod files;
 mod foreground;
 mod instances;
 mod load;
@@ -71,7 +72,6 @@ fn boot(started: Timestamp) -> Result<Infallible, String> {
     let console =
         Console::attach().map_err(|errno| format!("no descriptor to stand on: {errno}"))?;
     log::open_kmsg();
-    log::lift_rate_limit();
     mounts::report(&failures);
 
     let line = command_line();
@@ -80,7 +80,7 @@ fn boot(started: Timestamp) -> Result<Infallible, String> {
     note("raise the limit on open files", service::raise_open_files());
     make_runtime_directory();
     let report = BootReport::new(started);
-    root::switch(&line, &console, &signals);
+    root::switch(&line, &report, &console, &signals);
 
     root::make_writable(&line);
     environment::set_hostname();
@@ -107,9 +107,12 @@ fn boot(started: Timestamp) -> Result<Infallible, String> {
 }
 
 fn command_line() -> CommandLine {
-    let text = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let text = files::read_text("/proc/cmdline").unwrap_or_default();
     let line = CommandLine::parse(&text);
     rescue::set_policy(line.rescue);
+    if line.debug {
+        log::set_verbose();
+    }
     for finding in &line.findings {
         log::error(format_args!("kernel command line: {finding}"));
     }

@@ -7,8 +7,8 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Rlimit, Uid, getrlimit, setrlimit};
 
 use crate::accounts::{self, User};
-use crate::environment;
 use crate::sys::process::Credentials;
+use crate::{environment, files};
 
 /// How many descriptors PID 1 may have open; a service takes up to seven. The
 /// upper limit is for services to pass on.
@@ -43,7 +43,7 @@ pub(crate) struct Home {
 impl Accounts {
     /// Reads `/etc/passwd` and `/etc/group`; one that is missing has nobody in it.
     pub(crate) fn read() -> Self {
-        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let read = |path| files::read_text(path).unwrap_or_default();
         Self { passwd: read("/etc/passwd"), group: read("/etc/group") }
     }
 

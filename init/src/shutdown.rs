@@ -12,7 +12,7 @@ use crate::foreground::{self, Waited};
 use crate::sys::power;
 use crate::sys::reap::{self, Reap};
 use crate::sys::signal::{self, SignalFd};
-use crate::{clock, log};
+use crate::{clock, files, log};
 
 /// How long what belongs to no service may take to end after `SIGTERM`.
 const TERM_TIME: Duration = Duration::from_secs(2);
@@ -105,7 +105,7 @@ struct MountPoint {
 }
 
 fn unmount_all() {
-    let text = match std::fs::read_to_string("/proc/self/mountinfo") {
+    let text = match files::read_text("/proc/self/mountinfo") {
         Ok(text) => text,
         Err(error) => {
             log::error(format_args!(

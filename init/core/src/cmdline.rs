@@ -34,6 +34,8 @@ pub struct CommandLine {
     pub root_timeout: Option<Duration>,
     /// `init=`: what the new root's PID 1 is; `None` is `/sbin/init`.
     pub init: Option<String>,
+    /// `debug`: PID 1 logs the steps on the way too.
+    pub debug: bool,
     /// `init.rescue=`: what happens when boot cannot go on.
     pub rescue: RescuePolicy,
     /// What could not be understood, as lowercase fragments.
@@ -84,6 +86,7 @@ impl Default for CommandLine {
             root_delay: Duration::ZERO,
             root_timeout: Some(ROOT_TIMEOUT_DEFAULT),
             init: None,
+            debug: false,
             rescue: RescuePolicy::default(),
             findings: Vec::new(),
         }
@@ -118,6 +121,7 @@ impl CommandLine {
                     value.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
             }
             ("rootflags", Some(value)) => value.clone_into(&mut self.root_flags),
+            ("debug", None) => self.debug = true,
             ("ro", None) => self.read_only = true,
             ("rw", None) => self.read_only = false,
             ("rootwait", None) => self.root_timeout = None,
@@ -276,12 +280,12 @@ mod tests {
     fn the_root_keys_are_read() {
         let line = CommandLine::parse(
             "console=ttyS0 root=PARTUUID=ABCD-02 rootfstype=ext4,erofs \
-             rootflags=noatime,data=ordered ro rootdelay=2 rootwait=30 init=/bin/x init.rescue=shell",
+             rootflags=noatime,data=ordered ro rootdelay=2 debug rootwait=30 init=/bin/x init.rescue=shell",
         );
         assert_eq!(line.root, Some(RootSource::PartitionUuid("abcd-02".into())));
         assert_eq!(line.root_types, ["ext4", "erofs"]);
         assert_eq!(line.root_flags, "noatime,data=ordered");
-        assert!(line.read_only);
+        assert!(line.read_only && line.debug);
         assert_eq!(line.root_delay, Duration::from_secs(2));
         assert_eq!(line.root_timeout, Some(Duration::from_secs(30)));
         assert_eq!(line.init.as_deref(), Some("/bin/x"));

@@ -19,8 +19,8 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with,
 };
 
-use crate::accounts;
 use crate::sys::socket::{peer_groups, peer_user_and_group};
+use crate::{accounts, files};
 use client::Client;
 
 /// Most clients at a time; the one that has been silent longest makes room.
@@ -73,7 +73,7 @@ impl Control {
         let bound = bind(&listener, &SocketAddrUnix::new(CONTROL_SOCKET)?);
         rustix::process::umask(old_mask);
         bound?;
-        let readers = std::fs::read_to_string("/etc/group")
+        let readers = files::read_text("/etc/group")
             .ok()
             .and_then(|group| accounts::find_group(&group, READERS));
         if let Some(gid) = readers {

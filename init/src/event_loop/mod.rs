@@ -128,11 +128,15 @@ impl<'a> EventLoop<'a> {
         let mut actions = Vec::new();
         while let Some(event) = self.queue.pop_front() {
             self.supervisor.step_into(event, now, &mut actions);
+            self.report.look(&self.supervisor);
             for action in actions.drain(..) {
                 self.perform(action, now);
             }
         }
-        self.report.look(&self.supervisor);
+        if self.report.publish(&self.supervisor) {
+            // Costs a grace period of the kernel, which boot need not wait for.
+            self.enable_pids();
+        }
     }
 
     /// Waits for reports and takes them, source by source.

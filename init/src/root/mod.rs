@@ -18,11 +18,12 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_remount};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, netlink, socket_with};
 
+use crate::boot_report::BootReport;
 use crate::clock;
 use crate::console::Console;
 use crate::foreground::{self, Waited};
 use crate::sys::signal::SignalFd;
-use crate::{log, rescue, shutdown};
+use crate::{files, log, rescue, shutdown};
 
 /// Where the new root is mounted before it becomes `/`.
 const NEW_ROOT: &str = "/sysroot";
@@ -30,13 +31,22 @@ const NEW_ROOT: &str = "/sysroot";
 /// Longest time between two looks for the root device, for where uevents are missed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// After this time a person wants to know what PID 1 waits for.
+const SILENCE: Duration = Duration::from_secs(2);
+
 const RAMFS_MAGIC: i64 = 0x8584_58f6;
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
 /// Switches to the root that the command line names and becomes its init;
 /// returns if there is nothing to switch: no `root=`, or no initramfs.
-pub(crate) fn switch(line: &CommandLine, console: &Console, signals: &SignalFd) {
+pub(crate) fn switch(
+    line: &CommandLine,
+    report: &BootReport,
+    console: &Console,
+    signals: &SignalFd,
+) {
     let Some(source) = line.root.as_ref().filter(|_| in_initramfs()) else { return };
+    report.hand_over();
     loop {
         let Err(cause) = try_switch(source, line, console, signals);
         rescue::enter(format_args!("{cause}"), console, signals);
@@ -88,9 +98,17 @@ fn wait_for(source: &RootSource, line: &CommandLine, signals: &SignalFd) -> Resu
         pause(signals, None, line.root_delay);
     }
     let start = clock::now();
+    let mut is_silent = true;
     loop {
         if let Some(device) = device::find(source) {
             return Ok(device);
+        }
+        if is_silent && clock::now().since(start) >= SILENCE {
+            is_silent = false;
+            let present = device::inventory();
+            log::warning(format_args!(
+                "waiting for the root {source}; block devices present: {present}"
+            ));
         }
         if line.root_timeout.is_some_and(|timeout| clock::now().since(start) >= timeout) {
             let waited = clock::now().since(start).as_secs();
@@ -153,7 +171,7 @@ fn mount_root(device: &str, found: Option<&str>, line: &CommandLine) -> Result<(
 
 /// The kernel's file systems that live on a device (proc_filesystems(5)).
 fn disk_filesystems() -> Vec<String> {
-    let text = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let text = files::read_text("/proc/filesystems").unwrap_or_default();
     let on_device = text.lines().filter(|line| !line.starts_with("nodev"));
     on_device.map(|line| line.trim().to_owned()).collect()
 }
