@@ -1,6 +1,5 @@
 //! The instances that exist: what PID 1 holds of each running service.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use init_core::description::Signal;
@@ -11,16 +10,17 @@ use crate::log;
 use crate::sys::process::{Child, Start};
 use crate::sys::signal;
 
-/// All instances, by number and by the id of their main process.
+/// All instances, in ascending order of their numbers. There are few, and the
+/// places of those that are gone are used again: a list is smaller than a tree.
 #[derive(Default)]
-pub(crate) struct Instances {
-    by_id: BTreeMap<InstanceId, Instance>,
-    by_pid: BTreeMap<u32, InstanceId>,
-}
+pub(crate) struct Instances(Vec<Instance>);
 
 /// One start of one service.
 pub(crate) struct Instance {
+    id: InstanceId,
     child: Child,
+    /// Its process id is nobody's now.
+    pub(crate) is_waited_for: bool,
     /// Its cgroup; without one the process group that its main process leads.
     pub(crate) cgroup: Option<Cgroup>,
     /// What failed before its program was executed.
@@ -32,57 +32,61 @@ pub(crate) struct Instance {
 }
 
 impl Instances {
-    /// Takes up an instance whose process has just been created.
+    /// Takes up an instance whose process has just been created. Its number is
+    /// higher than all before.
     pub(crate) fn insert(&mut self, id: InstanceId, child: Child, cgroup: Option<Cgroup>) {
         let failure = match child.start {
             Start::Failed(error) => Some(error),
             _ => None,
         };
-        self.by_pid.insert(child.pid, id);
-        self.by_id
-            .insert(id, Instance { child, cgroup, failure, events: None, is_group_dying: false });
+        self.0.push(Instance {
+            id,
+            child,
+            is_waited_for: false,
+            cgroup,
+            failure,
+            events: None,
+            is_group_dying: false,
+        });
+    }
+
+    fn find(&self, id: InstanceId) -> Option<usize> {
+        self.0.binary_search_by_key(&id, |instance| instance.id).ok()
     }
 
     /// The instance of this number; one that is gone has none.
     pub(crate) fn get_mut(&mut self, id: InstanceId) -> Option<&mut Instance> {
-        self.by_id.get_mut(&id)
+        let index = self.find(id)?;
+        self.0.get_mut(index)
     }
 
-    /// The instance whose main process is `pid`.
+    /// The instance whose main process is `pid` and has not been waited for.
     pub(crate) fn by_pid(&self, pid: u32) -> Option<InstanceId> {
-        self.by_pid.get(&pid).copied()
+        let is_main = |instance: &&Instance| instance.child.pid == pid && !instance.is_waited_for;
+        self.0.iter().find(is_main).map(|instance| instance.id)
     }
 
     /// The instance that process `pid` belongs to, by its cgroup.
     pub(crate) fn by_member(&self, pid: u32) -> Option<InstanceId> {
         let name = cgroup::name_of_process(pid)?;
-        let holds = |instance: &Instance| {
+        let holds = |instance: &&Instance| {
             instance.cgroup.as_ref().is_some_and(|cgroup| cgroup.name() == name)
         };
-        self.by_id.iter().find(|(_, instance)| holds(instance)).map(|(id, _)| *id)
-    }
-
-    /// Its main process has been waited for: the id is nobody's now.
-    pub(crate) fn forget_pid(&mut self, pid: u32) {
-        self.by_pid.remove(&pid);
+        self.0.iter().find(holds).map(|instance| instance.id)
     }
 
     /// Drops the instance and gives back what is left of it.
     pub(crate) fn remove(&mut self, id: InstanceId) -> Option<Instance> {
-        let instance = self.by_id.remove(&id)?;
-        if self.by_pid.get(&instance.child.pid) == Some(&id) {
-            self.by_pid.remove(&instance.child.pid);
-        }
-        Some(instance)
+        self.find(id).map(|index| self.0.remove(index))
     }
 
     /// The instances whose killed process group is gone now, once each.
     pub(crate) fn take_dead_groups(&mut self) -> Vec<InstanceId> {
         let mut dead = Vec::new();
-        for (id, instance) in &mut self.by_id {
+        for instance in &mut self.0 {
             if instance.is_group_dying && !cgroup::group_exists(instance.child.pid) {
                 instance.is_group_dying = false;
-                dead.push(*id);
+                dead.push(instance.id);
             }
         }
         dead

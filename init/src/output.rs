@@ -6,7 +6,7 @@
 //! ends over a socket, one message per service, and all of them again whenever
 //! it is started. A full pipe makes its writer wait; it never makes PID 1 wait.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -22,11 +22,13 @@ use rustix::pipe::{PipeFlags, pipe_with};
 /// All pipes, and the way to the collector.
 #[derive(Default)]
 pub(crate) struct Outputs {
-    pipes: BTreeMap<ServiceId, Pipe>,
+    /// In ascending order of the services.
+    pipes: Vec<Pipe>,
     collector: Option<Collector>,
 }
 
 struct Pipe {
+    service: ServiceId,
     name: Box<str>,
     read: OwnedFd,
     write: OwnedFd,
@@ -54,11 +56,9 @@ impl Outputs {
     /// Makes sure that `service` has its pipe. A new one becomes pending for
     /// the collector.
     pub(crate) fn open(&mut self, service: ServiceId, name: &str) -> Result<(), Errno> {
-        if self.pipes.contains_key(&service) {
-            return Ok(());
-        }
+        let Err(index) = self.find(service) else { return Ok(()) };
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-        self.pipes.insert(service, Pipe { name: name.into(), read, write });
+        self.pipes.insert(index, Pipe { service, name: name.into(), read, write });
         if let Some(collector) = &mut self.collector {
             collector.pending.push_back(service);
         }
@@ -67,7 +67,16 @@ impl Outputs {
 
     /// The end of `service`'s pipe that its processes write to, if it has one.
     pub(crate) fn write_end(&self, service: ServiceId) -> Option<BorrowedFd<'_>> {
-        self.pipes.get(&service).map(|pipe| pipe.write.as_fd())
+        self.get(service).map(|pipe| pipe.write.as_fd())
+    }
+
+    fn get(&self, service: ServiceId) -> Option<&Pipe> {
+        self.find(service).ok().and_then(|index| self.pipes.get(index))
+    }
+
+    /// Its place, or the place for it.
+    fn find(&self, service: ServiceId) -> Result<usize, usize> {
+        self.pipes.binary_search_by_key(&service, |pipe| pipe.service)
     }
 
     /// Prepares for a new collector: every pipe is pending. Returns the
@@ -76,7 +85,7 @@ impl Outputs {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        let pending = self.pipes.keys().copied().collect();
+        let pending = self.pipes.iter().map(|pipe| pipe.service).collect();
         self.collector = Some(Collector { socket: ours, pending });
         Ok(theirs)
     }
@@ -100,7 +109,8 @@ impl Outputs {
     pub(crate) fn send_pending(&mut self) -> Sent {
         let Some(collector) = &mut self.collector else { return Sent::All };
         while let Some(service) = collector.pending.front() {
-            if let Some(pipe) = self.pipes.get(service) {
+            let index = self.pipes.binary_search_by_key(service, |pipe| pipe.service);
+            if let Some(pipe) = index.ok().and_then(|index| self.pipes.get(index)) {
                 match send(collector.socket.as_fd(), pipe) {
                     Ok(()) => {}
                     // ETOOMANYREFS: too many descriptors are on their way unread.
@@ -177,7 +187,7 @@ mod tests {
             // Names as long as they may be fill the socket sooner.
             outputs.open(ServiceId(id), &"x".repeat(64)).unwrap();
             if id % 100 == 99 {
-                outputs.pipes.remove(&ServiceId(id));
+                outputs.pipes.pop();
             }
         }
         let mut received = 0;

@@ -6,7 +6,6 @@
 
 mod client;
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -36,7 +35,8 @@ const READERS: &str = "wheel";
 pub(crate) struct Control {
     listener: OwnedFd,
     readers: Option<u32>,
-    clients: BTreeMap<u64, Client>,
+    /// In ascending order of their numbers.
+    clients: Vec<(u64, Client)>,
     next_id: u64,
 }
 
@@ -81,7 +81,7 @@ impl Control {
             chmod(CONTROL_SOCKET, Mode::from_raw_mode(0o660))?;
         }
         listen(&listener, 32)?;
-        Ok(Self { listener, readers, clients: BTreeMap::new(), next_id: 1 })
+        Ok(Self { listener, readers, clients: Vec::new(), next_id: 1 })
     }
 
     /// The listening socket.
@@ -97,12 +97,28 @@ impl Control {
         let access = access(stream.as_fd(), self.readers);
         let evicted = (self.clients.len() >= CLIENTS_MAX).then(|| self.most_idle()).flatten();
         if let Some(id) = evicted {
-            self.clients.remove(&id);
+            self.remove(id);
         }
         let id = self.next_id;
         self.next_id += 1;
-        let client = self.clients.entry(id).or_insert(Client::new(stream, access, now));
+        self.clients.push((id, Client::new(stream, access, now)));
+        let (_, client) = self.clients.last()?;
         Some((Watch { id, socket: client.socket(), interest: client.interest() }, evicted))
+    }
+
+    fn find(&self, id: u64) -> Option<usize> {
+        self.clients.binary_search_by_key(&id, |(id, _)| *id).ok()
+    }
+
+    fn get_mut(&mut self, id: u64) -> Option<&mut Client> {
+        let index = self.find(id)?;
+        self.clients.get_mut(index).map(|(_, client)| client)
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(index) = self.find(id) {
+            self.clients.remove(index);
+        }
     }
 
     /// The client that has done nothing for longest.
@@ -112,7 +128,7 @@ impl Control {
 
     /// Reads and writes what can be read and written without waiting.
     pub(crate) fn serve(&mut self, id: u64, flags: EventFlags, now: Timestamp) {
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.get_mut(id) {
             client.transfer(flags, now);
         }
     }
@@ -120,7 +136,7 @@ impl Control {
     /// The client's next request, if it may be asked now: a reply to the one
     /// before it comes first. Refused and undecodable ones are answered here.
     pub(crate) fn next_request(&mut self, id: u64) -> Option<Request> {
-        let client = self.clients.get_mut(&id)?;
+        let client = self.get_mut(id)?;
         loop {
             let request = client.next_request()?;
             let allowed = match client.access() {
@@ -137,7 +153,7 @@ impl Control {
 
     /// Answers a client. One that is gone needs no answer.
     pub(crate) fn reply(&mut self, id: u64, reply: &Reply, now: Timestamp) {
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.get_mut(id) {
             client.reply(reply);
             client.transfer(EventFlags::empty(), now);
         }
@@ -145,24 +161,24 @@ impl Control {
 
     /// What to watch for `id` from now on; `None` if it is finished, and then it is dropped.
     pub(crate) fn settle(&mut self, id: u64) -> Option<Watch<'_>> {
-        if self.clients.get(&id)?.is_finished() {
-            self.clients.remove(&id);
+        if self.get_mut(id)?.is_finished() {
+            self.remove(id);
             return None;
         }
-        let client = self.clients.get(&id)?;
+        let client = self.get_mut(id)?;
         Some(Watch { id, socket: client.socket(), interest: client.interest() })
     }
 
     /// When the first client will have been idle for too long.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        self.clients.values().filter_map(|client| client.deadline(IDLE_MAX)).min()
+        self.clients.iter().filter_map(|(_, client)| client.deadline(IDLE_MAX)).min()
     }
 
     /// Drops a client that has been idle for too long and says which.
     pub(crate) fn drop_idle(&mut self, now: Timestamp) -> Option<u64> {
         let overdue = |client: &Client| client.deadline(IDLE_MAX).is_some_and(|at| at <= now);
         let id = self.clients.iter().find(|(_, client)| overdue(client)).map(|(id, _)| *id)?;
-        self.clients.remove(&id);
+        self.remove(id);
         Some(id)
     }
 }

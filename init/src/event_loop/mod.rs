@@ -34,6 +34,9 @@ use crate::sys::signal::SignalFd;
 use crate::{clock, log};
 use token::Token;
 
+/// How many events there is always room for.
+const QUEUE_KEPT: usize = 16;
+
 /// Most reports taken from epoll in one turn.
 const REPORTS_PER_TURN: usize = 32;
 
@@ -133,6 +136,8 @@ impl<'a> EventLoop<'a> {
                 self.perform(action, now);
             }
         }
+        // A boot or a shutdown makes it long; between them it holds one or two.
+        self.queue.shrink_to(QUEUE_KEPT);
         if self.report.publish(&self.supervisor) {
             // Costs a grace period of the kernel, which boot need not wait for.
             self.enable_pids();

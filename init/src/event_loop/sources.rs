@@ -60,8 +60,9 @@ impl EventLoop<'_> {
 
     fn tell_end(&mut self, instance: InstanceId, reaped: Reaped) {
         self.take_exec_status(instance);
-        self.instances.forget_pid(reaped.pid);
-        let failure = self.instances.get_mut(instance).and_then(|found| found.failure);
+        let Some(found) = self.instances.get_mut(instance) else { return };
+        found.is_waited_for = true;
+        let failure = found.failure;
         self.queue.push_back(match failure {
             Some(error) => Event::SpawnFailed { instance, error },
             None => Event::Exited { instance, status: exit_status(reaped.status.as_raw()) },
