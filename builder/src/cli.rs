@@ -26,6 +26,10 @@ pub struct Cli {
 /// The subcommands, each with an operation of the same name.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Build an image and boot it
+    Run(ops::run::Args),
+    /// Climb the test ladder, boots included
+    Test(ops::test::Args),
     /// Say what the host lacks, and install it
     Doctor(ops::doctor::Args),
     /// Build images
@@ -53,6 +57,8 @@ impl Command {
     /// Whatever the operation returns.
     pub fn run(&self, shell: &Shell) -> Result<()> {
         match self {
+            Self::Run(args) => ops::run::run(shell, args),
+            Self::Test(args) => ops::test::run(shell, args),
             Self::Doctor(args) => ops::doctor::run(shell, args),
             Self::Image(args) => ops::image::run(shell, args),
             Self::Check(args) => ops::check::run(shell, args),

@@ -50,6 +50,7 @@ struct Inner {
     findings: Vec<Finding>,
     hints: Vec<String>,
     exit_code: Option<u8>,
+    is_told: bool,
 }
 
 impl Error {
@@ -62,6 +63,7 @@ impl Error {
             findings: Vec::new(),
             hints: Vec::new(),
             exit_code: None,
+            is_told: false,
         }))
     }
 
@@ -132,6 +134,20 @@ impl Error {
     pub fn exit_with(mut self, code: u8) -> Self {
         self.0.exit_code = Some(code);
         self
+    }
+
+    /// The same error, which the person has been told of in full: only its exit
+    /// code is left to do.
+    #[must_use]
+    pub fn already_told(mut self) -> Self {
+        self.0.is_told = true;
+        self
+    }
+
+    /// See [`Error::already_told`].
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.0.is_told
     }
 
     /// Who must act.

@@ -136,6 +136,16 @@ impl Invocation {
         Ok(output.stdout)
     }
 
+    /// Runs it to its end and returns how it ended and all it wrote, for callers
+    /// to whom a failure is a result.
+    ///
+    /// # Errors
+    /// If it is not installed.
+    pub fn observe(mut self) -> Result<std::process::Output> {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.output().map_err(|error| self.cannot_start(&error))
+    }
+
     /// Like [`Invocation::read`], as text without the final newline.
     ///
     /// # Errors

@@ -12,7 +12,9 @@ fn main() -> ExitCode {
     match cli.command.run(&shell) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            shell.error(&error);
+            if !error.is_told() {
+                shell.error(&error);
+            }
             error.exit_code()
         }
     }

@@ -57,6 +57,13 @@ impl Shell {
         let _closed_pipe = out.write_all(bytes).and_then(|()| out.flush());
     }
 
+    /// Writes to standard error as it is, for what is not the builder's own: a
+    /// guest command's error output.
+    pub fn diagnostic_bytes(&self, bytes: &[u8]) {
+        let mut err = std::io::stderr().lock();
+        let _nobody_listens = err.write_all(bytes);
+    }
+
     /// One line of progress.
     pub fn note(&self, message: impl Display) {
         if !self.is_quiet {

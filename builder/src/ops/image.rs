@@ -60,6 +60,25 @@ impl BuildArgs {
         })
     }
 
+    /// The same as arguments for another builder; not `--yes`.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let flag = |is_set: bool, flag: &str| is_set.then(|| vec![flag.to_owned()]);
+        let path = |path: &Option<PathBuf>, option: &str| {
+            path.as_ref().map(|path| vec![option.to_owned(), path.display().to_string()])
+        };
+        [
+            path(&self.output, "--output"),
+            flag(self.offline, "--offline"),
+            flag(self.locked, "--locked"),
+            path(&self.kernel_source, "--kernel-source"),
+        ]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect()
+    }
+
     /// Installs what the host lacks for building, if `--yes` allows it. Without
     /// it a build says what it lacks when it comes to need it: one that finds
     /// all in the cache needs nothing.

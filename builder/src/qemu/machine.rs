@@ -120,7 +120,8 @@ pub const fn console_device(arch: Arch) -> &'static str {
 #[must_use]
 pub fn board_arguments(arch: Arch, accelerator: Accelerator) -> Vec<OsString> {
     let machine = match (arch, accelerator) {
-        (Arch::X86_64, _) => "q35",
+        // Without what a guest with virtio devices spends its boot looking for.
+        (Arch::X86_64, _) => "q35,sata=off,smbus=off,i8042=off",
         // Under KVM the interrupt controller must be one the host's can virtualize.
         (Arch::Aarch64, Accelerator::Kvm) => "virt,gic-version=host",
         (Arch::Aarch64, Accelerator::Tcg) => "virt,gic-version=3",
@@ -302,7 +303,7 @@ mod tests {
     fn a_direct_boot_reads_as_one_would_type_it() {
         assert_eq!(
             text(&spec(Arch::X86_64, direct()), &endpoints()),
-            "-nodefaults -no-user-config -display none -machine q35 -accel tcg -cpu max -S -no-reboot \
+            "-nodefaults -no-user-config -display none -machine q35,sata=off,smbus=off,i8042=off -accel tcg -cpu max -S -no-reboot \
              -m 256M -smp 2 -chardev socket,id=qmp,path=/t/qmp -mon chardev=qmp,mode=control \
              -chardev file,id=console,path=/t/console -serial chardev:console \
              -chardev socket,id=exec,path=/t/exec -device virtio-serial-pci \

@@ -217,6 +217,15 @@ impl Session {
         }
     }
 
+    /// Runs a command that is to end the guest, such as `poweroff`, and waits for that.
+    ///
+    /// # Errors
+    /// If the connections to QEMU break. A guest that goes on is an [`Ending::TimedOut`].
+    pub fn run_to_end(&mut self, command: &str, deadline: Instant) -> Result<Ending> {
+        self.exec.send(&HostFrame::Run { command: command.to_owned() })?;
+        self.wait_for_end(Some(deadline))
+    }
+
     /// Waits until the guest ends by itself.
     ///
     /// # Errors

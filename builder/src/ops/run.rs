@@ -1,0 +1,189 @@
+//! `builder run`: builds an image, boots it, and is in it.
+
+pub mod plan;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::arch::Arch;
+use crate::cache::Cache;
+use crate::error::{Context, Error, IoContext, Result};
+use crate::host_needs::{self, Needs};
+use crate::image;
+use crate::ops::image::BuildArgs;
+use crate::qemu::ending::Ending;
+use crate::qemu::exec::shell_status;
+use crate::qemu::machine::Disk;
+use crate::qemu::session::{RunDirectory, Session, Stream};
+use crate::qemu::{accel, firmware};
+use crate::shell::Shell;
+use plan::{BootMethod, Parts, Wishes};
+
+/// How long a guest with a command may take unless `--timeout` says otherwise.
+const EXEC_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
+/// How long a guest may take to power off once its command has ended.
+pub const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Arguments of `builder run`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "With --exec the exit code is the command's own (128 + N if signal N ended it), unless\n\
+    123 qemu did not start or failed by itself\n\
+    124 the guest hangs: it had not finished within --timeout\n\
+    125 the guest's kernel panicked\n\
+    126 the guest died: it reset, powered off or was stopped before it had finished\n\
+    A message on standard error tells them from a command that exits with the same number."
+)]
+pub struct Args {
+    /// An image under images/, or the path of a definition
+    #[arg(default_value = "standard")]
+    image: String,
+    /// The guest's architecture [default: the host's]
+    #[arg(long)]
+    arch: Option<Arch>,
+    /// How the kernel is loaded
+    #[arg(long, value_enum, default_value = "direct")]
+    boot: BootMethod,
+    /// Run this command in the guest instead of its console, then power it off
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
+    /// The guest's memory, in MiB
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
+    memory_mib: u32,
+    /// The guest's processors
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
+    cpus: u32,
+    /// What executes the guest's instructions
+    #[arg(long, value_enum, default_value = "auto")]
+    accel: accel::Choice,
+    /// Longest time the guest may run, in seconds [default: 300 with --exec, else no limit]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    timeout: Option<u64>,
+    /// Keep what the guest writes to its disk in this copy, made if it is not there yet
+    #[arg(long, value_name = "FILE")]
+    keep_disk: Option<PathBuf>,
+    /// Keep what the guest writes to its serial console in this file
+    #[arg(long, value_name = "FILE")]
+    console_log: Option<PathBuf>,
+    /// A further kernel parameter, with --boot direct; may be repeated
+    #[arg(long = "parameter", value_name = "PARAMETER")]
+    parameters: Vec<String>,
+    /// Give the guest no network card
+    #[arg(long)]
+    no_network: bool,
+    #[command(flatten)]
+    build: BuildArgs,
+    /// Further arguments for QEMU, after `--`
+    #[arg(last = true, value_name = "QEMU")]
+    qemu: Vec<OsString>,
+}
+
+/// Builds, boots, and runs the command or hands over the console.
+///
+/// # Errors
+/// Those of the build; those of [`Ending`] with their exit codes; and, with the
+/// command's own exit code, a command that failed.
+pub fn run(shell: &Shell, args: &Args) -> Result<()> {
+    let arch = match args.arch {
+        Some(arch) => arch,
+        None => host_arch()?,
+    };
+    prepare_host(shell, args, arch)?;
+    let built = image::build(shell, &args.build.request(&args.image, arch)?)?;
+    let mut parts = Parts::of(&built);
+    if let Some(kept) = &args.keep_disk {
+        parts.disk = Some(kept_disk(shell, &parts, kept)?);
+    }
+    let accelerator = accel::choose(shell, &Cache::open()?, arch, args.accel)?;
+    let directory = RunDirectory::new()?;
+    let firmware = match args.boot {
+        BootMethod::Uefi => Some(firmware::prepare(arch, directory.path())?),
+        BootMethod::Direct => None,
+    };
+    let wishes = Wishes {
+        arch,
+        boot: args.boot,
+        memory_mib: args.memory_mib,
+        cpus: args.cpus,
+        accelerator,
+        is_interactive: args.exec.is_none(),
+        has_network: !args.no_network,
+        parameters: args.parameters.clone(),
+        qemu: args.qemu.clone(),
+    };
+    let spec = plan::plan(parts, wishes, firmware)?;
+    let log = args.console_log.clone();
+    let session = Session::start(shell, &spec, directory, args.exec.is_none(), log)?;
+    let timeout = args.timeout.map(Duration::from_secs);
+    match &args.exec {
+        Some(command) => execute(shell, session, command, timeout.unwrap_or(EXEC_TIMEOUT_DEFAULT)),
+        None => converse(session, timeout),
+    }
+}
+
+fn host_arch() -> Result<Arch> {
+    Arch::host().ok_or_else(|| {
+        Error::definition("this host's architecture is not one of ours")
+            .hint("choose the guest's with --arch x86_64 or --arch aarch64")
+    })
+}
+
+/// Makes sure that there is a QEMU before an image is built for it. Where there
+/// is none, the host is probably a fresh one: then all the rest is named too.
+fn prepare_host(shell: &Shell, args: &Args, arch: Arch) -> Result<()> {
+    args.build.prepare_host(shell, &[arch])?;
+    let guest = Needs::new().guest(arch, args.boot == BootMethod::Uefi);
+    if guest.missing().is_empty() {
+        return Ok(());
+    }
+    host_needs::ensure(shell, &guest.kernel(arch).userland(), args.build.yes)
+}
+
+/// The person's own copy of the image's disk.
+fn kept_disk(shell: &Shell, parts: &Parts, kept: &Path) -> Result<Disk> {
+    let Some(disk) = &parts.disk else {
+        let message = format!("the image {} has no disk that could be kept", parts.image);
+        return Err(Error::definition(message).hint("leave out --keep-disk"));
+    };
+    if kept.exists() {
+        shell.note(format_args!("the guest goes on with the disk {}", kept.display()));
+    } else {
+        std::fs::copy(&disk.path, kept).at("write", kept)?;
+    }
+    Ok(Disk { path: kept.to_owned(), keeps_writes: true })
+}
+
+/// Runs one command and powers the guest off.
+fn execute(shell: &Shell, mut session: Session, command: &str, timeout: Duration) -> Result<()> {
+    let deadline = Instant::now() + timeout;
+    if !session.wait_until_ready(deadline)? {
+        shell.warn("not all services that start at boot have settled");
+    }
+    let status = session.run(command, deadline, |stream, bytes| match stream {
+        Stream::Stdout => shell.data_bytes(bytes),
+        Stream::Stderr => shell.diagnostic_bytes(bytes),
+    })?;
+    let limit = deadline.max(Instant::now() + POWER_OFF_TIMEOUT);
+    session.power_off(limit).context(|| "the command has ended, but then".to_owned())?;
+    match shell_status(status) {
+        0 => Ok(()),
+        code => {
+            Err(Error::failure(format!("the command ended with status {code}")).exit_with(code))
+        }
+    }
+}
+
+/// Leaves the guest to the person until it ends.
+fn converse(mut session: Session, timeout: Option<Duration>) -> Result<()> {
+    let ending = session.wait_for_end(timeout.map(|timeout| Instant::now() + timeout))?;
+    match ending {
+        Ending::PoweredOff | Ending::Quit | Ending::Reset => Ok(()),
+        other => {
+            let error = session.error(other);
+            // Drops the session first: the message needs the terminal as it was.
+            session.kill();
+            Err(error)
+        }
+    }
+}

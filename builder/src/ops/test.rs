@@ -1,0 +1,74 @@
+//! `builder test`: the whole test ladder, cheapest rung first (docs/testing.md).
+
+mod boots;
+mod copies;
+mod endings;
+mod guest_checks;
+mod incremental;
+mod judge;
+mod ladder;
+mod libtest;
+mod reproducible;
+mod workspace;
+
+use crate::arch::Arch;
+use crate::error::Result;
+use crate::host_needs::{self, Needs};
+use crate::ops::image::BuildArgs;
+use crate::project::Project;
+use crate::qemu::accel;
+use crate::shell::Shell;
+use boots::Boots;
+
+/// Arguments of `builder test`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The last line of the output is the tally: N passed, N failed, N skipped.\n\
+    A check is skipped only if the host lacks a program that judges it, and is then named.\n\
+    docs/testing.md says what each rung proves."
+)]
+pub struct Args {
+    /// Climb only rungs with this in their name
+    #[arg(default_value = "", hide_default_value = true)]
+    filter: String,
+    /// Name the rungs and do nothing
+    #[arg(long)]
+    list: bool,
+    /// Build everything twice to compare it, kernels of both architectures included
+    #[arg(long)]
+    long: bool,
+    /// What executes the guests' instructions
+    #[arg(long, value_enum, default_value = "auto")]
+    accel: accel::Choice,
+    #[command(flatten)]
+    build: BuildArgs,
+}
+
+/// Climbs the ladder and prints the tally as the last line.
+///
+/// # Errors
+/// If a check failed, after all of them were made.
+pub fn run(shell: &Shell, args: &Args) -> Result<()> {
+    let project = Project::find()?;
+    let boots = Boots { shell, project: &project, build: &args.build, accel: args.accel };
+    let mut rungs = workspace::rungs(shell, project.root());
+    rungs.extend(boots.rungs());
+    rungs.extend(endings::rungs(&boots));
+    rungs.push(incremental::rung(&boots));
+    rungs.extend(reproducible::rungs(&boots, args.long));
+    if args.list {
+        for rung in &rungs {
+            shell.data(&format!("{}\n", rung.name));
+        }
+        return Ok(());
+    }
+    if args.build.yes {
+        // Judges too: without --yes their checks are skipped by name.
+        let mut needs = Needs::new().userland().judges();
+        for arch in Arch::ALL {
+            needs = needs.kernel(arch).guest(arch, true);
+        }
+        host_needs::ensure(shell, &needs, true)?;
+    }
+    ladder::climb(shell, &rungs, &args.filter).map(|_tally| ())
+}

@@ -1,0 +1,181 @@
+//! The rungs that boot the image `test`: each architecture as an initramfs and
+//! from its disk by UEFI, and the ways down.
+
+use std::path::{Path, PathBuf};
+
+use super::guest_checks::CHECKS;
+use super::judge;
+use super::ladder::{Report, Rung};
+use super::workspace::log_file;
+use crate::arch::Arch;
+use crate::error::{IoContext, Result};
+use crate::image::{self, BuiltImage};
+use crate::ops::guest::{Guest, Setup};
+use crate::ops::image::BuildArgs;
+use crate::ops::run::plan::{BootMethod, Parts};
+use crate::project::Project;
+use crate::qemu::accel;
+use crate::qemu::machine::Disk;
+use crate::shell::Shell;
+
+/// The image that the rungs boot.
+pub(super) const IMAGE: &str = "test";
+/// Two, so that what goes wrong only between processors can go wrong.
+const CPUS: u32 = 2;
+/// What is written just before the power goes, to be found again on the disk.
+const LAST_WORDS: &str = "written just before power-off";
+
+/// What the boots have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Boots<'a> {
+    pub(super) shell: &'a Shell,
+    pub(super) project: &'a Project,
+    pub(super) build: &'a BuildArgs,
+    pub(super) accel: accel::Choice,
+}
+
+/// A medium that an image boots from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Medium {
+    /// The initramfs, loaded by QEMU.
+    Initramfs,
+    /// The disk, loaded by firmware.
+    UefiDisk,
+    /// The disk's root, its kernel loaded by QEMU.
+    DirectDisk,
+}
+
+impl Medium {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initramfs => "initramfs",
+            Self::UefiDisk => "disk by UEFI",
+            Self::DirectDisk => "disk by -kernel",
+        }
+    }
+
+    const fn boot(self) -> BootMethod {
+        match self {
+            Self::Initramfs | Self::DirectDisk => BootMethod::Direct,
+            Self::UefiDisk => BootMethod::Uefi,
+        }
+    }
+}
+
+impl<'a> Boots<'a> {
+    /// The rungs, for one architecture after the other.
+    pub(super) fn rungs(&self) -> Vec<Rung<'a>> {
+        let mut rungs = Vec::new();
+        for arch in Arch::ALL {
+            let boots = self.clone();
+            rungs.push(Rung::new(format!("image {arch}"), move |report| {
+                let built = boots.build(arch)?;
+                report.passed("the image test is built", built.directory.display());
+                Ok(())
+            }));
+            for medium in [Medium::Initramfs, Medium::UefiDisk] {
+                let boots = self.clone();
+                let name = format!("boot {arch} {}", medium.as_str());
+                rungs.push(Rung::new(name, move |report| boots.checks(report, arch, medium)));
+            }
+            let boots = self.clone();
+            rungs.push(Rung::new(format!("power-off {arch}"), move |report| {
+                boots.stubborn_power_off(report, arch)
+            }));
+        }
+        rungs
+    }
+
+    /// The image, which later rungs find as an earlier one left it.
+    pub(super) fn build(&self, arch: Arch) -> Result<BuiltImage> {
+        image::build(self.shell, &self.build.request(IMAGE, arch)?)
+    }
+
+    /// Boots, makes every check of the table, and powers off.
+    fn checks(&self, report: &mut Report, arch: Arch, medium: Medium) -> Result<()> {
+        let scratch = Scratch::new()?;
+        let (mut guest, disk) = self.boot(report, arch, medium, &scratch)?;
+        for check in CHECKS {
+            report.check(check.name, check.make(&mut guest, arch)?);
+        }
+        let Some(disk) = disk else {
+            guest.power_off()?;
+            report.passed("power-off", "");
+            return Ok(());
+        };
+        self.power_off_and_judge(report, guest, &disk, &scratch)
+    }
+
+    /// Powers off while a service refuses to end.
+    fn stubborn_power_off(&self, report: &mut Report, arch: Arch) -> Result<()> {
+        let scratch = Scratch::new()?;
+        let medium = Medium::DirectDisk;
+        let (mut guest, disk) = self.boot(report, arch, medium, &scratch)?;
+        guest.read("svcctl start test-stubborn")?;
+        match disk {
+            Some(disk) => self.power_off_and_judge(report, guest, &disk, &scratch),
+            None => guest.power_off(),
+        }
+    }
+
+    fn power_off_and_judge(
+        &self,
+        report: &mut Report,
+        mut guest: Guest,
+        disk: &Path,
+        scratch: &Scratch,
+    ) -> Result<()> {
+        guest.read(&format!("echo {LAST_WORDS} > /root/last-words"))?;
+        guest.run_to_power_off("poweroff")?;
+        report.passed("poweroff powers it off", "");
+        judge::disk(report, disk, scratch.0.path(), LAST_WORDS)
+    }
+
+    /// A guest that takes commands, and the copy of the disk it writes to.
+    fn boot(
+        &self,
+        report: &mut Report,
+        arch: Arch,
+        medium: Medium,
+        scratch: &Scratch,
+    ) -> Result<(Guest, Option<PathBuf>)> {
+        let built = self.build(arch)?;
+        let mut parts = Parts::of(&built);
+        let mut kept = None;
+        match (medium, &built.disk) {
+            (Medium::Initramfs, _) | (_, None) => parts.disk = None,
+            (Medium::UefiDisk | Medium::DirectDisk, Some(disk)) => {
+                let copy = scratch.0.path().join("disk.img");
+                std::fs::copy(disk, &copy).at("write", &copy)?;
+                parts.disk = Some(Disk { path: copy.clone(), keeps_writes: true });
+                parts.initramfs = None;
+                kept = Some(copy);
+            }
+        }
+        let log = log_file(self.project.root(), &format!("console {arch} {}", medium.as_str()))?;
+        let setup = Setup {
+            arch,
+            boot: medium.boot(),
+            cpus: CPUS,
+            accel: self.accel,
+            console_log: Some(log.clone()),
+        };
+        report.doing(format_args!("console: {}", log.display()));
+        let guest = Guest::boot(self.shell, parts, &setup)?;
+        let took = guest.elapsed().as_secs_f64();
+        report.passed("it boots", format_args!("takes commands after {took:.1} s"));
+        Ok((guest, kept))
+    }
+}
+
+/// A directory for a disk, removed with it.
+struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        // Disks are large, and /tmp may be in memory.
+        let base = Path::new("/var/tmp");
+        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
+        tempfile::tempdir_in(&base).map(Self).at("create a directory in", &base)
+    }
+}

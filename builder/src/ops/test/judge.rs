@@ -1,0 +1,79 @@
+//! Foreign programs that judge what a guest has left on its disk.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::ladder::Report;
+use crate::error::{Error, IoContext, Result};
+use crate::format::gpt;
+use crate::format::source::FileSource;
+use crate::host::{Invocation, find_program};
+
+/// Judges a disk after its guest has powered off: the partition table by
+/// `sgdisk`, the root file system by `e2fsck`, and a file's content by `debugfs`.
+///
+/// # Errors
+/// If the disk cannot be read. What a judge finds is a failed check.
+pub(super) fn disk(report: &mut Report, disk: &Path, scratch: &Path, words: &str) -> Result<()> {
+    judged(report, "sgdisk", "the partition table is sound", |sgdisk| {
+        let text = sgdisk.arg("-v").arg(disk).read_text().map_err(|error| error.to_string())?;
+        if text.contains("No problems found") { Ok(String::new()) } else { Err(text) }
+    });
+    let root = scratch.join("root.ext4");
+    copy_root(disk, &root)?;
+    judged(report, "dumpe2fs", "the root is cleanly unmounted", |dumpe2fs| {
+        let text = dumpe2fs.arg("-h").arg(&root).read_text().map_err(|error| error.to_string())?;
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        let (state, features) = (field("Filesystem state:"), field("Filesystem features:"));
+        if state == "clean" && !features.contains("needs_recovery") {
+            Ok(String::new())
+        } else {
+            Err(format!("{state}, {features}"))
+        }
+    });
+    judged(report, "e2fsck", "e2fsck finds the root clean", |e2fsck| {
+        let output = e2fsck.args(["-f", "-n"]).arg(&root).observe();
+        let output = output.map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.lines().last().unwrap_or_default();
+        if output.status.success() { Ok(last.to_owned()) } else { Err(text.into_owned()) }
+    });
+    judged(report, "debugfs", "what was written last is there", |debugfs| {
+        let text = debugfs.args(["-R", "cat /root/last-words"]).arg(&root).read_text();
+        let text = text.map_err(|error| error.to_string())?;
+        if text == words { Ok(String::new()) } else { Err(format!("it is {text:?}")) }
+    });
+    Ok(())
+}
+
+fn judged(
+    report: &mut Report,
+    program: &str,
+    check: &str,
+    verdict: impl FnOnce(Invocation) -> Result<String, String>,
+) {
+    match find_program(program) {
+        Some(path) => report.check(check, verdict(Invocation::new(path))),
+        None => report.skipped(check, format_args!("{program} is not installed")),
+    }
+}
+
+/// Copies the root partition, the last one of a disk, into a file of its own.
+fn copy_root(disk: &Path, root: &Path) -> Result<()> {
+    let open = || File::open(disk).at("read", disk);
+    let table = gpt::read(&FileSource::new(open()?).at("read", disk)?)
+        .map_err(|error| Error::failure(format!("{}: {error}", disk.display())))?;
+    let partition = table
+        .partitions
+        .last()
+        .ok_or_else(|| Error::failure(format!("{} has no partition", disk.display())))?;
+    let mut from = open()?;
+    from.seek(SeekFrom::Start(partition.offset_bytes())).at("read", disk)?;
+    let mut to = File::create(root).at("create", root)?;
+    std::io::copy(&mut from.take(partition.len_bytes()), &mut to).at("write", root)?;
+    Ok(())
+}

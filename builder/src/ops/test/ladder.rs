@@ -1,0 +1,178 @@
+//! Rungs, checks and what came of them.
+//!
+//! A rung is a named group of checks that share their cost, such as one boot.
+//! The report goes to standard output as it grows; its last line is the tally.
+
+use std::fmt::Display;
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::shell::Shell;
+
+/// How many checks came out how.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Tally {
+    /// Did what they should.
+    pub(super) passed: u64,
+    /// Did not.
+    pub(super) failed: u64,
+    /// Could not be made on this host; each was named.
+    pub(super) skipped: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// Takes the results of one rung's checks and prints them.
+#[derive(Debug)]
+pub(super) struct Report {
+    shell: Shell,
+    tally: Tally,
+    failures: Vec<String>,
+}
+
+impl Report {
+    fn new(shell: Shell) -> Self {
+        Self { shell, tally: Tally::default(), failures: Vec::new() }
+    }
+
+    /// Says what is being done, as a person could do it.
+    pub(super) fn doing(&self, what: impl Display) {
+        self.shell.data(&format!("   $ {what}\n"));
+    }
+
+    /// A check that passed; `detail` says what was seen, and may be empty.
+    pub(super) fn passed(&mut self, check: &str, detail: impl Display) {
+        self.tally.passed += 1;
+        self.line("ok     ", check, &detail.to_string());
+    }
+
+    /// A check that failed, and why.
+    pub(super) fn failed(&mut self, check: &str, why: impl Display) {
+        self.tally.failed += 1;
+        self.line("FAILED ", check, &why.to_string());
+        self.failures.push(check.to_owned());
+    }
+
+    /// A check that this host cannot make, and what it lacks.
+    pub(super) fn skipped(&mut self, check: &str, why: impl Display) {
+        self.tally.skipped += 1;
+        self.line("skipped", check, &why.to_string());
+    }
+
+    /// A check that passes with what was seen, or fails with what is wrong.
+    pub(super) fn check(&mut self, check: &str, result: Result<String, impl Display>) {
+        match result {
+            Ok(detail) => self.passed(check, detail),
+            Err(why) => self.failed(check, why),
+        }
+    }
+
+    /// Results that another test runner has already printed.
+    pub(super) fn add(&mut self, tally: Tally) {
+        self.tally += tally;
+    }
+
+    fn line(&self, state: &str, check: &str, detail: &str) {
+        let gap = if detail.is_empty() { "" } else { ": " };
+        let detail = detail.trim_end().replace('\n', "\n           ");
+        self.shell.data(&format!("   {state} {check}{gap}{detail}\n"));
+    }
+}
+
+/// A group of checks.
+pub(super) struct Rung<'a> {
+    /// Its name, which a filter is matched against.
+    pub(super) name: String,
+    /// Makes its checks. An error is one more failed check.
+    #[expect(clippy::type_complexity, reason = "named by the field, used once")]
+    pub(super) climb: Box<dyn Fn(&mut Report) -> Result<()> + 'a>,
+}
+
+impl<'a> Rung<'a> {
+    /// A rung.
+    pub(super) fn new(
+        name: impl Into<String>,
+        climb: impl Fn(&mut Report) -> Result<()> + 'a,
+    ) -> Self {
+        Self { name: name.into(), climb: Box::new(climb) }
+    }
+}
+
+/// Climbs every rung whose name has `filter` in it, and prints the tally last.
+///
+/// # Errors
+/// If a check failed (already told), or no rung has that name.
+pub(super) fn climb(shell: &Shell, rungs: &[Rung<'_>], filter: &str) -> Result<Tally> {
+    let chosen: Vec<_> = rungs.iter().filter(|rung| rung.name.contains(filter)).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
+        return Err(Error::definition(format!("no rung of the ladder is named like {filter:?}"))
+            .hint(format!("there are: {}", names.join(", "))));
+    }
+    let mut total = Tally::default();
+    let mut failures = Vec::new();
+    for rung in chosen {
+        shell.data(&format!("== {}\n", rung.name));
+        let started = Instant::now();
+        let mut report = Report::new(*shell);
+        if let Err(error) = (rung.climb)(&mut report) {
+            report.failed(&rung.name, error);
+        }
+        let elapsed = started.elapsed().as_secs_f64();
+        shell.data(&format!("   {} ({elapsed:.1} s)\n", report.tally));
+        total += report.tally;
+        failures.extend(report.failures.iter().map(|check| format!("{}: {check}", rung.name)));
+    }
+    shell.data("\n");
+    for failure in &failures {
+        shell.data(&format!("failed: {failure}\n"));
+    }
+    shell.data(&format!("{total}\n"));
+    if total.failed == 0 {
+        Ok(total)
+    } else {
+        Err(Error::failure(format!("{} checks failed", total.failed)).already_told())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rung_is_climbed_and_a_failure_is_the_ladders() {
+        let shell = Shell::new(true);
+        let rungs = [
+            Rung::new("good", |report| {
+                report.passed("a", "");
+                report.skipped("b", "sgdisk is not installed");
+                Ok(())
+            }),
+            Rung::new("bad", |report| {
+                report.check("c", Err::<String, _>("no"));
+                Err(Error::failure("the guest hangs"))
+            }),
+            Rung::new("after", |report| {
+                report.add(Tally { passed: 7, ..Tally::default() });
+                Ok(())
+            }),
+        ];
+        assert!(climb(&shell, &rungs, "").is_err());
+        let tally = climb(&shell, &rungs, "good").unwrap();
+        assert_eq!(tally, Tally { passed: 1, failed: 0, skipped: 1 });
+        assert_eq!(climb(&shell, &rungs, "after").unwrap().passed, 7);
+        assert!(climb(&shell, &rungs, "nothing like it").is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! The rungs that Cargo climbs: format, lints, documentation, tests.
+
+use std::path::{Path, PathBuf};
+
+use super::ladder::{Report, Rung};
+use super::libtest::TestOutput;
+use crate::error::{Error, IoContext, Result};
+use crate::host::Invocation;
+use crate::shell::Shell;
+
+/// A call of Cargo.
+struct Call {
+    rung: &'static str,
+    words: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+    /// Whether it runs tests, whose results are counted one by one.
+    is_test: bool,
+}
+
+const fn check(rung: &'static str, words: &'static [&'static str]) -> Call {
+    Call { rung, words, environment: &[], is_test: false }
+}
+
+const fn tests(rung: &'static str, words: &'static [&'static str]) -> Call {
+    Call { rung, words, environment: &[], is_test: true }
+}
+
+/// Cheapest first.
+const CALLS: &[Call] = &[
+    check("format", &["fmt", "--all", "--check"]),
+    check("lint", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    Call {
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        ..check("documentation", &["doc", "--workspace", "--no-deps"])
+    },
+    // Optimized, because the simulation runs 100,000 schedules.
+    tests("test init-core", &["test", "--no-fail-fast", "--release", "--package", "init-core"]),
+    tests("test builder", &["test", "--no-fail-fast", "--package", "builder"]),
+    tests("test services", &["test", "--no-fail-fast", "--package", "services"]),
+    tests("test init", &["test", "--no-fail-fast", "--package", "init"]),
+];
+
+/// The rungs, for the workspace in `root`.
+pub(super) fn rungs<'a>(shell: &'a Shell, root: &'a Path) -> Vec<Rung<'a>> {
+    let rung =
+        |call: &'static Call| Rung::new(call.rung, move |report| climb(shell, root, call, report));
+    CALLS.iter().map(rung).collect()
+}
+
+fn climb(shell: &Shell, root: &Path, call: &Call, report: &mut Report) -> Result<()> {
+    report.doing(format_args!("cargo {}", call.words.join(" ")));
+    let log = log_file(root, call.rung)?;
+    let mut cargo = Invocation::new(cargo()).args(call.words).current_dir(root).log(&log);
+    for (name, value) in call.environment {
+        cargo = cargo.env(name, value);
+    }
+    if call.is_test {
+        cargo = cargo.args(["--", "--show-output"]);
+    }
+    let mut output = TestOutput::default();
+    let step = shell.step(call.rung);
+    let result = cargo.run_lines(|line| {
+        output.line(line);
+        step.set_message(line);
+    });
+    step.done("");
+    if !call.is_test {
+        report.check(call.rung, result.map(|()| String::new()));
+        return Ok(());
+    }
+    for reason in &output.reasons {
+        report.doing(format_args!("skipped: {reason}"));
+    }
+    let tally = output.tally();
+    report.add(tally);
+    match result {
+        Err(_) if tally.failed > 0 => {
+            // Counted already; named here, with what they said.
+            let names: Vec<&str> = output.failed_tests.iter().map(String::as_str).collect();
+            report.doing(format_args!("failed: {}", names.join(", ")));
+            report.doing(format_args!("all they said is in {}", log.display()));
+            Ok(())
+        }
+        Err(error) => Err(error),
+        Ok(()) if tally.passed == 0 => Err(Error::failure("not a single test ran")),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The Cargo that runs the builder, so that one toolchain does everything.
+pub(super) fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}
+
+/// A fresh log file below Cargo's own directory, which is never committed.
+pub(super) fn log_file(root: &Path, rung: &str) -> Result<PathBuf> {
+    let directory = root.join("target/test-logs");
+    std::fs::create_dir_all(&directory).at("create", &directory)?;
+    let path = directory.join(format!("{}.log", rung.replace([' ', '/'], "-")));
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("remove", &path, &error))
+        }
+        _ => Ok(path),
+    }
+}
