@@ -2,6 +2,8 @@
 //!
 //! Each rule collects all its findings, so one run shows the whole chore list.
 
+#![expect(clippy::unwrap_used, reason = "all of this file is test code")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
