@@ -32,39 +32,88 @@ fn terminal() -> (fs::File, fs::File) {
     (master.into(), slave.into())
 }
 
+/// A getty on a terminal whose last session left it in raw mode.
+fn getty(arguments: &[&str]) -> (fs::File, Child) {
+    let (person, slave) = terminal();
+    let mut raw = rustix::termios::tcgetattr(&slave).unwrap();
+    raw.make_raw();
+    rustix::termios::tcsetattr(&slave, rustix::termios::OptionalActions::Now, &raw).unwrap();
+    let child = Command::new(GETTY)
+        .args(["--autologin", "root"])
+        .args(arguments)
+        .env("NOTIFY_SOCKET", "/nowhere")
+        .env("PS1", "# ")
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    (person, child)
+}
+
+/// Reads what the terminal shows until it ends with `end`.
+fn read_until(person: &mut fs::File, end: &str) -> String {
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !seen.ends_with(end.as_bytes()) {
+        person.read_exact(&mut byte).unwrap();
+        seen.extend(byte);
+    }
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+fn read_to_end(person: &mut fs::File) -> String {
+    let mut seen = Vec::new();
+    // Ends with an error when the last process has closed its end.
+    let _ = person.read_to_end(&mut seen);
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+/// Home and shell of root, as the host has them.
+fn root_account() -> (String, String) {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let root = passwd.lines().find(|line| line.starts_with("root:")).unwrap();
+    let fields: Vec<_> = root.split(':').collect();
+    (fields[5].to_owned(), fields[6].rsplit('/').next().unwrap().to_owned())
+}
+
 #[test]
 fn getty_opens_a_session_with_a_sane_terminal_and_environment() {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can hand a terminal over");
         return;
     }
-    let (mut person, slave) = terminal();
-    // What the last session left behind: nothing is echoed, nothing is translated.
-    let mut raw = rustix::termios::tcgetattr(&slave).unwrap();
-    raw.make_raw();
-    rustix::termios::tcsetattr(&slave, rustix::termios::OptionalActions::Now, &raw).unwrap();
-    let mut child = Command::new(GETTY)
-        .args(["--autologin", "root", "--term", "vt100"])
-        .env("NOTIFY_SOCKET", "/nowhere")
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave)
-        .spawn()
-        .unwrap();
-    let question = "echo \"<$USER $LOGNAME $HOME $TERM $0 ${NOTIFY_SOCKET-none} $PWD>\"; exit 5\r";
+    let (mut person, mut child) = getty(&["--term", "vt100"]);
+    let banner = read_until(&mut person, "\x1b[6n");
+    assert!(banner.contains("this is a development image.\r\n"), "{banner:?}");
+    person.write_all(b"\x1b[33;101R").unwrap();
+    // The prompt of root's shell: the settings are back in place before it runs.
+    read_until(&mut person, "# ");
+    let question =
+        "echo \"<$USER $LOGNAME $HOME $TERM $0 ${NOTIFY_SOCKET-none} $PWD>\"; stty size; exit 5\r";
     person.write_all(question.as_bytes()).unwrap();
-    let mut seen = Vec::new();
-    // Ends with an error when the last process has closed its end.
-    let _ = person.read_to_end(&mut seen);
-    let seen = String::from_utf8_lossy(&seen).into_owned();
+    let seen = read_to_end(&mut person);
     assert_eq!(child.wait().unwrap().code(), Some(5), "{seen}");
-    let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    let root = passwd.lines().find(|line| line.starts_with("root:")).unwrap();
-    let fields: Vec<_> = root.split(':').collect();
-    let shell = fields[6].rsplit('/').next().unwrap();
-    let answer = format!("<root root {home} vt100 -{shell} none {home}>\r\n", home = fields[5]);
+    let (home, shell) = root_account();
+    let answer = format!("<root root {home} vt100 -{shell} none {home}>\r\n");
     assert!(seen.contains(&answer), "{answer:?} is not in {seen:?}");
-    assert!(seen.contains("this is a development image"), "{seen:?}");
+    assert!(seen.contains("\n33 101\r\n"), "{seen:?}");
+}
+
+#[test]
+fn getty_waits_for_somebody_where_nothing_answers() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can hand a terminal over");
+        return;
+    }
+    let (mut person, mut child) = getty(&[]);
+    read_until(&mut person, "Press Enter to begin a session.\r\n");
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(child.try_wait().unwrap().is_none());
+    person.write_all(b"\recho \"<$TERM>\"; exit\r").unwrap();
+    let seen = read_to_end(&mut person);
+    assert!(child.wait().unwrap().success(), "{seen}");
+    assert!(seen.contains("<dumb>\r\n"), "{seen:?}");
 }
 
 #[test]
@@ -178,7 +227,7 @@ fn orphans_are_left_to_whoever_takes_them() {
     let notify = UnixDatagram::bind(place.path().join("notify")).unwrap();
     notify.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut child = Command::new(MISBEHAVE)
-        .args(["orphans", "20"])
+        .args(["orphans", "1200"])
         .env("NOTIFY_SOCKET", place.path().join("notify"))
         .stdout(Stdio::piped())
         .spawn()

@@ -1,8 +1,7 @@
 //! `misbehave MODE`: services as nobody wants them, for the boot tests. For
 //! test images only.
 //!
-//! The modes are in [`HELP`]. Processes are made by starting this program again,
-//! so that no mode needs fork(2).
+//! The modes are in [`HELP`]. Most processes are made by starting this program again.
 
 use std::env;
 use std::io::{self, Write};
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use services::notify::notify;
 use services::problem::{Context, Problem, Result};
+use services::sys::vfork_exit;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 const HELP: &str = "\
@@ -26,9 +26,13 @@ Modes:
   never-dies               ignores every signal that can be ignored
   ignore-term-double-fork  like never-dies, and so does a grandchild in a session
                            of its own, whose parent has exited
-  orphans N                leaves N ended processes behind, all at once, then runs
+  orphans N                leaves N ended processes behind, 500 at once, then runs
   chatty N                 prints N numbered lines, then exits with 0
 ";
+
+/// Orphans of one parent. They all exist until it ends, and a kernel with 256 MiB
+/// allows about 2,000 processes.
+const BURST: u32 = 500;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -57,10 +61,9 @@ fn misbehave(arguments: &[String]) -> Result<ExitCode> {
         Some("orphans") => leave_orphans(number()?)?,
         Some("chatty") => chatter(number()?).context(|| "cannot print".to_owned())?,
         // What the modes above start this program with.
-        Some("orphan") => {}
         Some("orphan-parent") => {
             for _ in 0..number()? {
-                drop(start(&["orphan"])?);
+                vfork_exit().context(|| "cannot make an orphan".to_owned())?;
             }
         }
         Some("detached-parent") => drop(start(&["detached"])?),
@@ -104,7 +107,10 @@ fn start(arguments: &[&str]) -> Result<Child> {
 }
 
 fn wait(mut child: Child) -> Result<()> {
-    child.wait().map(|_| ()).context(|| "cannot wait for a child".to_owned())
+    match child.wait().context(|| "cannot wait for a child".to_owned())? {
+        status if status.success() => Ok(()),
+        status => Err(Problem::new(format!("a child did not do its part: {status}"))),
+    }
 }
 
 fn double_fork() -> Result<()> {
@@ -115,10 +121,15 @@ fn double_fork() -> Result<()> {
     Ok(())
 }
 
-/// A process starts them all, waits for none and ends: in that moment whoever
-/// takes over orphans has all of them to wait for.
+/// A process makes many, waits for none and ends: in that moment whoever takes over
+/// orphans has all of them to wait for.
 fn leave_orphans(count: u32) -> Result<()> {
-    wait(start(&["orphan-parent", &count.to_string()])?)?;
+    let mut rest = count;
+    while rest > 0 {
+        let burst = rest.min(BURST);
+        wait(start(&["orphan-parent", &burst.to_string()])?)?;
+        rest -= burst;
+    }
     ready()?;
     run_for_ever();
     Ok(())

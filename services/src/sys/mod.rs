@@ -1,6 +1,6 @@
 //! The few things that safe Rust cannot say, each with its argument:
 //! taking over a descriptor that PID 1 left open for this process, and
-//! starting a program with nothing but vfork and exec.
+//! making processes with nothing but vfork.
 
 #![expect(unsafe_code, reason = "this folder holds the package's unsafe code")]
 
@@ -8,4 +8,4 @@ mod inherited;
 mod vfork;
 
 pub use inherited::inherited_fd;
-pub use vfork::{Program, vfork_exec};
+pub use vfork::{Program, vfork_exec, vfork_exit};

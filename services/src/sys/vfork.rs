@@ -1,5 +1,6 @@
-//! The cheapest way to start a program: clone(2) with `CLONE_VM | CLONE_VFORK`
-//! and execve(2). It is the floor against which `builder bench boot` holds PID 1.
+//! The cheapest ways to make a process: clone(2) with `CLONE_VM | CLONE_VFORK`,
+//! and execve(2) or _exit(2). With the first one `builder bench boot` has a floor
+//! to hold PID 1 against, with the second one `misbehave` makes orphans in masses.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::io;
@@ -60,21 +61,9 @@ pub fn vfork_exec(program: &Program) -> io::Result<Pid> {
     let path = arguments.first().copied().unwrap_or(ptr::null());
     let mut image =
         Image { path, arguments: arguments.as_ptr(), environment: environment.as_ptr(), errno: 0 };
-    // u128 elements keep the stack aligned to 16 bytes, as both ABIs ask.
-    let mut stack = vec![0_u128; STACK_BYTES / size_of::<u128>()];
-    let top = stack.as_mut_ptr_range().end;
-    // SAFETY: the child runs `execute` on its own stack, which outlives it together with
-    // `image`: CLONE_VFORK lets this call return only after the child has executed or
-    // exited. It shares this memory until then and writes nothing but `image.errno`.
-    let pid = unsafe {
-        libc::clone(
-            execute,
-            top.cast(),
-            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
-            (&raw mut image).cast(),
-        )
-    };
-    let pid = Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)?;
+    // SAFETY: `image` and what it points to outlive the child's use of this memory, as
+    // `vfork` promises to return only after it. `execute` writes nothing but `image.errno`.
+    let pid = unsafe { vfork(execute, (&raw mut image).cast()) }?;
     // SAFETY: `image` is alive and the child, its only other user, is done with it. It is
     // read through a raw pointer because the child wrote to it behind the compiler's back.
     match unsafe { (&raw const image.errno).read_volatile() } {
@@ -84,6 +73,41 @@ pub fn vfork_exec(program: &Program) -> io::Result<Pid> {
             Err(io::Error::from_raw_os_error(errno))
         }
     }
+}
+
+/// Makes a process that exits with 0, and returns once it has. It is to be waited for
+/// by this process, or by whoever takes over its children.
+///
+/// # Errors
+/// What clone(2) says.
+pub fn vfork_exit() -> io::Result<Pid> {
+    // SAFETY: `leave` touches no memory.
+    unsafe { vfork(leave, ptr::null_mut()) }
+}
+
+/// Runs `run(argument)` in a process that shares this one's memory, and returns once
+/// that has executed a program or exited.
+///
+/// # Safety
+/// `run` makes async-signal-safe calls only, does not return, and writes to no memory
+/// but what `argument` points to.
+unsafe fn vfork(
+    run: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> io::Result<Pid> {
+    // u128 elements keep the stack aligned to 16 bytes, as both ABIs ask.
+    let mut stack = vec![0_u128; STACK_BYTES / size_of::<u128>()];
+    let top = stack.as_mut_ptr_range().end;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the child has its own stack, which outlives it: CLONE_VFORK lets this call
+    // return only after the child has executed or exited. The rest is the caller's promise.
+    let pid = unsafe { libc::clone(run, top.cast(), flags, argument) };
+    Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)
+}
+
+extern "C" fn leave(_: *mut c_void) -> c_int {
+    // SAFETY: _exit(2) ends the process without touching memory.
+    unsafe { libc::_exit(0) }
 }
 
 #[cfg(test)]
@@ -101,6 +125,14 @@ mod tests {
         let options = rustix::process::WaitOptions::empty();
         let (_, status) = rustix::process::waitpid(Some(pid.unwrap()), options).unwrap().unwrap();
         assert_eq!(status.exit_status(), Some(43));
+    }
+
+    #[test]
+    fn a_process_that_only_exits_is_there_to_be_waited_for() {
+        let pid = vfork_exit().unwrap();
+        let options = rustix::process::WaitOptions::empty();
+        let (_, status) = rustix::process::waitpid(Some(pid), options).unwrap().unwrap();
+        assert_eq!(status.exit_status(), Some(0));
     }
 
     #[test]

@@ -56,10 +56,13 @@ impl LogDirectory {
     pub(crate) fn open_file(&self, path: &Path) -> io::Result<File> {
         let file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
-        if self.group.is_some() {
-            fchown(&file, None, self.group)?;
-        }
+        self.give_to_readers(&file)?;
         Ok(file)
+    }
+
+    /// Gives a new file to the group that may read logs.
+    pub(crate) fn give_to_readers(&self, file: &File) -> io::Result<()> {
+        if self.group.is_some() { fchown(file, None, self.group) } else { Ok(()) }
     }
 
     /// Removes the rotated file that was written to longest ago, of whichever

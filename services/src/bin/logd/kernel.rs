@@ -52,6 +52,7 @@ impl KernelLog {
             .truncate(false)
             .mode(0o640)
             .open(directory.private("kernel.position"))?;
+        directory.give_to_readers(&position)?;
         let mut text = String::new();
         (&position).read_to_string(&mut text)?;
         let last: Option<u64> = text.trim().parse().ok();

@@ -3,6 +3,9 @@
 //!
 //! Absent: passwords. Without `--autologin` it refuses to run, because nothing
 //! could tell a person from a stranger. PID 1 starts it again when the shell ends.
+//! [`terminal`] is about the device, this file about the session.
+
+mod terminal;
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,10 +17,7 @@ use std::process::{Command, ExitCode};
 use lexopt::Arg;
 use rustix::fs::Mode;
 use rustix::process::{Gid, Uid};
-use rustix::termios::{
-    ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex,
-    tcgetattr, tcsetattr, ttyname,
-};
+use rustix::termios::ttyname;
 use services::accounts::{self, Group, User};
 use services::problem::{Context, Problem, Result};
 
@@ -31,8 +31,11 @@ Usage: getty --autologin USER [--term TYPE]
 Options:
       --autologin USER  log USER in without asking for a password
       --term TYPE       value of TERM for the session [default: linux on virtual
-                        consoles, vt220 elsewhere]
+                        consoles, vt220 elsewhere, dumb if nothing answers]
   -h, --help            this text
+
+A terminal whose size is not known is asked for it. If nothing answers, nobody may
+be there, and the session begins when somebody presses Enter.
 
 Password login is not available yet. Without --autologin getty does not run.
 ";
@@ -94,11 +97,15 @@ fn open_session(settings: &Settings) -> Result<std::convert::Infallible> {
     let device = ttyname(io::stdin(), Vec::new())
         .context(|| "standard input is no terminal".to_owned())
         .map_err(|problem| problem.with_hint("the service needs `terminal = \"…\"`"))?;
-    let device = behind_console(device.to_string_lossy().into_owned());
-    make_sane().context(|| format!("cannot set up `{device}`"))?;
+    let device = terminal::behind_console(device.to_string_lossy().into_owned());
+    terminal::make_sane().context(|| format!("cannot set up `{device}`"))?;
     print_banner(&device).context(|| format!("cannot write to `{device}`"))?;
+    let answers = terminal::meet().context(|| format!("cannot talk to `{device}`"))?;
     become_user(&user, &groups).context(|| format!("cannot become `{name}`"))?;
-    let term = settings.term.as_deref().unwrap_or_else(|| default_term(&device));
+    let term = settings.term.as_deref().unwrap_or_else(|| match answers {
+        true => terminal::default_type(&device),
+        false => "dumb",
+    });
     let mut shell = Command::new(&user.shell);
     shell
         .arg0(login_name(&user.shell))
@@ -112,41 +119,6 @@ fn open_session(settings: &Settings) -> Result<std::convert::Infallible> {
     let error = shell.exec();
     Err(Problem::new(format!("cannot execute the shell `{}`: {error}", user.shell))
         .with_hint(format!("the last field of `{name}` in `/etc/passwd` names the shell")))
-}
-
-/// Gives the terminal the settings that a person expects, whatever the last
-/// session left behind. Speed and character size stay as they are.
-fn make_sane() -> io::Result<()> {
-    let stdin = io::stdin();
-    let mut attributes = tcgetattr(&stdin)?;
-    attributes.input_modes = InputModes::ICRNL | InputModes::IXON | InputModes::IUTF8;
-    attributes.output_modes = OutputModes::OPOST | OutputModes::ONLCR;
-    attributes.control_modes |= ControlModes::CREAD | ControlModes::CLOCAL;
-    attributes.local_modes = LocalModes::ISIG
-        | LocalModes::ICANON
-        | LocalModes::IEXTEN
-        | LocalModes::ECHO
-        | LocalModes::ECHOE
-        | LocalModes::ECHOK
-        | LocalModes::ECHOCTL
-        | LocalModes::ECHOKE;
-    // The control characters of stty(1)'s `sane`.
-    for (index, code) in [
-        (SpecialCodeIndex::VINTR, 0x03),
-        (SpecialCodeIndex::VQUIT, 0x1c),
-        (SpecialCodeIndex::VERASE, 0x7f),
-        (SpecialCodeIndex::VKILL, 0x15),
-        (SpecialCodeIndex::VEOF, 0x04),
-        (SpecialCodeIndex::VSTART, 0x11),
-        (SpecialCodeIndex::VSTOP, 0x13),
-        (SpecialCodeIndex::VSUSP, 0x1a),
-        (SpecialCodeIndex::VMIN, 1),
-        (SpecialCodeIndex::VTIME, 0),
-    ] {
-        attributes.special_codes[index] = code;
-    }
-    tcsetattr(&stdin, OptionalActions::Drain, &attributes)?;
-    Ok(())
 }
 
 /// Prints `/etc/issue`, or host name and terminal where there is none.
@@ -180,25 +152,6 @@ fn become_user(user: &User, groups: &[Group]) -> io::Result<()> {
     Ok(())
 }
 
-/// The terminal that `/dev/console` stands for, which the kernel lists last
-/// (Documentation/ABI/testing/sysfs-tty); other devices stand for themselves.
-fn behind_console(device: String) -> String {
-    if device != "/dev/console" {
-        return device;
-    }
-    let active = fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default();
-    active.split_whitespace().last().map_or(device, |name| format!("/dev/{name}"))
-}
-
-/// What terminfo calls the terminal: virtual consoles are Linux's own, and a serial
-/// line most often ends in something that knows at least a VT220.
-fn default_term(device: &str) -> &'static str {
-    let is_virtual = device
-        .strip_prefix("/dev/tty")
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
-    if is_virtual { "linux" } else { "vt220" }
-}
-
 /// The shell's name with a dash before it, which makes it a login shell.
 fn login_name(shell: &str) -> String {
     let name = Path::new(shell).file_name().unwrap_or_default().to_string_lossy();
@@ -210,11 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_terminal_decides_the_type_and_the_shell_becomes_a_login_shell() {
-        assert_eq!(default_term("/dev/tty1"), "linux");
-        assert_eq!(default_term("/dev/ttyS0"), "vt220");
-        assert_eq!(default_term("/dev/ttyAMA0"), "vt220");
-        assert_eq!(default_term("/dev/console"), "vt220");
+    fn the_shell_becomes_a_login_shell() {
         assert_eq!(login_name("/bin/brush"), "-brush");
     }
 }
