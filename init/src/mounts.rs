@@ -1,12 +1,13 @@
 //! The file systems every program expects, mounted by PID 1 (docs/boot.md).
 //!
-//! What is mounted already stays as it is: the kernel may have mounted `/dev`,
-//! and after a switch of root everything has come along. A mount that fails is
+//! What is mounted already stays: the kernel may have mounted `/dev`, which then
+//! only gets the flags of the table, and after a switch of root everything has
+//! come along. A mount that fails is
 //! a record in the log and a poorer system, never the end of the boot.
 
 use rustix::fs::{AtFlags, CWD, Mode, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, mount, mount_remount};
 
 use crate::log;
 
@@ -65,7 +66,7 @@ pub(crate) fn report(failures: &[(&'static str, Errno)]) {
 impl Mount {
     fn establish(&self) -> Result<(), Errno> {
         if is_mount_point(self.target) {
-            return Ok(());
+            return self.tighten();
         }
         match rustix::fs::mkdir(self.target, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS) => {}
@@ -74,6 +75,19 @@ impl Mount {
         match self.mount_as(self.kind) {
             // A kernel without devtmpfs: the nodes are made on a tmpfs.
             Err(Errno::NODEV) if self.kind == "devtmpfs" => self.mount_as("tmpfs"),
+            other => other,
+        }
+    }
+
+    /// The kernel may have mounted `/dev` (`CONFIG_DEVTMPFS_MOUNT`), and it does so
+    /// without any flag.
+    fn tighten(&self) -> Result<(), Errno> {
+        if self.kind != "devtmpfs" {
+            return Ok(());
+        }
+        match mount_remount(self.target, self.flags, c"mode=0755") {
+            // Somebody outside this namespace mounted it, and theirs it stays.
+            Err(Errno::PERM | Errno::INVAL) => Ok(()),
             other => other,
         }
     }

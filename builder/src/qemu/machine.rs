@@ -159,7 +159,10 @@ impl MachineSpec {
         // Tells the host of a kernel panic (Documentation of QEMU: specs/pvpanic).
         list.pair("-device", "pvpanic-pci");
         if let Some(disk) = &self.disk {
-            list.disk(disk);
+            // With -kernel, the first place is that of QEMU's own loader.
+            let bootindex =
+                if matches!(self.boot, Boot::Uefi { .. }) { ",bootindex=0" } else { "" };
+            list.disk(disk, bootindex);
         }
         if self.has_network {
             list.pair("-netdev", "user,id=net");
@@ -216,10 +219,10 @@ impl Arguments {
         );
     }
 
-    fn disk(&mut self, disk: &Disk) {
+    fn disk(&mut self, disk: &Disk, bootindex: &str) {
         let suffix = if disk.keeps_writes { "" } else { ",snapshot=on" };
         self.with_path("-drive", "if=none,id=disk,format=raw,file=", &disk.path, suffix);
-        self.pair("-device", "virtio-blk-pci,drive=disk,bootindex=0");
+        self.pair("-device", format!("virtio-blk-pci,drive=disk{bootindex}"));
     }
 
     fn boot(&mut self, boot: &Boot) {
@@ -329,17 +332,20 @@ mod tests {
                 "disk",
                 MachineSpec { disk: Some(disk.clone()), ..base.clone() },
                 "-drive if=none,id=disk,format=raw,file=/o/disk.img,snapshot=on \
-                 -device virtio-blk-pci,drive=disk,bootindex=0",
+                 -device virtio-blk-pci,drive=disk -kernel",
             ),
             (
                 "kept disk",
-                MachineSpec { disk: Some(Disk { keeps_writes: true, ..disk }), ..base.clone() },
+                MachineSpec {
+                    disk: Some(Disk { keeps_writes: true, ..disk.clone() }),
+                    ..base.clone()
+                },
                 "file=/o/disk.img -device",
             ),
             (
                 "uefi",
-                MachineSpec { boot: uefi, ..base.clone() },
-                "-drive if=pflash,unit=0,format=raw,readonly=on,file=/f/code \
+                MachineSpec { boot: uefi, disk: Some(disk.clone()), ..base.clone() },
+                "-device virtio-blk-pci,drive=disk,bootindex=0 -drive if=pflash,unit=0,format=raw,readonly=on,file=/f/code \
                  -drive if=pflash,unit=1,format=raw,file=/t/vars",
             ),
             (

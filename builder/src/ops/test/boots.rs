@@ -32,6 +32,8 @@ pub(super) struct Boots<'a> {
     pub(super) project: &'a Project,
     pub(super) build: &'a BuildArgs,
     pub(super) accel: accel::Choice,
+    /// What is booted.
+    pub(super) arches: &'a [Arch],
 }
 
 /// A medium that an image boots from.
@@ -66,7 +68,7 @@ impl<'a> Boots<'a> {
     /// The rungs, for one architecture after the other.
     pub(super) fn rungs(&self) -> Vec<Rung<'a>> {
         let mut rungs = Vec::new();
-        for arch in Arch::ALL {
+        for &arch in self.arches {
             let boots = self.clone();
             rungs.push(Rung::new(format!("image {arch}"), move |report| {
                 let built = boots.build(arch)?;

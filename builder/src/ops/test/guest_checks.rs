@@ -299,8 +299,12 @@ fn why_crash(_: Arch, output: &Output) -> Verdict {
     }
 }
 
-/// The longest that an answer of PID 1 may take.
-const ANSWER_US_MAX: u64 = 100_000;
+/// The longest that the middle one of PID 1's answers may take.
+const ANSWER_MEDIAN_US_MAX: u64 = 100_000;
+/// The longest that any answer may take. An emulated processor that the host
+/// takes away for a while makes single answers late; a PID 1 that reaps all
+/// orphans before it answers is later than this.
+const ANSWER_US_MAX: u64 = 1_000_000;
 /// Fewer answers would mean that the orphans were never in the way.
 const ANSWERS_MIN: u64 = 10;
 
@@ -311,11 +315,8 @@ fn answers(_: Arch, output: &Output) -> Verdict {
         (number("answers")?, number("median_us")?, number("longest_us")?);
     let detail = format!("{count} answers, median {median} µs, longest {longest} µs");
     let is_good = report["command_succeeded"] == true;
-    if is_good && count >= ANSWERS_MIN && longest <= ANSWER_US_MAX {
-        Ok(detail)
-    } else {
-        Err(detail)
-    }
+    let is_quick = median <= ANSWER_MEDIAN_US_MAX && longest <= ANSWER_US_MAX;
+    if is_good && count >= ANSWERS_MIN && is_quick { Ok(detail) } else { Err(detail) }
 }
 
 fn no_zombies(_: Arch, output: &Output) -> Verdict {

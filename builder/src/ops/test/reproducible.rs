@@ -17,16 +17,15 @@ use crate::image;
 
 const IMAGE: &str = "standard";
 
-/// For the host's architecture, or all of them.
+/// One rung per architecture.
 pub(super) fn rungs<'a>(boots: &Boots<'a>, is_long: bool) -> Vec<Rung<'a>> {
-    let arches = Arch::ALL.into_iter().filter(|arch| is_long || Some(*arch) == Arch::host());
     let rung = |arch: Arch| {
         let boots = boots.clone();
         Rung::new(format!("reproducible {arch}"), move |report| {
             climb(&boots, arch, is_long, report)
         })
     };
-    arches.map(rung).collect()
+    boots.arches.iter().copied().map(rung).collect()
 }
 
 fn climb(boots: &Boots<'_>, arch: Arch, is_long: bool, report: &mut Report) -> Result<()> {

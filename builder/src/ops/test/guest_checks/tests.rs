@@ -97,13 +97,14 @@ fn a_crash_loop_must_end_at_its_limit_for_that_reason() {
 
 #[test]
 fn answers_must_come_be_quick_and_be_many() {
-    let report = |ok: bool, count: u64, longest: u64| {
-        output(&json!({ "command_succeeded": ok, "answers": count, "median_us": 1, "longest_us": longest }).to_string())
+    let report = |ok: bool, count: u64, median: u64, longest: u64| {
+        output(&json!({ "command_succeeded": ok, "answers": count, "median_us": median, "longest_us": longest }).to_string())
     };
-    assert!(answers(Arch::X86_64, &report(true, 50, 99_000)).is_ok());
-    assert!(answers(Arch::X86_64, &report(true, 50, 101_000)).is_err());
-    assert!(answers(Arch::X86_64, &report(true, 2, 10)).is_err());
-    assert!(answers(Arch::X86_64, &report(false, 50, 10)).is_err());
+    assert!(answers(Arch::X86_64, &report(true, 50, 99_000, 999_000)).is_ok());
+    assert!(answers(Arch::X86_64, &report(true, 50, 101_000, 102_000)).is_err());
+    assert!(answers(Arch::X86_64, &report(true, 50, 10, 1_001_000)).is_err());
+    assert!(answers(Arch::X86_64, &report(true, 2, 10, 10)).is_err());
+    assert!(answers(Arch::X86_64, &report(false, 50, 10, 10)).is_err());
 }
 
 #[test]
