@@ -80,12 +80,19 @@ impl<'a> Boots<'a> {
                 let name = format!("boot {arch} {}", medium.as_str());
                 rungs.push(Rung::new(name, move |report| boots.checks(report, arch, medium)));
             }
-            let boots = self.clone();
-            rungs.push(Rung::new(format!("power-off {arch}"), move |report| {
-                boots.stubborn_power_off(report, arch)
-            }));
         }
         rungs
+    }
+
+    /// One rung per architecture: going down against a service that refuses to.
+    pub(super) fn stubborn_rungs(&self) -> Vec<Rung<'a>> {
+        let rung = |&arch: &Arch| {
+            let boots = self.clone();
+            Rung::new(format!("power-off {arch}"), move |report| {
+                boots.stubborn_power_off(report, arch)
+            })
+        };
+        self.arches.iter().map(rung).collect()
     }
 
     /// The image, which later rungs find as an earlier one left it.
