@@ -36,7 +36,7 @@ pub enum Ext4Size {
     },
 }
 
-/// Parameters of [`write`].
+/// Parameters of [`write()`].
 #[derive(Clone, Debug)]
 pub struct Ext4Options {
     /// How large it is.

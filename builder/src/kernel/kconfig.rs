@@ -83,7 +83,7 @@ pub struct Definition {
     pub depends: Vec<Condition>,
     /// What must further hold for the prompt to be offered.
     pub visible: Vec<Condition>,
-    /// The choice it is a member of, as an index into [`Kconfig::choices`].
+    /// The choice it is a member of, as an index into `Kconfig::choices`.
     pub choice: Option<usize>,
 }
 

@@ -22,7 +22,7 @@ pub enum XattrPolicy {
     Drop,
 }
 
-/// Parameters of [`write`].
+/// Parameters of [`write()`].
 #[derive(Clone, Debug)]
 pub struct CpioOptions {
     /// Modification time of every entry, in seconds since 1970 (`SOURCE_DATE_EPOCH`).

@@ -19,7 +19,7 @@ const FS_INFO_SECTOR: u64 = 1;
 const BACKUP_BOOT_SECTOR: usize = 6;
 const FAT_COUNT: u8 = 2;
 
-/// Parameters of [`write`].
+/// Parameters of [`write()`].
 #[derive(Clone, Debug)]
 pub struct FatOptions {
     /// How large it is. Below 64 MiB the type is FAT16, otherwise FAT32.
