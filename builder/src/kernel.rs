@@ -205,8 +205,7 @@ pub fn read_kconfig(tree: &Path, arch: Arch) -> Kconfig {
     })
 }
 
-/// Configures the kernel of a plan without compiling it: the final
-/// configuration, and the requested lines it lost.
+/// Configures the kernel of a plan without compiling it.
 ///
 /// # Errors
 /// If `make` fails.
@@ -216,12 +215,25 @@ pub fn configure(
     request: &KernelRequest,
     plan: &Plan,
 ) -> Result<Config> {
-    let objects = object_directory(cache, request.arch, plan)?;
-    let _lock = lock(shell, &objects.with_extension("lock"))?;
+    let (_lock, objects) = lock_objects(shell, cache, request.arch, plan)?;
     let tree = plan.source.tree(shell, cache)?;
     let log = objects.with_extension("log");
     let build = new_build(shell, request.arch, plan, &tree, &objects, &log)?;
     Ok(Config::parse(&build.configure(&plan.requested.text())?))
+}
+
+/// Whether every option survives, told without compiling anything. A kernel in
+/// the cache has passed.
+///
+/// # Errors
+/// As [`build`], but for the compiler's.
+pub fn check(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<()> {
+    let plan = plan(shell, cache, request)?;
+    if cache.find(KERNELS, &plan.key).is_some() {
+        return Ok(());
+    }
+    let config = configure(shell, cache, request, &plan)?;
+    verify(request, &plan, &plan.source.tree(shell, cache)?, &config)
 }
 
 fn make(
@@ -231,8 +243,7 @@ fn make(
     plan: &Plan,
     into: &Path,
 ) -> Result<()> {
-    let objects = object_directory(cache, request.arch, plan)?;
-    let _lock = lock(shell, &objects.with_extension("lock"))?;
+    let (_lock, objects) = lock_objects(shell, cache, request.arch, plan)?;
     let tree = plan.source.tree(shell, cache)?;
     let log = objects.with_extension("log");
     let build = new_build(shell, request.arch, plan, &tree, &objects, &log)?;
@@ -284,12 +295,19 @@ fn verify(request: &KernelRequest, plan: &Plan, tree: &Path, config: &Config) ->
         .hint("`cargo builder kernel why OPTION` explains an option; docs/kernel.md has the rules"))
 }
 
-fn object_directory(cache: &Cache, arch: Arch, plan: &Plan) -> Result<PathBuf> {
+/// The object directory for a plan, locked until the file is dropped.
+fn lock_objects(
+    shell: &Shell,
+    cache: &Cache,
+    arch: Arch,
+    plan: &Plan,
+) -> Result<(fs::File, PathBuf)> {
     let key = KeyBuilder::new("kernel objects 1")
         .part("source", &plan.source.record.sha256)
         .part("compiler", &plan.toolchain.identity)
         .finish();
-    cache.workspace(&format!("kernel-{arch}-{}", &key.as_str()[..16]))
+    let objects = cache.workspace(&format!("kernel-{arch}-{}", &key.as_str()[..16]))?;
+    Ok((lock(shell, &objects.with_extension("lock"))?, objects))
 }
 
 /// What the request's fragments come to; with a series, its fragments too.

@@ -7,7 +7,9 @@ use clap::Subcommand;
 
 use crate::arch::Arch;
 use crate::cache::Cache;
+use crate::definition;
 use crate::error::{Context, Error, Result};
+use crate::image;
 use crate::kernel::config::Config;
 use crate::kernel::fragment::Merged;
 use crate::kernel::kconfig::explain::explain;
@@ -37,6 +39,12 @@ enum Command {
 /// Arguments of building.
 #[derive(Debug, clap::Args)]
 struct BuildArgs {
+    /// A name under images/, or the path of a definition [default: no image, all default fragments]
+    #[arg(value_name = "IMAGE")]
+    image: Option<String>,
+    /// Configure and verify every option, but compile nothing
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -46,6 +54,9 @@ struct BuildArgs {
 struct WhyArgs {
     /// The option, with or without CONFIG_
     option: String,
+    /// Explain it in the kernel of this image [default: no image, all default fragments]
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -68,23 +79,30 @@ struct SourceArgs {
 }
 
 impl SourceArgs {
-    fn request(&self) -> Result<KernelRequest> {
+    fn request(&self, image: Option<&str>) -> Result<KernelRequest> {
         let arch = self.arch.or_else(Arch::host).ok_or_else(|| {
             Error::definition("this host is of no architecture Keelson knows")
                 .hint("choose one with --arch")
         })?;
         let project = Project::find()?;
-        Ok(KernelRequest {
-            fragments: kernel::default_fragments(&project)?,
-            project,
-            arch,
-            extra_options: Vec::new(),
-            source: SourceRequest::from_environment(
-                self.kernel_source.clone(),
-                self.offline,
-                self.locked,
-            ),
-        })
+        let source = SourceRequest::from_environment(
+            self.kernel_source.clone(),
+            self.offline,
+            self.locked,
+        );
+        match image {
+            Some(name) => {
+                let image = definition::load(&project, name)?;
+                image::kernel_request(&project, &image, arch, source)
+            }
+            None => Ok(KernelRequest {
+                fragments: kernel::default_fragments(&project)?,
+                project,
+                arch,
+                extra_options: Vec::new(),
+                source,
+            }),
+        }
     }
 }
 
@@ -97,7 +115,12 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     match &args.command {
         Some(Command::Why(args)) => why(shell, &cache, args),
         None => {
-            let request = args.build.source.request()?;
+            let request = args.build.source.request(args.build.image.as_deref())?;
+            if args.build.check {
+                kernel::check(shell, &cache, &request)?;
+                shell.note(format_args!("every option of the kernel for {} holds", request.arch));
+                return Ok(());
+            }
             let built = kernel::build(shell, &cache, &request)
                 .context(|| format!("cannot build the kernel for {}", request.arch))?;
             shell.note(format_args!("Linux {} by {}", built.release, built.compiler));
@@ -108,7 +131,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
 }
 
 fn why(shell: &Shell, cache: &Cache, args: &WhyArgs) -> Result<()> {
-    let request = args.source.request()?;
+    let request = args.source.request(args.image.as_deref())?;
     let name = args.option.strip_prefix("CONFIG_").unwrap_or(&args.option);
     let plan = kernel::plan(shell, cache, &request)?;
     let config = match kernel::cached_config(cache, &plan)? {
