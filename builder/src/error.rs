@@ -111,6 +111,9 @@ impl Error {
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
                 error.hint("choose a directory you can write to with --output or XDG_CACHE_HOME")
             }
+            std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => error.hint(
+                "a file stands where a directory is to be: remove it or choose another place",
+            ),
             _ => error,
         }
     }

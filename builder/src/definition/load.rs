@@ -98,7 +98,8 @@ impl Chain<'_> {
                 .map(|path| self.project.show(path))
                 .collect();
             let message = format!("`inherit` goes in a circle: {}", cycle.join(" -> "));
-            self.findings.extend(asked_at.map(|place| Finding::new(place, message)));
+            let finding = |place| Finding::new(place, message).with_hint("take one of them out");
+            self.findings.extend(asked_at.map(finding));
             return Ok(());
         }
         if self.files.iter().any(|(read, _)| read == path) {

@@ -12,6 +12,7 @@ mod size;
 mod writer;
 
 pub use reader::{Entry, EntryKind, Reader};
+pub use size::Shortage;
 pub use writer::write;
 
 use super::guid::Guid;

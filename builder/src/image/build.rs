@@ -152,12 +152,16 @@ impl Builder<'_> {
         let project = &self.request.project;
         let epoch_s = epoch_s()?;
         // What can be found wrong without building is found before.
-        let Plan { descriptions, programs, verdict, .. } = check::plan(project, self.image)?;
+        let Plan { descriptions, programs, verdict, shortage, .. } =
+            check::plan(project, self.image)?;
         for warning in &verdict.warnings {
             self.shell.warn(warning);
         }
         if !verdict.errors.is_empty() {
             return Err(Error::findings("its services cannot run", verdict.errors));
+        }
+        if let Some(finding) = shortage {
+            return Err(Error::findings("its root cannot be made", vec![finding]));
         }
         let source = SourceRequest::from_environment(
             self.request.kernel_source.clone(),

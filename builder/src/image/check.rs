@@ -16,6 +16,7 @@ use crate::userland::workspace::service_binaries;
 
 use super::compose::compose;
 use super::descriptions::{self, Description, Verdict};
+use super::outputs;
 use super::programs::{self, BuiltProgram, Program};
 
 /// An image's parts and the tree they make, in which programs are empty files.
@@ -29,6 +30,8 @@ pub struct Plan {
     pub tree: FileTree,
     /// What PID 1 will say of the services.
     pub verdict: Verdict,
+    /// What the root lacks even without the programs.
+    pub shortage: Option<Finding>,
 }
 
 /// Works out what an image is made of and checks its services, as PID 1 will see them.
@@ -45,7 +48,8 @@ pub fn plan(project: &Project, image: &Image) -> Result<Plan> {
         .collect();
     let tree = compose(project, image, &descriptions, &unbuilt)?;
     let verdict = descriptions::check(project, &tree)?;
-    Ok(Plan { descriptions, programs, tree, verdict })
+    let shortage = outputs::root_shortage(image, &tree, "its files, before any program is added")?;
+    Ok(Plan { descriptions, programs, tree, verdict, shortage })
 }
 
 /// What [`check`] looked at and found.
@@ -80,6 +84,7 @@ pub fn check(
         warnings: plan.verdict.warnings,
         ..Report::default()
     };
+    report.findings.extend(plan.shortage);
     let problems = elf::closure::check(&plan.tree, arch)?;
     report.problems.extend(problems.iter().map(ToString::to_string));
     let request = super::kernel_request(project, image, arch, source)?;

@@ -9,11 +9,13 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use init_core::diagnostic::Finding;
+
 use crate::arch::Arch;
 use crate::definition::Image;
 use crate::definition::resolved::{Compression, Size};
 use crate::error::{Context, Error, IoContext, Result};
-use crate::format::ext4::{Ext4Options, Ext4Size};
+use crate::format::ext4::{Ext4Options, Ext4Size, Shortage};
 use crate::format::fat::{FatOptions, FatSize};
 use crate::format::gpt::{self, DiskOptions, PartitionOptions, partition_type};
 use crate::format::guid::Guid;
@@ -59,6 +61,27 @@ pub(super) struct Material<'a> {
     pub(super) epoch_s: u32,
 }
 
+/// What the ext4 root of a fixed size lacks for the tree, with the line that
+/// gives the size. `content` says for the message what the tree holds.
+///
+/// # Errors
+/// If no ext4 image holds the tree.
+pub(super) fn root_shortage(
+    image: &Image,
+    tree: &FileTree,
+    content: &str,
+) -> Result<Option<Finding>> {
+    let (true, Size::Bytes(bytes, place)) =
+        (image.outputs.root || image.outputs.disk, &image.root.size)
+    else {
+        return Ok(None);
+    };
+    Ok(Shortage::of(tree, *bytes)?.map(|shortage| {
+        let message = format!("the root is too small for {content}: {shortage}");
+        Finding::new(place.clone(), message).with_hint(shortage.remedy())
+    }))
+}
+
 impl Material<'_> {
     /// The name of the initramfs output.
     pub(super) fn initramfs_name(&self) -> String {
@@ -71,6 +94,9 @@ impl Material<'_> {
     /// If something does not fit or cannot be written.
     pub(super) fn write(&self, staging: &mut Staging<'_>) -> Result<()> {
         let outputs = self.image.outputs;
+        if let Some(finding) = root_shortage(self.image, self.tree, "its content")? {
+            return Err(Error::findings("its root cannot be made", vec![finding]));
+        }
         if outputs.initramfs {
             let name = self.initramfs_name();
             let file = staging.create(&name)?;
@@ -138,16 +164,7 @@ impl Material<'_> {
             epoch_s: self.epoch_s,
             reserved_percent: RESERVED_PERCENT,
         };
-        let summary = ext4::write(self.tree, &options, sink).map_err(|error| self.place(error))?;
-        Ok(summary.size_bytes)
-    }
-
-    /// Names the line that gives the root its size, if one does.
-    fn place(&self, error: Error) -> Error {
-        match &self.image.root.size {
-            Size::Bytes(_, place) => error.context(place.to_string()),
-            Size::Minimal => error,
-        }
+        Ok(ext4::write(self.tree, &options, sink)?.size_bytes)
     }
 
     fn write_disk(&self, file: &File) -> Result<()> {

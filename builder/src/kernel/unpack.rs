@@ -30,9 +30,9 @@ pub fn unpack(file: &Path, into: &Path) -> Result<PathBuf> {
         unpack_tar(reader, into)
     };
     result.map_err(|error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::PermissionDenied => {
-            Error::io("unpack into", into, &error)
-        }
+        io::ErrorKind::StorageFull
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::ReadOnlyFilesystem => Error::io("unpack into", into, innermost(&error)),
         _ => Error::failure(format!(
             "cannot unpack {}: the archive is damaged or truncated: {error}",
             file.display()
@@ -40,6 +40,17 @@ pub fn unpack(file: &Path, into: &Path) -> Result<PathBuf> {
         .hint("remove that file and fetch it again"),
     })?;
     only_directory(into)
+}
+
+/// The error of the system call at the bottom, where others only say which file it was for.
+fn innermost(error: &io::Error) -> &io::Error {
+    let mut found = error;
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        found = inner.downcast_ref().unwrap_or(found);
+        source = inner.source();
+    }
+    found
 }
 
 /// Unpacks a tar archive and reads it to its very end, so that the check sums

@@ -7,6 +7,7 @@
 //! as in Documentation/filesystems/ext4/{blockgroup,super}.rst.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use super::{BLOCK_BYTES, Ext4Size, SIZE_MIN_BYTES};
 use crate::error::{Error, Result};
@@ -106,6 +107,44 @@ fn directory_blocks(record_sum: u64) -> u64 {
     1 + leaves + nodes
 }
 
+/// How far a fixed size is from holding a tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shortage {
+    /// The least size that holds the tree, in bytes.
+    pub needed_bytes: u64,
+    /// The size that was given, in bytes.
+    pub given_bytes: u64,
+}
+
+impl Shortage {
+    /// What a fixed size of `given_bytes` lacks for the tree, if anything.
+    ///
+    /// # Errors
+    /// If no ext4 image holds the tree.
+    pub fn of(tree: &FileTree, given_bytes: u64) -> Result<Option<Self>> {
+        let content = Content::of(tree);
+        if Geometry::of_size(content, given_bytes).holds(content) {
+            return Ok(None);
+        }
+        let needed_bytes = Geometry::fit(content, 0)?.size_bytes;
+        Ok(Some(Self { needed_bytes, given_bytes }))
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let needed_mib = mib_ceil(self.needed_bytes);
+        format!("give it a size of at least {needed_mib} MiB, or leave the size out")
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (needed_mib, given_mib) = (mib_ceil(self.needed_bytes), self.given_bytes / MIB);
+        write!(f, "it needs {needed_mib} MiB and has {given_mib} MiB")
+    }
+}
+
 impl Geometry {
     /// Settles size and inode count.
     ///
@@ -121,16 +160,15 @@ impl Geometry {
                     )));
                 }
                 let geometry = Self::of_size(content, bytes);
-                if bytes >= SIZE_MIN_BYTES && geometry.blocks_needed(content) <= bytes / BLOCK_BYTES
-                {
+                if geometry.holds(content) {
                     return Ok(geometry);
                 }
-                let needed = Self::fit(content, 0)?;
-                let (needed, given) = (mib_ceil(needed.size_bytes), bytes / MIB);
+                let needed_bytes = Self::fit(content, 0)?.size_bytes;
+                let shortage = Shortage { needed_bytes, given_bytes: bytes };
                 Err(Error::definition(format!(
-                    "the image is too small for its content: it needs {needed} MiB and has {given} MiB"
+                    "the image is too small for its content: {shortage}"
                 ))
-                .hint(format!("give it a size of at least {needed} MiB, or leave the size out")))
+                .hint(shortage.remedy()))
             }
         }
     }
@@ -159,6 +197,11 @@ impl Geometry {
         let wanted = content.inodes + (content.inodes / 8).max(64);
         let inodes = wanted.max(size_bytes / BYTES_PER_INODE);
         Self { size_bytes, inodes: u32::try_from(inodes).unwrap_or(u32::MAX) }
+    }
+
+    fn holds(self, content: Content) -> bool {
+        self.size_bytes >= SIZE_MIN_BYTES
+            && self.blocks_needed(content) <= self.size_bytes / BLOCK_BYTES
     }
 
     fn blocks_needed(self, content: Content) -> u64 {

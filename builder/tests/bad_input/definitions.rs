@@ -1,0 +1,129 @@
+//! What `builder check` finds in definitions, services and programs.
+
+use builder::arch::Arch;
+
+use crate::project::Project;
+
+struct Case {
+    name: &'static str,
+    files: &'static [(&'static str, &'static str)],
+    says: &'static [&'static str],
+}
+
+const CASES: [Case; 6] = [
+    Case {
+        name: "a misspelt key of an image",
+        files: &[("images/bad.toml", "description = \"x\"\nhostnaem = \"x\"\n")],
+        says: &["images/bad.toml:2:1: unknown key `hostnaem`", "hint: did you mean `hostname`?"],
+    },
+    Case {
+        name: "a misspelt key of a service",
+        files: &[
+            ("images/bad.toml", "services = [\"a\"]\n"),
+            (
+                "rootfs/skeleton/usr/lib/services.d/a.toml",
+                "description = \"A\"\ncommand = [\"/usr/sbin/ticker\"]\nrestrat = \"always\"\n",
+            ),
+        ],
+        says: &[
+            "rootfs/skeleton/usr/lib/services.d/a.toml:3:1: unknown key \"restrat\"",
+            "hint: did you mean \"restart\"?",
+        ],
+    },
+    Case {
+        name: "an unknown service in `requires`",
+        files: &[
+            ("images/bad.toml", "services = [\"a\", \"ticker\"]\n"),
+            (
+                "rootfs/skeleton/usr/lib/services.d/a.toml",
+                "description = \"A\"\ncommand = [\"/usr/sbin/ticker\"]\nrequires = [\"tikcer\"]\n",
+            ),
+        ],
+        says: &["rootfs/skeleton/usr/lib/services.d/a.toml:3:13: ", "\"tikcer\"", "hint: "],
+    },
+    Case {
+        name: "an unknown service of an image",
+        files: &[("images/bad.toml", "services = [\"tikcer\"]\n")],
+        says: &[
+            "images/bad.toml:1:13: there is no service \"tikcer\"",
+            "hint: did you mean \"ticker\"?",
+        ],
+    },
+    Case {
+        name: "a cycle of services",
+        files: &[
+            ("images/bad.toml", "services = [\"a\", \"b\"]\n"),
+            (
+                "rootfs/skeleton/usr/lib/services.d/a.toml",
+                "description = \"A\"\ncommand = [\"/usr/sbin/ticker\"]\nrequires = [\"b\"]\n",
+            ),
+            (
+                "rootfs/skeleton/usr/lib/services.d/b.toml",
+                "description = \"B\"\ncommand = [\"/usr/sbin/ticker\"]\nrequires = [\"a\"]\n",
+            ),
+        ],
+        says: &["rootfs/skeleton/usr/lib/services.d/a.toml:3:13: ", "a -> b -> a"],
+    },
+    Case {
+        name: "definitions that inherit in a circle",
+        files: &[
+            ("images/bad.toml", "inherit = [\"other.toml\"]\n"),
+            ("images/other.toml", "inherit = [\"bad.toml\"]\n"),
+        ],
+        says: &["images/other.toml:1:12: `inherit` goes in a circle: \
+             images/bad.toml -> images/other.toml -> images/bad.toml\n  \
+             hint: take one of them out"],
+    },
+];
+
+#[test]
+fn what_is_wrong_is_named_with_its_place_and_remedy() {
+    let host = Arch::host().unwrap().as_str();
+    for case in &CASES {
+        let project = Project::new(case.files);
+        for words in [vec!["check", "bad"], vec!["image", "bad", "--offline", "--arch", host]] {
+            println!("{}: {}", case.name, words.join(" "));
+            let ending = project.run(&words);
+            println!("{}", ending.stderr);
+            ending.is(2, case.says);
+            assert!(!project.path("out/bad").join(host).join("vmlinuz").exists());
+        }
+    }
+}
+
+/// A program of the host, which is linked dynamically, and the loader it asks for.
+fn dynamic_program() -> (String, String) {
+    let path = std::env::current_exe().unwrap();
+    let facts = builder::elf::file_facts(&path).unwrap().unwrap();
+    let loader = facts.interpreter.unwrap();
+    (path.to_str().unwrap().to_owned(), String::from_utf8(loader).unwrap())
+}
+
+#[test]
+fn a_dynamic_program_without_its_loader_or_library_is_named_with_both() {
+    let (program, loader) = dynamic_program();
+    let host = Arch::host().unwrap().as_str();
+    let file =
+        |path: &str, from: &str| format!("[[file]]\npath = \"{path}\"\n{from}\nmode = \"0755\"\n");
+    let tool = file("/usr/bin/tool", &format!("source = \"{program}\""));
+    let tool = format!("inherit = [\"base.toml\"]\n{tool}");
+    let origin = "(from images/bad.toml:2:1)";
+    let project = Project::new(&[("images/bad.toml", &tool)]);
+    project.run(&["check", "bad", "--arch", host]).is(
+        2,
+        &[
+            &format!(
+                "/usr/bin/tool needs {loader}, which is not in the tree: \
+                 the kernel would answer ENOENT {origin}"
+            ),
+            &format!("hint: link it statically, or add the package that holds {loader}"),
+        ],
+    );
+    project.write("images/bad.toml", tool + &file(&loader, "content = \"a loader\""));
+    let ending = project.run(&["check", "bad", "--arch", host]);
+    ending.is(
+        2,
+        &[&format!("/usr/bin/tool needs the library libc.so.6, which is not in the tree {origin}")],
+    );
+    assert!(!ending.stderr.contains("ENOENT"), "{}", ending.stderr);
+}
