@@ -3,15 +3,18 @@
 //! The keys, units and defaults are described for people in
 //! `docs/service-description.md`; the defaults live here and nowhere else.
 
+mod packed;
+
 use std::time::Duration;
 
 use crate::name::ServiceName;
 
 pub use crate::signal::Signal;
+pub use packed::PackedDescription;
+pub(crate) use packed::Policy;
 
 /// A checked service description. Names of other services need not exist:
-/// that is for the graph to say. PID 1 keeps one for every service for as long
-/// as it runs, hence the boxes, which carry no spare capacity.
+/// that is for the graph to say. PID 1 keeps a [`PackedDescription`] of each.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ServiceDescription {
     /// The name, which is the file's name without `.toml`.

@@ -12,7 +12,7 @@ mod relation;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::description::{Output, ServiceDescription};
+use crate::description::{PackedDescription, Policy, ServiceDescription};
 use crate::diagnostic::Finding;
 use crate::event::ServiceId;
 use crate::name::ServiceName;
@@ -23,8 +23,8 @@ use relation::Relation;
 /// What became of one description file.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Loaded {
-    /// It was read. Boxed, so that a broken one costs little.
-    Good(Box<ServiceDescription>),
+    /// It was read.
+    Good(PackedDescription),
     /// It was not: the service exists and has failed.
     Broken {
         /// The file's name without `.toml`.
@@ -36,7 +36,7 @@ pub enum Loaded {
 
 impl From<ServiceDescription> for Loaded {
     fn from(description: ServiceDescription) -> Self {
-        Self::Good(Box::new(description))
+        Self::Good(PackedDescription::from(&description))
     }
 }
 
@@ -52,16 +52,24 @@ impl Loaded {
     #[must_use]
     pub const fn name(&self) -> &ServiceName {
         match self {
-            Self::Good(description) => &description.name,
+            Self::Good(description) => description.name(),
             Self::Broken { name, .. } => name,
         }
     }
 
     /// The description, if it was read.
     #[must_use]
-    pub fn description(&self) -> Option<&ServiceDescription> {
+    pub fn description(&self) -> Option<ServiceDescription> {
         match self {
-            Self::Good(description) => Some(description),
+            Self::Good(description) => Some(description.unpack()),
+            Self::Broken { .. } => None,
+        }
+    }
+
+    /// What decides about starts and stops, if the description was read.
+    pub(crate) const fn policy(&self) -> Option<&Policy> {
+        match self {
+            Self::Good(description) => Some(description.policy()),
             Self::Broken { .. } => None,
         }
     }
@@ -105,20 +113,11 @@ impl Graph {
     #[must_use]
     pub fn new(services: &[Loaded]) -> Self {
         let count = services.len();
-        let resolve = |names: fn(&ServiceDescription) -> &[ServiceName]| {
-            let mut pairs = Vec::new();
-            for (from, service) in with_ids(services) {
-                let names = service.description().map(names).unwrap_or_default();
-                pairs.extend(
-                    names.iter().filter_map(|name| Some((from, find(services, name.as_str())?))),
-                );
-            }
-            Relation::new(count, pairs)
-        };
-        let requires = resolve(|service| &service.requires);
-        let wants = resolve(|service| &service.wants);
-        let after = resolve(|service| &service.after);
-        let conflicts = resolve(|service| &service.conflicts);
+        let names = Names::of(services);
+        let requires = Relation::new(count, names.requires);
+        let wants = Relation::new(count, names.wants);
+        let after = Relation::new(count, names.after);
+        let conflicts = Relation::new(count, names.conflicts);
         let both_ways = conflicts.pairs().chain(conflicts.reversed().pairs().collect::<Vec<_>>());
         let conflicts = Relation::new(count, both_ways.filter(|(a, b)| a != b).collect());
         let mut graph = Self {
@@ -130,7 +129,7 @@ impl Graph {
             wants,
             ..Self::default()
         };
-        graph.find_faults(services);
+        graph.find_faults(services, names.unknown);
         graph.order_after_log_collector(services);
         graph.followed_by = graph.follows.reversed();
         graph
@@ -266,7 +265,7 @@ impl Graph {
         self.closure(service, |graph, at| vec![graph.requires(at)])
     }
 
-    fn find_faults(&mut self, services: &[Loaded]) {
+    fn find_faults(&mut self, services: &[Loaded], unknown: Vec<(ServiceId, ServiceName)>) {
         let mut faults: Vec<Option<Fault>> = vec![None; self.count];
         let mut set = |id: ServiceId, fault: Fault| {
             if let Some(slot @ None) = faults.get_mut(id.0 as usize) {
@@ -275,7 +274,7 @@ impl Graph {
         };
         let cycles = cycle::find_cycles(self.count, &[&self.requires, &self.follows]);
         for (id, service) in with_ids(services) {
-            let Some(description) = service.description() else {
+            let Some(policy) = service.policy() else {
                 set(id, Fault::BadDescription);
                 continue;
             };
@@ -283,17 +282,15 @@ impl Graph {
             if let Some(members) = cycle.and_then(|index| cycles.list.get(index)) {
                 set(id, Fault::Cycle(members.clone()));
             }
-            let unknown =
-                description.requires.iter().find(|name| find(services, name.as_str()).is_none());
-            if let Some(name) = unknown {
-                set(id, Fault::RequirementUnknown(name.clone()));
-            }
-            if description.log_collector {
+            if policy.log_collector {
                 match self.log_collector {
                     None => self.log_collector = Some(id),
                     Some(first) => set(id, Fault::Conflict(first)),
                 }
             }
+        }
+        for (id, name) in unknown {
+            set(id, Fault::RequirementUnknown(name));
         }
         if !self.conflicts.is_empty() {
             for id in self.ids() {
@@ -339,13 +336,45 @@ impl Graph {
         let mut before =
             self.closure(collector, |graph, at| vec![graph.requires(at), graph.follows(at)]);
         before.sort_unstable();
-        let writes_log = |service: &Loaded| {
-            service.description().is_some_and(|d| d.output == Output::Log && d.terminal.is_none())
-        };
+        let writes_log = |service: &Loaded| service.policy().is_some_and(Policy::writes_log);
         let implied = with_ids(services)
             .filter(|(id, service)| before.binary_search(id).is_err() && writes_log(service))
             .map(|(id, _)| (id, collector));
         self.follows = Relation::new(self.count, self.follows.pairs().chain(implied).collect());
+    }
+}
+
+/// The names that services give each other, as far as they can be resolved.
+#[derive(Default)]
+struct Names {
+    requires: Vec<(ServiceId, ServiceId)>,
+    wants: Vec<(ServiceId, ServiceId)>,
+    after: Vec<(ServiceId, ServiceId)>,
+    conflicts: Vec<(ServiceId, ServiceId)>,
+    /// Of each service the first requirement that is not described.
+    unknown: Vec<(ServiceId, ServiceName)>,
+}
+
+impl Names {
+    /// Descriptions are unpacked one at a time: all at once they would be the
+    /// largest thing that PID 1 ever holds.
+    fn of(services: &[Loaded]) -> Self {
+        let mut all = Self::default();
+        for (from, service) in with_ids(services) {
+            let Some(description) = service.description() else { continue };
+            let resolve = |names: &[ServiceName]| {
+                let found = names.iter().filter_map(|name| find(services, name.as_str()));
+                found.map(|to| (from, to)).collect::<Vec<_>>()
+            };
+            all.requires.extend(resolve(&description.requires));
+            all.wants.extend(resolve(&description.wants));
+            all.after.extend(resolve(&description.after));
+            all.conflicts.extend(resolve(&description.conflicts));
+            let missing = |name: &&ServiceName| find(services, name.as_str()).is_none();
+            let unknown = description.requires.iter().find(missing);
+            all.unknown.extend(unknown.map(|name| (from, name.clone())));
+        }
+        all
     }
 }
 

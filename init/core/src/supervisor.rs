@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use crate::graph::Loaded;
 
-use crate::description::ServiceDescription;
+use crate::description::{Policy, ServiceDescription};
 use crate::event::{Action, ClientId, Event, InstanceId, Operation, ServiceId, ShutdownKind};
 use crate::graph::{Graph, find};
 use crate::name::ServiceName;
@@ -158,10 +158,15 @@ impl Supervisor {
         self.loaded.get(id.0 as usize).map(Loaded::name)
     }
 
-    /// The description of a service; `None` if it could not be read.
+    /// The description of a service, unpacked for the caller; `None` if it could
+    /// not be read.
     #[must_use]
-    pub fn description(&self, id: ServiceId) -> Option<&ServiceDescription> {
+    pub fn description(&self, id: ServiceId) -> Option<ServiceDescription> {
         self.loaded.get(id.0 as usize).and_then(Loaded::description)
+    }
+
+    fn policy(&self, id: ServiceId) -> Option<&Policy> {
+        self.loaded.get(id.0 as usize).and_then(Loaded::policy)
     }
 
     /// The state of a service.
@@ -236,10 +241,10 @@ impl Supervisor {
         let now = self.now;
         let Some(service) = self.service_mut(id) else { return };
         let from = std::mem::replace(&mut service.state, to);
-        service.cause = cause.clone();
+        service.cause = cause;
         service.since = now;
         service.held = false;
-        service.remember(now, to, cause.clone());
+        service.remember(now, to, cause);
         match (Service::is_active(from), Service::is_active(to)) {
             (false, true) => self.active += 1,
             (true, false) => self.active = self.active.saturating_sub(1),
@@ -251,7 +256,7 @@ impl Supervisor {
                 waiting.stopped.get_or_insert(stopped);
             }
         }
-        let reason = self.reason(id, &cause);
+        let reason = self.reason(id, cause);
         self.actions.push(Action::Record { service: id, from, to, reason });
         self.enqueue(id);
         self.enqueue_neighbours(id);

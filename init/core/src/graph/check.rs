@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::{Fault, Graph, Loaded, find, with_ids};
-use crate::description::ServiceDescription;
+use crate::description::{PackedDescription, ServiceDescription};
 use crate::diagnostic::{Finding, suggest};
 use crate::event::ServiceId;
 use crate::name::ServiceName;
@@ -61,8 +61,8 @@ impl fmt::Display for Problem {
 /// Checks services that are complete: all descriptions of one system.
 #[must_use]
 pub fn check(descriptions: &[ServiceDescription]) -> Vec<Problem> {
-    let boxed = |description: &ServiceDescription| Loaded::Good(Box::new(description.clone()));
-    check_loaded(descriptions.iter().map(boxed).collect())
+    let packed = |description| Loaded::Good(PackedDescription::from(description));
+    check_loaded(descriptions.iter().map(packed).collect())
 }
 
 /// The same, with services whose description could not be read: they are known
@@ -75,7 +75,7 @@ pub fn check_loaded(mut services: Vec<Loaded>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (id, service) in with_ids(&services) {
         if let Some(description) = service.description() {
-            check_names(&services, description, &mut problems);
+            check_names(&services, &description, &mut problems);
             check_fault(&services, &graph, id, &mut problems);
         }
     }
@@ -124,7 +124,7 @@ fn check_fault(services: &[Loaded], graph: &Graph, id: ServiceId, problems: &mut
             services
                 .get(id.0 as usize)
                 .and_then(Loaded::description)
-                .and_then(|one| cycle_problem(one, path))
+                .and_then(|one| cycle_problem(&one, path))
         }
         Some(Fault::Conflict(other)) => conflict_problem(services, graph, id, *other),
         _ => None,
@@ -158,8 +158,7 @@ fn conflict_problem(
 ) -> Option<Problem> {
     let service = services.get(id.0 as usize)?;
     let other_name = services.get(other.0 as usize)?.name();
-    let second_collector =
-        service.description()?.log_collector && graph.log_collector == Some(other);
+    let second_collector = service.policy()?.log_collector && graph.log_collector == Some(other);
     let (key, message, hint) = if second_collector {
         let message = format!("\"{other_name}\" collects the log already");
         ("log-collector", message, "one service of a system has log-collector = true")
@@ -181,7 +180,7 @@ fn conflict_problem(
 fn check_boot(services: &[Loaded], graph: &Graph, problems: &mut Vec<Problem>) {
     let mut at_boot = vec![false; services.len()];
     for (id, service) in with_ids(services) {
-        if service.description().is_some_and(|one| one.autostart) && graph.fault(id).is_none() {
+        if service.policy().is_some_and(|one| one.autostart) && graph.fault(id).is_none() {
             for member in graph.required_closure(id) {
                 if let Some(mark) = at_boot.get_mut(member.0 as usize) {
                     *mark = true;

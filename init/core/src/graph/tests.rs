@@ -31,7 +31,7 @@ fn word(services: &[(&str, &str)], ids: &[ServiceId]) -> String {
 
 fn messages(services: &[(&str, &str)]) -> Vec<String> {
     let descriptions: Vec<ServiceDescription> =
-        loaded(services).iter().filter_map(|one| one.description().cloned()).collect();
+        loaded(services).iter().filter_map(|one| one.description()).collect();
     let show = |one: &Problem| format!("{:?} {}: {}", one.severity, one.service, one.message);
     check(&descriptions).iter().map(show).collect()
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// The longest duration a description may name: what is longer is a mistake,
-/// and arithmetic on points in time stays far from its end.
-pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The longest duration a description may name: 30 days. What is longer is a
+/// mistake, and milliseconds fit in 32 bits.
+pub const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Why a text is no duration or size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,8 +75,8 @@ mod tests {
             ("30 s", Ok(Duration::from_secs(30))),
             ("5min", Ok(Duration::from_secs(300))),
             ("2h", Ok(Duration::from_secs(7200))),
-            ("366d", Ok(DURATION_MAX)),
-            ("367d", Err(UnitError::TooLarge)),
+            ("30d", Ok(DURATION_MAX)),
+            ("31d", Err(UnitError::TooLarge)),
             ("99999999999999999999s", Err(UnitError::TooLarge)),
             ("18446744073709551615d", Err(UnitError::TooLarge)),
             ("30", Err(UnitError::NoUnit)),

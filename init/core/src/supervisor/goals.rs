@@ -35,7 +35,7 @@ impl Supervisor {
     }
 
     fn starts_at_boot(&self, id: ServiceId) -> bool {
-        self.description(id).is_some_and(|one| one.autostart)
+        self.policy(id).is_some_and(|one| one.autostart)
     }
 
     pub(super) fn on_command(
@@ -213,7 +213,7 @@ impl Supervisor {
         for member in members {
             let at_boot = pull.cause == Cause::Autostart && self.starts_at_boot(member);
             let cause = match member == pull.service || at_boot {
-                true => pull.cause.clone(),
+                true => pull.cause,
                 false => Cause::NeededBy(pull.service),
             };
             self.raise_goal(member, cause, pull.asked, queue);
@@ -241,7 +241,7 @@ impl Supervisor {
         }
         if !was_up {
             service.goal = Goal::Up;
-            service.goal_cause = cause.clone();
+            service.goal_cause = cause;
         }
         match service.state {
             State::Stopped | State::Failed => self.set_state(id, State::Waiting, cause),

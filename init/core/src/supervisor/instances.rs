@@ -1,20 +1,22 @@
 //! News of instances and of time: from the first process to the removed tree.
 
-use super::service::{Cause, Ending, Phase, Service};
+use std::num::NonZeroU32;
+
+use super::service::{Cause, End, Ending, Phase, Service};
 use super::{HEALTHY_AFTER, KILL_TIMEOUT, Supervisor};
-use crate::description::{Readiness, RestartPolicy, ServiceKind};
+use crate::description::{Policy, Readiness, RestartPolicy, ServiceKind};
 use crate::event::{Action, ExitStatus, InstanceId, ServiceId, SpawnError};
 use crate::state::State;
 
 impl Supervisor {
     pub(super) fn on_spawned(&mut self, instance: InstanceId, pid: u32) {
         let Some(id) = self.service_of(instance) else { return };
-        let start_timeout = self.description(id).map(|one| one.start_timeout);
+        let start_timeout = self.policy(id).map(Policy::start_timeout);
         let Some(service) = self.service_mut(id) else { return };
         if let Some(present) = &mut service.instance
             && !present.exited
         {
-            present.pid = Some(pid);
+            present.pid = NonZeroU32::new(pid);
         }
         if let (State::Starting, Some(timeout)) = (service.state, start_timeout) {
             self.set_timer(id, timeout);
@@ -25,7 +27,7 @@ impl Supervisor {
         let Some(id) = self.service_of(instance) else { return };
         let Some(service) = self.service_mut(id) else { return };
         if service.phase == Phase::Steady {
-            service.ending = Ending::Failure(Cause::SpawnFailed(error));
+            service.ending = Ending::Failure(End::SpawnFailed(error));
         }
         self.remove_instance(id);
     }
@@ -36,12 +38,12 @@ impl Supervisor {
         if service.state != State::Starting {
             return;
         }
-        if self.description(id).is_some_and(|one| one.readiness == Readiness::Started) {
+        if self.policy(id).is_some_and(|one| one.readiness == Readiness::Started) {
             return self.become_ready(id);
         }
         // The start timeout covers both states.
         let deadline = service.deadline;
-        let cause = service.goal_cause.clone();
+        let cause = service.goal_cause;
         self.set_state(id, State::Running, cause);
         self.set_deadline(id, deadline);
     }
@@ -49,7 +51,7 @@ impl Supervisor {
     pub(super) fn on_notified(&mut self, instance: InstanceId) {
         let Some(id) = self.service_of(instance) else { return };
         let starting = matches!(self.state(id), Some(State::Starting | State::Running));
-        let notifies = |id| self.description(id).is_some_and(|d| d.readiness == Readiness::Notify);
+        let notifies = |id| self.policy(id).is_some_and(|one| one.readiness == Readiness::Notify);
         if starting && notifies(id) {
             self.become_ready(id);
         }
@@ -65,20 +67,20 @@ impl Supervisor {
 
     pub(super) fn on_exited(&mut self, instance: InstanceId, status: ExitStatus) {
         let Some(id) = self.service_of(instance) else { return };
-        let oneshot = self.description(id).is_some_and(|one| one.kind == ServiceKind::Oneshot);
+        let oneshot = self.policy(id).is_some_and(|one| one.kind == ServiceKind::Oneshot);
         let Some(service) = self.service_mut(id) else { return };
         if let Some(present) = &mut service.instance {
             present.exited = true;
             present.pid = None;
         }
         if service.phase == Phase::Steady {
-            let cause = Cause::Exited(status);
+            let end = End::Exited(status);
             service.ending = match (status.is_success(), oneshot) {
-                (false, _) => Ending::Failure(cause.clone()),
+                (false, _) => Ending::Failure(end),
                 (true, true) => Ending::Complete,
-                (true, false) => Ending::Success(cause.clone()),
+                (true, false) => Ending::Success(end),
             };
-            self.set_state(id, State::Stopping, cause);
+            self.set_state(id, State::Stopping, Cause::Ended(end));
         }
         self.end_instance(id);
     }
@@ -134,21 +136,21 @@ impl Supervisor {
         if !service.wants_up() {
             return self.go_down(id);
         }
-        let cause = service.goal_cause.clone();
+        let cause = service.goal_cause;
         let ending = std::mem::replace(&mut service.ending, Ending::Asked);
-        let policy = self.description(id).map(|one| one.restart);
+        let policy = self.policy(id).map(|one| one.restart);
         match (ending, policy) {
             (Ending::Asked, _) => self.set_state(id, State::Waiting, cause),
             (Ending::Complete, _) => self.complete(id),
-            (Ending::Success(cause), Some(RestartPolicy::Always))
-            | (Ending::Failure(cause), Some(RestartPolicy::Always | RestartPolicy::OnFailure)) => {
-                self.schedule_restart(id, cause);
+            (Ending::Success(end), Some(RestartPolicy::Always))
+            | (Ending::Failure(end), Some(RestartPolicy::Always | RestartPolicy::OnFailure)) => {
+                self.schedule_restart(id, end);
             }
-            (Ending::Success(cause), _) => {
-                self.drop_goals(id, cause, false);
+            (Ending::Success(end), _) => {
+                self.drop_goals(id, Cause::Ended(end), false);
                 self.go_down(id);
             }
-            (Ending::Failure(cause), _) => self.fail(id, cause),
+            (Ending::Failure(end), _) => self.fail(id, Cause::Ended(end)),
         }
     }
 
@@ -156,7 +158,7 @@ impl Supervisor {
         let now = self.now;
         if let Some(service) = self.service_mut(id) {
             service.ready = Some(now);
-            self.set_state(id, State::Completed, Cause::Exited(ExitStatus::Code(0)));
+            self.set_state(id, State::Completed, Cause::Ended(End::Exited(ExitStatus::Code(0))));
         }
     }
 
@@ -165,24 +167,22 @@ impl Supervisor {
         self.go_down(id);
     }
 
-    fn schedule_restart(&mut self, id: ServiceId, cause: Cause) {
-        let Some(description) = self.description(id) else { return };
-        let (first, longest) = (description.restart_delay, description.restart_delay_max);
-        let limit = description.start_limit;
+    fn schedule_restart(&mut self, id: ServiceId, end: End) {
+        let Some(policy) = self.policy(id).copied() else { return };
         let now = self.now;
         let Some(service) = self.service_mut(id) else { return };
         if was_healthy(service) {
-            service.starts.clear();
-            service.doublings = 0;
+            service.forget_starts();
         }
         let factor = 1_u32.checked_shl(service.doublings.into()).unwrap_or(u32::MAX);
         service.doublings = service.doublings.saturating_add(1);
-        let next = now.after(first.saturating_mul(factor).min(longest));
-        let counts = |at: &&crate::time::Timestamp| next.since(**at) < limit.within;
-        if service.starts.iter().filter(counts).count() >= limit.count as usize {
-            return self.fail(id, Cause::StartLimit(Box::new(cause)));
+        let delay = policy.restart_delay().saturating_mul(factor).min(policy.restart_delay_max());
+        let next = now.after(delay);
+        let starts = service.starts_within(policy.start_limit_within(), next);
+        if starts >= policy.start_limit_count as usize {
+            return self.fail(id, Cause::StartLimit(end));
         }
-        self.set_state(id, State::Backoff, cause);
+        self.set_state(id, State::Backoff, Cause::Ended(end));
         self.set_deadline(id, Some(next));
     }
 
@@ -205,8 +205,8 @@ impl Supervisor {
                 self.set_state(id, State::Waiting, Cause::Restarted);
             }
             (State::Starting | State::Running, _) => {
-                service.ending = Ending::Failure(Cause::StartTimeout);
-                self.set_state(id, State::Stopping, Cause::StartTimeout);
+                service.ending = Ending::Failure(End::StartTimeout);
+                self.set_state(id, State::Stopping, Cause::Ended(End::StartTimeout));
                 self.kill_tree(id);
             }
             (State::Stopping, Phase::Terminating) => self.kill_tree(id),

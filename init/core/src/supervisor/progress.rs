@@ -57,7 +57,7 @@ impl Supervisor {
             (State::Waiting, Goal::Up) => self.try_start(id),
             (State::Starting | State::Running | State::Ready | State::Completed, goal) => {
                 if goal != Goal::Up {
-                    let cause = service.goal_cause.clone();
+                    let cause = service.goal_cause;
                     self.begin_stop(id, cause);
                 } else if let Some(requirement) = self.missing_requirement(id) {
                     self.begin_stop(id, Cause::RequirementDown(requirement));
@@ -75,7 +75,7 @@ impl Supervisor {
             Goal::Down { failed: true } => State::Failed,
             _ => State::Stopped,
         };
-        let cause = service.goal_cause.clone();
+        let cause = service.goal_cause;
         self.set_state(id, state, cause);
     }
 
@@ -117,8 +117,7 @@ impl Supervisor {
     }
 
     fn spawn(&mut self, id: ServiceId) {
-        let Some(description) = self.description(id) else { return };
-        let (start_timeout, limit) = (description.start_timeout, description.start_limit.count);
+        let Some(policy) = self.policy(id).copied() else { return };
         let instance = InstanceId(self.next_instance);
         self.next_instance += 1;
         let now = self.now;
@@ -126,19 +125,15 @@ impl Supervisor {
         if std::mem::replace(&mut service.started_before, true) {
             service.restarts = service.restarts.saturating_add(1);
         }
-        if service.starts.len() >= limit as usize {
-            service.starts.remove(0);
-        }
-        service.starts.push(now);
-        service.started = Some(now);
+        service.note_start(now, policy.start_limit_count);
         service.ready = None;
         service.status_text = Box::default();
         service.phase = Phase::Steady;
         service.instance = Some(Instance { id: instance, pid: None, exited: false, empty: false });
-        let cause = service.goal_cause.clone();
+        let cause = service.goal_cause;
         self.instances.push((instance, id));
         self.set_state(id, State::Starting, cause);
-        self.set_timer(id, start_timeout);
+        self.set_timer(id, policy.start_timeout());
         self.actions.push(Action::Spawn { service: id, instance });
     }
 
@@ -170,19 +165,15 @@ impl Supervisor {
         if self.graph.followed_by(id).iter().any(goes_down_first) {
             return;
         }
-        let Some(signal_and_timeout) =
-            self.description(id).map(|one| (one.stop_signal, one.stop_timeout))
-        else {
-            return;
-        };
-        let (signal, stop_timeout) = signal_and_timeout;
+        let Some(policy) = self.policy(id).copied() else { return };
         let Some(service) = self.service_mut(id) else { return };
         service.phase = Phase::Terminating;
         match service.instance.as_ref().map(|instance| instance.id) {
             None => self.conclude(id),
             Some(instance) => {
+                let signal = policy.stop_signal;
                 self.actions.push(Action::Terminate { instance, signal });
-                self.set_timer(id, stop_timeout);
+                self.set_timer(id, policy.stop_timeout());
             }
         }
     }

@@ -1,8 +1,10 @@
 //! What the supervisor tells about services: names instead of ids, reasons
 //! instead of causes.
 
+use std::num::NonZeroU32;
+
 use super::Supervisor;
-use super::service::{Cause, Service};
+use super::service::{Cause, End, Service};
 use crate::event::ServiceId;
 use crate::graph::{Fault, Loaded};
 use crate::name::ServiceName;
@@ -20,19 +22,16 @@ impl Supervisor {
     #[must_use]
     pub fn summary(&self, id: ServiceId) -> Option<Summary> {
         let service = self.service(id)?;
-        let reason = self.reason(id, &service.cause);
+        let reason = self.reason(id, service.cause);
         Some(Summary {
             name: self.name(id)?.clone(),
-            description: self
-                .description(id)
-                .map(|one| one.description.to_string())
-                .unwrap_or_default(),
+            description: self.description(id).map(|one| one.description.into()).unwrap_or_default(),
             state: service.state,
             since: service.since,
             reason_code: reason.code().to_owned(),
             reason: reason.to_string(),
             reason_service: reason.service().cloned(),
-            pid: service.instance.as_ref().and_then(|instance| instance.pid),
+            pid: service.instance.as_ref().and_then(|instance| instance.pid).map(NonZeroU32::get),
             restarts: service.restarts,
         })
     }
@@ -41,10 +40,10 @@ impl Supervisor {
     #[must_use]
     pub fn status(&self, id: ServiceId) -> Option<Status> {
         let service = self.service(id)?;
-        let command = self.description(id).map(|one| one.command.iter().map(ToString::to_string));
+        let command = self.description(id).map(|one| one.command).unwrap_or_default();
         Some(Status {
             summary: self.summary(id)?,
-            command: command.into_iter().flatten().collect(),
+            command: command.into_iter().map(String::from).collect(),
             status_text: service.status_text.to_string(),
             started: service.started,
             ready: service.ready,
@@ -56,7 +55,7 @@ impl Supervisor {
 
     fn history(&self, id: ServiceId, service: &Service) -> Vec<Change> {
         let change = |past: &super::service::Past| {
-            let reason = self.reason(id, &past.cause);
+            let reason = self.reason(id, past.cause);
             let (reason_code, reason) = (reason.code().to_owned(), reason.to_string());
             Change { at: past.at, to: past.to, reason_code, reason }
         };
@@ -68,25 +67,20 @@ impl Supervisor {
     }
 
     /// The cause of a state of service `id`, with names.
-    pub(super) fn reason(&self, id: ServiceId, cause: &Cause) -> Reason {
-        let named = |other: &ServiceId, reason: fn(ServiceName) -> Reason| {
-            self.name(*other).cloned().map_or(Reason::NotStarted, reason)
-        };
+    pub(super) fn reason(&self, id: ServiceId, cause: Cause) -> Reason {
         match cause {
             Cause::NotStarted => Reason::NotStarted,
             Cause::Autostart => Reason::Autostart,
             Cause::Requested => Reason::Requested,
-            Cause::NeededBy(other) => named(other, Reason::NeededBy),
+            Cause::NeededBy(other) => self.naming(other, Reason::NeededBy),
             Cause::Restarted => Reason::Restarted,
-            Cause::WaitsFor(other) => named(other, Reason::WaitsFor),
-            Cause::WaitsForConflict(other) => named(other, Reason::WaitsForConflict),
-            Cause::RequirementDown(other) => named(other, Reason::RequirementDown),
-            Cause::RequirementFailed(other) => named(other, Reason::RequirementFailed),
-            Cause::Conflict(other) => named(other, Reason::Conflict),
+            Cause::WaitsFor(other) => self.naming(other, Reason::WaitsFor),
+            Cause::WaitsForConflict(other) => self.naming(other, Reason::WaitsForConflict),
+            Cause::RequirementDown(other) => self.naming(other, Reason::RequirementDown),
+            Cause::RequirementFailed(other) => self.naming(other, Reason::RequirementFailed),
+            Cause::Conflict(other) => self.naming(other, Reason::Conflict),
             Cause::Fault => self.fault_reason(id),
-            Cause::SpawnFailed(error) => Reason::SpawnFailed(*error),
-            Cause::Exited(status) => Reason::Exited(*status),
-            Cause::StartTimeout => Reason::StartTimeout,
+            Cause::Ended(end) => end_reason(end),
             Cause::StartLimit(last) => self.start_limit_reason(id, last),
             Cause::Unkillable => Reason::Unkillable,
             Cause::BecameReady => Reason::BecameReady,
@@ -94,27 +88,29 @@ impl Supervisor {
         }
     }
 
-    fn start_limit_reason(&self, id: ServiceId, last: &Cause) -> Reason {
-        let limit = self.description(id).map(|one| one.start_limit);
-        let within = limit.map_or(0, |limit| limit.within.as_millis());
+    /// A reason about another service.
+    fn naming(&self, other: ServiceId, reason: fn(ServiceName) -> Reason) -> Reason {
+        self.name(other).cloned().map_or(Reason::NotStarted, reason)
+    }
+
+    fn start_limit_reason(&self, id: ServiceId, last: End) -> Reason {
+        let policy = self.policy(id);
+        let within = policy.map_or(0, |one| one.start_limit_within().as_millis());
         Reason::StartLimit {
-            count: limit.map_or(0, |limit| limit.count),
+            count: policy.map_or(0, |one| one.start_limit_count),
             within_ms: u64::try_from(within).unwrap_or(u64::MAX),
-            last: Box::new(self.reason(id, last)),
+            last: Box::new(end_reason(last)),
         }
     }
 
     fn fault_reason(&self, id: ServiceId) -> Reason {
-        let named = |other: &ServiceId, reason: fn(ServiceName) -> Reason| {
-            self.name(*other).cloned().map_or(Reason::NotStarted, reason)
-        };
         match self.graph.fault(id) {
             None => Reason::NotStarted,
             Some(Fault::BadDescription) => Reason::BadDescription(self.broken_text(id)),
             Some(Fault::Cycle(members)) => Reason::Cycle(self.names(members)),
             Some(Fault::RequirementUnknown(name)) => Reason::RequirementUnknown(name.clone()),
-            Some(Fault::Conflict(other)) => named(other, Reason::Conflict),
-            Some(Fault::RequirementFailed(other)) => named(other, Reason::RequirementFailed),
+            Some(Fault::Conflict(other)) => self.naming(*other, Reason::Conflict),
+            Some(Fault::RequirementFailed(other)) => self.naming(*other, Reason::RequirementFailed),
         }
     }
 
@@ -123,6 +119,14 @@ impl Supervisor {
             Some(Loaded::Broken { text, .. }) => text.to_string(),
             _ => String::new(),
         }
+    }
+}
+
+fn end_reason(end: End) -> Reason {
+    match end {
+        End::SpawnFailed(error) => Reason::SpawnFailed(error),
+        End::Exited(status) => Reason::Exited(status),
+        End::StartTimeout => Reason::StartTimeout,
     }
 }
 

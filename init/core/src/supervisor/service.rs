@@ -3,6 +3,9 @@
 //! PID 1 keeps one record per service: other services are ids here, never
 //! names, and everything that is rarely there is a list without capacity.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use crate::event::{ExitStatus, InstanceId, ServiceId, SpawnError};
 use crate::state::State;
 use crate::time::Timestamp;
@@ -10,8 +13,16 @@ use crate::time::Timestamp;
 /// Most changes of state that are remembered of one service.
 pub(super) const HISTORY_LENGTH_MAX: usize = 16;
 
+/// How an instance came to an end that nobody asked for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum End {
+    SpawnFailed(SpawnError),
+    Exited(ExitStatus),
+    StartTimeout,
+}
+
 /// [`crate::state::Reason`] without names.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Cause {
     NotStarted,
     Autostart,
@@ -25,11 +36,9 @@ pub(super) enum Cause {
     Conflict(ServiceId),
     /// What the graph says of the service.
     Fault,
-    SpawnFailed(SpawnError),
-    Exited(ExitStatus),
-    StartTimeout,
-    /// Count and span are those of the description.
-    StartLimit(Box<Cause>),
+    Ended(End),
+    /// The last end; count and span are those of the description.
+    StartLimit(End),
     Unkillable,
     BecameReady,
     Shutdown,
@@ -62,16 +71,16 @@ pub(super) enum Phase {
 }
 
 /// What brought an instance to its end.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Ending {
     /// The supervisor: what follows is for the goal to say.
     Asked,
     /// A oneshot has done its work.
     Complete,
     /// A daemon exited with status 0.
-    Success(Cause),
+    Success(End),
     /// Whatever counts as failure.
-    Failure(Cause),
+    Failure(End),
 }
 
 /// One start of the service.
@@ -79,7 +88,7 @@ pub(super) enum Ending {
 pub(super) struct Instance {
     pub(super) id: InstanceId,
     /// Its main process, from `Spawned` to `Exited`.
-    pub(super) pid: Option<u32>,
+    pub(super) pid: Option<NonZeroU32>,
     /// `Exited` has come.
     pub(super) exited: bool,
     /// `TreeEmpty` has come.
@@ -107,6 +116,8 @@ pub(super) struct Service {
     pub(super) held: bool,
     /// Started since a person last asked, so that the next start is a restart.
     pub(super) started_before: bool,
+    /// The last start counts for the start limit.
+    pub(super) last_start_counts: bool,
     /// How often the restart delay has doubled.
     pub(super) doublings: u8,
     pub(super) restarts: u32,
@@ -121,7 +132,8 @@ pub(super) struct Service {
     /// The one deadline it has: of its start, its stop or its restart delay.
     pub(super) deadline: Option<Timestamp>,
     pub(super) instance: Option<Instance>,
-    /// Its last starts, oldest first: as many as its start limit counts.
+    /// Starts before the last one, oldest first, as far as the start limit can
+    /// count them: nothing for a service that never failed.
     pub(super) starts: Vec<Timestamp>,
     pub(super) history: Vec<Past>,
     pub(super) status_text: Box<str>,
@@ -136,6 +148,7 @@ impl Service {
             queued: false,
             held: false,
             started_before: false,
+            last_start_counts: false,
             doublings: 0,
             restarts: 0,
             cause: Cause::NotStarted,
@@ -181,10 +194,34 @@ impl Service {
 
     /// Forgets earlier starts and failures: a person asked.
     pub(super) fn forget_failures(&mut self) {
-        self.starts = Vec::new();
-        self.doublings = 0;
+        self.forget_starts();
         self.restarts = 0;
         self.started_before = self.instance.is_some() && self.phase == Phase::Steady;
+    }
+
+    /// Begins a new count for the start limit and the delay.
+    pub(super) fn forget_starts(&mut self) {
+        self.starts = Vec::new();
+        self.last_start_counts = false;
+        self.doublings = 0;
+    }
+
+    /// Notes a start now; `limit` is how many the start limit allows.
+    pub(super) fn note_start(&mut self, now: Timestamp, limit: u32) {
+        let last = self.started.replace(now).filter(|_| self.last_start_counts);
+        self.last_start_counts = true;
+        if let Some(last) = last {
+            if self.starts.len() >= limit as usize {
+                self.starts.remove(0);
+            }
+            self.starts.push(last);
+        }
+    }
+
+    /// How many starts count that are less than `within` before `next`.
+    pub(super) fn starts_within(&self, within: Duration, next: Timestamp) -> usize {
+        let last = self.started.iter().filter(|_| self.last_start_counts);
+        self.starts.iter().chain(last).filter(|at| next.since(**at) < within).count()
     }
 
     pub(super) fn remember(&mut self, at: Timestamp, to: State, cause: Cause) {

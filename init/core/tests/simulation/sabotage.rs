@@ -48,7 +48,7 @@ impl Sabotage {
     pub(crate) fn services(self, services: &[Loaded]) -> Vec<Loaded> {
         let mut services = services.to_vec();
         for service in &mut services {
-            let Loaded::Good(description) = service else { continue };
+            let Some(mut description) = service.description() else { continue };
             match self {
                 Self::ForgetRequirements => description.requires = Box::default(),
                 Self::ForgetSoftOrder => {
@@ -58,6 +58,7 @@ impl Sabotage {
                 Self::ForgetConflicts => description.conflicts = Box::default(),
                 _ => {}
             }
+            *service = description.into();
         }
         services
     }
