@@ -28,7 +28,7 @@ pub(crate) fn services() -> Vec<Loaded> {
         }
     }
     let load = |(name, directory): (ServiceName, &str)| match read(&name, directory) {
-        Ok(description) => Loaded::Good(Box::new(description)),
+        Ok(description) => Loaded::from(description),
         Err(text) => Loaded::Broken { name, text: text.into() },
     };
     found.into_iter().map(load).collect()

@@ -49,7 +49,7 @@ impl Accounts {
 
     /// Looks up who every service runs as, in the order of their ids.
     pub(crate) fn identities(&self, supervisor: &Supervisor) -> Vec<Identity> {
-        supervisor.ids().map(|id| self.identify(supervisor.description(id))).collect()
+        supervisor.ids().map(|id| self.identify(supervisor.description(id).as_ref())).collect()
     }
 
     fn identify(&self, description: Option<&ServiceDescription>) -> Identity {

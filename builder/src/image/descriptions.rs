@@ -132,7 +132,7 @@ pub fn check(project: &Project, tree: &FileTree) -> Result<Verdict> {
         match parse_description_bytes(&name, &file, &bytes) {
             Ok(description) => {
                 check_accounts_and_program(tree, &file, &text, &description, &mut verdict)?;
-                loaded.push(Loaded::Good(Box::new(description)));
+                loaded.push(Loaded::from(description));
             }
             Err(findings) => {
                 loaded.push(Loaded::broken(name.clone(), &findings));

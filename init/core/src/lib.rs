@@ -7,10 +7,11 @@
 //! exactly what PID 1 will do on the target.
 //!
 //! Code map:
-//! - [`name`], [`description`]: what a service is; `parse` reads it from TOML
-//! - `graph`: who waits for whom; start order, stop order, cycles by name
-//! - [`state`]: the states of a service and the table of transitions
-//! - `supervisor`: `Supervisor::step(event, now) -> actions`
+//! - [`name`], [`description`], [`signal`], [`time`]: what a service is;
+//!   [`parse`] reads it from TOML
+//! - [`graph`]: who waits for whom; start order, stop order, cycles by name
+//! - [`state`], [`reason`]: the states of a service, the table of transitions, and why
+//! - [`supervisor`]: `Supervisor::step(event, now) -> actions`
 //! - [`event`]: the vocabulary between the supervisor and the system-call edge
 //! - [`protocol`]: what `svcctl` and PID 1 say to each other
 //! - [`exec_protocol`]: what `builder run --exec` and the guest say to each other

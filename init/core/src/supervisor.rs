@@ -41,6 +41,9 @@ const STATUS_TEXT_BYTES_MAX: usize = 256;
 /// Longest text about a broken description that is kept, in bytes.
 const BROKEN_TEXT_BYTES_MAX: usize = 2048;
 
+/// For how many actions of a step there is always room.
+const ACTIONS_KEPT: usize = 32;
+
 /// The services of one system and all that is known of them.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -138,6 +141,9 @@ impl Supervisor {
         self.answer_clients();
         self.finish_shutdown();
         actions.append(&mut self.actions);
+        // Boot and shutdown are about everybody; no other step needs that room again.
+        self.actions.shrink_to(ACTIONS_KEPT);
+        self.worklist.shrink_to(ACTIONS_KEPT);
     }
 
     /// When `Event::Tick` is due, if time alone can change anything.

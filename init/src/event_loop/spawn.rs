@@ -123,7 +123,7 @@ impl EventLoop<'_> {
         let description = self.supervisor.description(service).ok_or(unknown)?;
         let index = usize::try_from(service.0).unwrap_or(usize::MAX);
         let identity = self.identities.get(index).ok_or(unknown)?;
-        let extra = extra_environment(description, is_collector);
+        let extra = extra_environment(&description, is_collector);
         let terminal = description.terminal.as_deref().map(console::terminal_path);
         Ok(Program {
             argv: CStrings::new(description.command.iter().map(AsRef::<str>::as_ref)),
@@ -131,7 +131,7 @@ impl EventLoop<'_> {
             working_directory: CString::new(&*description.working_directory).unwrap_or_default(),
             terminal: terminal.map(|path| CString::new(path).unwrap_or_default()),
             credentials: identity.credentials().map_err(at(SpawnStage::User))?.cloned(),
-            limits: service::limits(description),
+            limits: service::limits(&description),
         })
     }
 }

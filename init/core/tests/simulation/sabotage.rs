@@ -47,6 +47,9 @@ impl Sabotage {
     /// The services that the supervisor is told of.
     pub(crate) fn services(self, services: &[Loaded]) -> Vec<Loaded> {
         let mut services = services.to_vec();
+        if self == Self::None {
+            return services;
+        }
         for service in &mut services {
             let Some(mut description) = service.description() else { continue };
             match self {
