@@ -85,11 +85,8 @@ impl SourceArgs {
                 .hint("choose one with --arch")
         })?;
         let project = Project::find()?;
-        let source = SourceRequest::from_environment(
-            self.kernel_source.clone(),
-            self.offline,
-            self.locked,
-        );
+        let source =
+            SourceRequest::from_environment(self.kernel_source.clone(), self.offline, self.locked);
         match image {
             Some(name) => {
                 let image = definition::load(&project, name)?;
