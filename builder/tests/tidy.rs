@@ -173,6 +173,19 @@ fn every_subcommand_is_documented() {
 }
 
 #[test]
+fn every_image_is_documented() {
+    let text = fs::read_to_string(root().join("images/README.md")).unwrap();
+    let missing: Vec<String> = fs::read_dir(root().join("images"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .filter(|name| !text.contains(&format!("| `{name}` |")))
+        .collect();
+    assert_none("an image is a line in images/README.md", &missing);
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut findings = Vec::new();
     for path in files(&root(), "md") {

@@ -10,7 +10,7 @@ use crate::tree::TreePath;
 use super::descriptions::Description;
 
 /// Where PID 1 is on every Keelson system.
-pub(super) const INIT_PATH: &str = "/usr/sbin/init";
+pub const INIT_PATH: &str = "/usr/sbin/init";
 
 /// A program of an image.
 #[derive(Clone, PartialEq, Eq, Debug)]

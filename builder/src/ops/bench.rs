@@ -1,5 +1,6 @@
-//! `builder bench`: figures side by side with the peers installed on this host.
+//! `builder bench`: figures side by side with peers on this host or in the guest.
 
+pub mod boot;
 pub mod pack;
 
 use clap::Subcommand;
@@ -19,6 +20,8 @@ pub struct Args {
 enum What {
     /// Pack a large tree into cpio, cpio.zst and ext4, beside cpio, zstd and mke2fs
     Pack(pack::Args),
+    /// Boot an image with and without services, beside a bare loop that starts them
+    Boot(boot::Args),
 }
 
 /// Runs the benchmark.
@@ -28,5 +31,6 @@ enum What {
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     match &args.what {
         What::Pack(args) => pack::run(shell, args),
+        What::Boot(args) => boot::run(shell, args),
     }
 }

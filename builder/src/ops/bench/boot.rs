@@ -1,0 +1,176 @@
+//! `builder bench boot`: how fast a guest comes up and what PID 1 weighs.
+//!
+//! Two images are booted by turns, so that a busy host slows both: `bench`,
+//! which is `minimal` with programs that measure, and the same with a hundred
+//! services. All times are the guest's own, from its monotonic clock.
+//! docs/testing.md says what each figure means.
+
+mod figure;
+mod report;
+mod sample;
+mod workload;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::arch::Arch;
+use crate::cache::Cache;
+use crate::error::{Context, Error, IoContext, Result};
+use crate::host_needs::{self, Needs};
+use crate::image::{self, BuiltImage, programs};
+use crate::ops::guest::{Guest, Setup};
+use crate::ops::image::BuildArgs;
+use crate::ops::run::plan::{BootMethod, Parts};
+use crate::project::Project;
+use crate::qemu::accel;
+use crate::qemu::machine::Accelerator;
+use crate::shell::Shell;
+use report::{Measured, Report, Skipped};
+use sample::Samples;
+use workload::SERVICES;
+
+/// The image without services of its own.
+const IMAGE: &str = "bench";
+
+/// Arguments of `builder bench boot`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Build every part first and leave the host alone: whatever else it does is in the figures.\n\
+    An aim that is missed is no failure; docs/testing.md says what each figure means."
+)]
+pub struct Args {
+    /// Measure this architecture; may be repeated [default: every one that there is a QEMU for]
+    #[arg(long = "arch", value_name = "ARCH")]
+    arches: Vec<Arch>,
+    /// How often each image is booted; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=999))]
+    boots: u32,
+    /// The guest's processors
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
+    cpus: u32,
+    /// What executes the guest's instructions
+    #[arg(long, value_enum, default_value = "auto")]
+    accel: accel::Choice,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    build: BuildArgs,
+}
+
+/// An image of each kind, for one architecture.
+struct Images {
+    arch: Arch,
+    empty: BuiltImage,
+    full: BuiltImage,
+}
+
+/// Builds, boots, measures and prints.
+///
+/// # Errors
+/// If there is no QEMU, an image cannot be built, or a guest does not come up
+/// with all its services. A missed aim is none.
+pub fn run(shell: &Shell, args: &Args) -> Result<()> {
+    let project = Project::find()?;
+    let (arches, skipped) = choose(shell, args)?;
+    let directory = workload::directory(&project)?;
+    let definition = workload::write(&directory)?.display().to_string();
+    // All are built before one is booted: a compiler beside a guest would be in its figures.
+    let images = arches
+        .into_iter()
+        .map(|arch| {
+            let build = |name: &str| image::build(shell, &args.build.request(name, arch)?);
+            Ok(Images { arch, empty: build(IMAGE)?, full: build(&definition)? })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let measured =
+        images.iter().map(|images| measure(shell, args, images, &directory)).collect::<Result<_>>();
+    let report = Report { boots: args.boots, cpus: args.cpus, measured: measured?, skipped };
+    shell.data(&if args.json { report.json()? } else { report.tables() });
+    Ok(())
+}
+
+/// The architectures to measure, and those that are left out.
+fn choose(shell: &Shell, args: &Args) -> Result<(Vec<Arch>, Vec<Skipped>)> {
+    let named = !args.arches.is_empty();
+    let wanted = if named { args.arches.clone() } else { Arch::ALL.to_vec() };
+    args.build.prepare_host(shell, &wanted)?;
+    let guest = |arch: &Arch| Needs::new().guest(*arch, false);
+    if named || args.build.yes {
+        let needs = wanted.iter().fold(Needs::new(), |needs, arch| needs.guest(*arch, false));
+        host_needs::ensure(shell, &needs, args.build.yes)?;
+        return Ok((wanted, Vec::new()));
+    }
+    let (there, absent): (Vec<Arch>, Vec<Arch>) =
+        wanted.into_iter().partition(|arch| guest(arch).missing().is_empty());
+    if there.is_empty() {
+        let needs = absent.iter().fold(Needs::new(), |needs, arch| needs.guest(*arch, false));
+        host_needs::ensure(shell, &needs, false)?;
+    }
+    let skipped = absent.iter().map(|arch| {
+        let lacking: Vec<String> =
+            guest(arch).missing().iter().map(|need| need.thing.to_string()).collect();
+        Skipped { arch: *arch, reason: format!("{} is not installed", lacking.join(", ")) }
+    });
+    let skipped: Vec<Skipped> = skipped.collect();
+    for one in &skipped {
+        shell.warn(format_args!("skipped: {}: {}", one.arch, one.reason));
+    }
+    Ok((there, skipped))
+}
+
+fn measure(shell: &Shell, args: &Args, images: &Images, logs: &Path) -> Result<Measured> {
+    let arch = images.arch;
+    // Asked for each guest again; here for the report, and so that a fallback is told first.
+    let accelerator = accel::choose(shell, &Cache::open()?, arch, args.accel)?;
+    let step = shell.counted_step(format!("boot {arch}"), u64::from(args.boots) * 2);
+    let mut samples = Samples::default();
+    for round in 0..args.boots {
+        let mut guest = boot(shell, args, arch, &images.empty, logs)?;
+        samples.empty.push(sample::take(&mut guest, 0)?);
+        guest.power_off()?;
+        step.set_position(u64::from(round) * 2 + 1);
+        let mut guest = boot(shell, args, arch, &images.full, logs)?;
+        samples.full.push(sample::take(&mut guest, SERVICES)?);
+        samples.floors_us.push(sample::floor(&mut guest)?);
+        guest.power_off()?;
+        step.set_position(u64::from(round) * 2 + 2);
+    }
+    step.done("");
+    let (release, init_bytes) = facts(&images.empty)?;
+    let accelerator = Accelerator::as_str(accelerator);
+    Ok(Measured { arch, accelerator, release, init_bytes, figures: figure::figures(&samples) })
+}
+
+fn boot(shell: &Shell, args: &Args, arch: Arch, built: &BuiltImage, logs: &Path) -> Result<Guest> {
+    let name = &built.definition.name;
+    let log = logs.join(format!("console-{arch}-{name}.log"));
+    let setup = Setup {
+        arch,
+        boot: BootMethod::Direct,
+        cpus: args.cpus,
+        accel: args.accel,
+        console_log: Some(log.clone()),
+    };
+    Guest::boot(shell, Parts::of(built), &setup)
+        .context(|| format!("cannot boot {name} for {arch}; its console is in {}", log.display()))
+}
+
+/// The kernel's release and the size of PID 1's binary in bytes, by the manifest.
+fn facts(built: &BuiltImage) -> Result<(String, u64)> {
+    let path = &built.manifest;
+    let text = std::fs::read_to_string(path).at("read", path)?;
+    let manifest: Value = serde_json::from_str(&text)
+        .map_err(|error| Error::failure(format!("cannot read {}: {error}", path.display())))?;
+    let init = manifest["programs"]
+        .as_array()
+        .and_then(|programs| programs.iter().find(|one| one["name"] == programs::INIT_PATH));
+    match (
+        manifest["kernel"]["release"].as_str(),
+        init.and_then(|init| init["size-bytes"].as_u64()),
+    ) {
+        (Some(release), Some(bytes)) => Ok((release.to_owned(), bytes)),
+        _ => Err(Error::internal(format!("{} names no kernel or no init", path.display()))),
+    }
+}

@@ -1,0 +1,217 @@
+//! From samples to figures: one quantity over all boots, and its aim. Pure.
+
+use super::sample::{Memory, Sample, Samples};
+
+/// What a figure is counted in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unit {
+    /// Milliseconds of the guest's monotonic clock.
+    Ms,
+    /// 1024 bytes, which the kernel calls kB.
+    KiB,
+    /// How many times as long.
+    Times,
+}
+
+impl Unit {
+    /// What stands behind a number of it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ms => "ms",
+            Self::KiB => "KiB",
+            Self::Times => "x",
+        }
+    }
+
+    /// Digits after the point that mean something.
+    pub(super) const fn digits(self) -> usize {
+        match self {
+            Self::Ms => 1,
+            Self::KiB => 0,
+            Self::Times => 2,
+        }
+    }
+}
+
+/// Which of the two images a figure belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Load {
+    /// `execd` alone, as in `minimal`.
+    Empty,
+    /// And a hundred services.
+    Full,
+}
+
+/// One quantity over all boots.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Figure {
+    pub(super) load: Load,
+    /// Its name for programs, without image and unit.
+    pub(super) key: &'static str,
+    /// Its name for people.
+    pub(super) label: &'static str,
+    pub(super) unit: Unit,
+    /// In the order of the boots; at least one.
+    pub(super) samples: Vec<f64>,
+    /// What the median is to be at most.
+    pub(super) aim: Option<f64>,
+}
+
+impl Figure {
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.samples.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
+    }
+
+    /// The least.
+    pub(super) fn min(&self) -> f64 {
+        self.sorted().first().copied().unwrap_or_default()
+    }
+
+    /// The middle one; of an even number the greater of the two.
+    pub(super) fn median(&self) -> f64 {
+        self.sorted().get(self.samples.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// The greatest.
+    pub(super) fn max(&self) -> f64 {
+        self.sorted().last().copied().unwrap_or_default()
+    }
+
+    /// Whether the aim is met, if there is one.
+    pub(super) fn is_met(&self) -> Option<bool> {
+        self.aim.map(|aim| self.median() <= aim)
+    }
+}
+
+/// Aims for an image without services: PID 1's first instruction to all ready.
+const READY_MS: f64 = 50.0;
+/// For one with a hundred.
+const RESIDENT_KIB: f64 = 700.0;
+const ANONYMOUS_KIB: f64 = 150.0;
+/// PID 1 beside the bare loop.
+const RATIO: f64 = 1.5;
+
+/// Every figure, in the order in which they are shown.
+pub(super) fn figures(samples: &Samples) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    boot(&mut figures, Load::Empty, &samples.empty);
+    boot(&mut figures, Load::Full, &samples.full);
+    race(&mut figures, samples);
+    memory(&mut figures, Load::Empty, &samples.empty);
+    memory(&mut figures, Load::Full, &samples.full);
+    figures
+}
+
+fn boot(figures: &mut Vec<Figure>, load: Load, samples: &[Sample]) {
+    let mut add = |key, label, aim, of: &dyn Fn(&Sample) -> u64| {
+        let samples = samples.iter().map(|sample| ms(of(sample))).collect();
+        figures.push(Figure { load, key, label, unit: Unit::Ms, samples, aim });
+    };
+    let ready_aim = (load == Load::Empty).then_some(READY_MS);
+    add("kernel_to_init", "kernel start to /init", None, &|sample| sample.started_us);
+    add("init_to_ready", "/init to all services ready", ready_aim, &|sample| {
+        sample.complete_us - sample.started_us
+    });
+    add("init_to_first_start", "of it before the first start", None, &|sample| {
+        sample.first_start_us - sample.started_us
+    });
+    add("total", "total", None, &|sample| sample.complete_us);
+}
+
+fn race(figures: &mut Vec<Figure>, samples: &Samples) {
+    let up = |boot: &Sample| ms(boot.complete_us - boot.first_start_us);
+    let up: Vec<f64> = samples.full.iter().map(up).collect();
+    let floor: Vec<f64> = samples.floors_us.iter().copied().map(ms).collect();
+    // Boot by boot, so that what slows a guest is in both.
+    let ratio = up.iter().zip(&floor).map(|(up, floor)| up / floor).collect();
+    let mut add = |key, label, unit, samples, aim| {
+        figures.push(Figure { load: Load::Full, key, label, unit, samples, aim });
+    };
+    add("services_up", "first start to all services ready", Unit::Ms, up, None);
+    add("floor", "bare vfork-and-exec loop", Unit::Ms, floor, None);
+    add("services_up_by_floor", "the former by the latter", Unit::Times, ratio, Some(RATIO));
+}
+
+fn memory(figures: &mut Vec<Figure>, load: Load, samples: &[Sample]) {
+    let mut add = |key, label, aim: Option<f64>, of: &dyn Fn(&Memory) -> u64| {
+        let samples = samples.iter().map(|sample| of(&sample.memory) as f64).collect();
+        let aim = aim.filter(|_| load == Load::Full);
+        figures.push(Figure { load, key, label, unit: Unit::KiB, samples, aim });
+    };
+    add("pid1_resident", "PID 1 resident", Some(RESIDENT_KIB), &|memory| memory.resident_kib);
+    add("pid1_anonymous", "of it anonymous", Some(ANONYMOUS_KIB), &|memory| memory.anonymous_kib);
+    add("pid1_private", "of it private", None, &|memory| memory.private_kib);
+}
+
+fn ms(microseconds: u64) -> f64 {
+    microseconds as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(started_us: u64, complete_us: u64, resident_kib: u64) -> Sample {
+        let memory = Memory { resident_kib, anonymous_kib: 60, private_kib: 500 };
+        Sample { started_us, first_start_us: 20_000, complete_us, services_up: 1, memory }
+    }
+
+    fn samples() -> Samples {
+        Samples {
+            empty: vec![sample(900, 31_000, 560), sample(400, 20_400, 540)],
+            full: vec![sample(500, 60_000, 800), sample(500, 80_000, 690)],
+            floors_us: vec![20_000, 60_000],
+        }
+    }
+
+    fn find(figures: &[Figure], load: Load, key: &str) -> Figure {
+        figures.iter().find(|figure| figure.load == load && figure.key == key).unwrap().clone()
+    }
+
+    #[test]
+    fn figures_come_from_the_boots_they_are_named_after() {
+        let figures = figures(&samples());
+        for (load, key, expected) in [
+            (Load::Empty, "kernel_to_init", [0.9, 0.4]),
+            (Load::Empty, "init_to_ready", [30.1, 20.0]),
+            (Load::Empty, "init_to_first_start", [19.1, 19.6]),
+            (Load::Empty, "total", [31.0, 20.4]),
+            (Load::Full, "init_to_ready", [59.5, 79.5]),
+            (Load::Full, "services_up", [40.0, 60.0]),
+            (Load::Full, "floor", [20.0, 60.0]),
+            (Load::Full, "services_up_by_floor", [2.0, 1.0]),
+            (Load::Empty, "pid1_resident", [560.0, 540.0]),
+            (Load::Full, "pid1_resident", [800.0, 690.0]),
+            (Load::Full, "pid1_anonymous", [60.0, 60.0]),
+            (Load::Full, "pid1_private", [500.0, 500.0]),
+        ] {
+            assert_eq!(find(&figures, load, key).samples, expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn only_what_has_an_aim_can_miss_it_and_the_median_decides() {
+        let figures = figures(&samples());
+        for (load, key, met) in [
+            (Load::Empty, "init_to_ready", Some(true)),
+            (Load::Full, "init_to_ready", None),
+            (Load::Empty, "pid1_resident", None),
+            (Load::Full, "pid1_resident", Some(false)),
+            (Load::Full, "pid1_anonymous", Some(true)),
+            (Load::Full, "services_up_by_floor", Some(false)),
+        ] {
+            assert_eq!(find(&figures, load, key).is_met(), met, "{key}");
+        }
+    }
+
+    #[test]
+    fn order_does_not_matter_to_the_middle() {
+        let mut figure = find(&figures(&samples()), Load::Empty, "total");
+        figure.samples = vec![5.0, 1.0, 3.0, 2.0, 4.0];
+        assert_eq!((figure.min(), figure.median(), figure.max()), (1.0, 3.0, 5.0));
+        figure.samples = vec![2.0, 1.0];
+        assert_eq!(figure.median(), 2.0);
+    }
+}
