@@ -34,7 +34,7 @@ pub struct Args {
     /// Name the rungs and do nothing
     #[arg(long)]
     list: bool,
-    /// Boot both architectures, end guests in every way, and build everything twice to compare it
+    /// Build everything twice to compare it: both architectures, kernels included
     #[arg(long)]
     long: bool,
     /// What executes the guests' instructions
@@ -50,18 +50,14 @@ pub struct Args {
 /// If a check failed, after all of them were made.
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let project = Project::find()?;
-    let host = Arch::host().unwrap_or(Arch::X86_64);
-    let arches = if args.long { Arch::ALL.to_vec() } else { vec![host] };
     let boots =
-        Boots { shell, project: &project, build: &args.build, accel: args.accel, arches: &arches };
+        Boots { shell, project: &project, build: &args.build, accel: args.accel, arches: &Arch::ALL };
     let mut rungs = workspace::rungs(shell, project.root());
     rungs.extend(boots.rungs());
-    if args.long {
-        rungs.extend(boots.stubborn_rungs());
-        rungs.extend(endings::rungs(&boots));
-        rungs.push(incremental::rung(&boots));
-        rungs.extend(reproducible::rungs(&boots, args.long));
-    }
+    rungs.extend(boots.stubborn_rungs());
+    rungs.extend(endings::rungs(&boots));
+    rungs.push(incremental::rung(&boots));
+    rungs.extend(reproducible::rungs(&boots, args.long));
     if args.list {
         for rung in &rungs {
             shell.data(&format!("{}\n", rung.name));
@@ -71,8 +67,8 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     if args.build.yes {
         // Judges too: without --yes their checks are skipped by name.
         let mut needs = Needs::new().userland().judges();
-        for arch in &arches {
-            needs = needs.kernel(*arch).guest(*arch, true);
+        for arch in Arch::ALL {
+            needs = needs.kernel(arch).guest(arch, true);
         }
         host_needs::ensure(shell, &needs, true)?;
     }

@@ -1,8 +1,8 @@
 //! Whether two people get the same bytes: the image `standard` built in two
 //! directories under different settings.
 //!
-//! The ordinary ladder shares kernels between the two; the long one builds
-//! everything twice, kernels included.
+//! The ordinary ladder compares the host's architecture and shares kernels
+//! between the two; the long one builds everything twice, kernels included.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::image;
 
 const IMAGE: &str = "standard";
 
-/// One rung per architecture.
+/// The rung of the host's architecture, or of every one.
 pub(super) fn rungs<'a>(boots: &Boots<'a>, is_long: bool) -> Vec<Rung<'a>> {
     let rung = |arch: Arch| {
         let boots = boots.clone();
@@ -25,7 +25,8 @@ pub(super) fn rungs<'a>(boots: &Boots<'a>, is_long: bool) -> Vec<Rung<'a>> {
             climb(&boots, arch, is_long, report)
         })
     };
-    boots.arches.iter().copied().map(rung).collect()
+    let host = Arch::host().unwrap_or(Arch::X86_64);
+    boots.arches.iter().copied().filter(|&arch| is_long || arch == host).map(rung).collect()
 }
 
 fn climb(boots: &Boots<'_>, arch: Arch, is_long: bool, report: &mut Report) -> Result<()> {
