@@ -1,6 +1,7 @@
-//! `builder bench`: figures side by side with peers on this host or in the guest.
+//! `builder bench`: figures, beside aims and peers, on this host or in the guest.
 
 pub mod boot;
+pub mod image;
 pub mod pack;
 
 use clap::Subcommand;
@@ -18,6 +19,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Build an image again that has not changed
+    Image(image::Args),
     /// Pack a large tree into cpio, cpio.zst and ext4, beside cpio, zstd and mke2fs
     Pack(pack::Args),
     /// Boot an image with and without services, beside a bare loop that starts them
@@ -30,6 +33,7 @@ enum What {
 /// Whatever it returns.
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     match &args.what {
+        What::Image(args) => image::run(shell, args),
         What::Pack(args) => pack::run(shell, args),
         What::Boot(args) => boot::run(shell, args),
     }

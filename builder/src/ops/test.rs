@@ -50,8 +50,13 @@ pub struct Args {
 /// If a check failed, after all of them were made.
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let project = Project::find()?;
-    let boots =
-        Boots { shell, project: &project, build: &args.build, accel: args.accel, arches: &Arch::ALL };
+    let boots = Boots {
+        shell,
+        project: &project,
+        build: &args.build,
+        accel: args.accel,
+        arches: &Arch::ALL,
+    };
     let mut rungs = workspace::rungs(shell, project.root());
     rungs.extend(boots.rungs());
     rungs.extend(boots.stubborn_rungs());
