@@ -36,7 +36,7 @@ const IMAGE: &str = "bench";
 /// Arguments of `builder bench boot`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Build every part first and leave the host alone: whatever else it does is in the figures.\n\
+    after_help = "Leave the host alone while guests boot: whatever else it does is in the figures.\n\
     An aim that is missed is no failure; docs/testing.md says what each figure means."
 )]
 pub struct Args {
