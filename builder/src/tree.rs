@@ -122,19 +122,23 @@ impl TreePath {
     /// If it has a `..`, a NUL byte or a component of more than 255 bytes.
     pub fn new(path: impl AsRef<[u8]>) -> Result<Self> {
         let bytes = path.as_ref();
-        let shown = String::from_utf8_lossy(bytes);
+        let shown = || String::from_utf8_lossy(bytes);
         let mut clean = Vec::with_capacity(bytes.len());
         for component in bytes.split(|byte| *byte == b'/') {
             match component {
                 b"" | b"." => continue,
-                b".." => return Err(Error::definition(format!("the path {shown} has a `..`"))),
+                b".." => return Err(Error::definition(format!("the path {} has a `..`", shown()))),
                 _ if component.len() > 255 => {
                     return Err(Error::definition(format!(
-                        "the path {shown} has a component of more than 255 bytes"
+                        "the path {} has a component of more than 255 bytes",
+                        shown()
                     )));
                 }
                 _ if component.contains(&0) => {
-                    return Err(Error::definition(format!("the path {shown:?} has a NUL byte")));
+                    return Err(Error::definition(format!(
+                        "the path {:?} has a NUL byte",
+                        shown()
+                    )));
                 }
                 _ => {}
             }
@@ -144,6 +148,13 @@ impl TreePath {
             clean.extend_from_slice(component);
         }
         Ok(Self(clean.into()))
+    }
+
+    /// The path of what a host directory that is at this path calls `name`: a
+    /// kernel gives no name that [`TreePath::new`] would refuse.
+    fn child(&self, name: &std::ffi::CStr) -> Self {
+        let slash: &[u8] = if self.0.is_empty() { b"" } else { b"/" };
+        Self([&self.0, slash, name.to_bytes()].concat().into())
     }
 
     /// The bytes, without a leading `/`.
@@ -226,17 +237,21 @@ impl FileTree {
         if !tree.nodes.contains_key(b"".as_slice()) {
             tree.nodes.extend(Self::new().nodes);
         }
+        // The last directory that was found to be one: its neighbours lie there too.
+        let mut known: &[u8] = b"";
         for (path, node) in tree.nodes.iter().skip(1) {
             let end = path.0.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-            if !matches!(
-                tree.get_bytes(&path.0[..end]),
-                Some(Node { kind: NodeKind::Directory, .. })
-            ) {
+            let parent = &path.0[..end];
+            if parent == known {
+                continue;
+            }
+            if !matches!(tree.get_bytes(parent), Some(Node { kind: NodeKind::Directory, .. })) {
                 return Err(Error::definition(format!(
                     "{path} (from {}) lies in no directory",
                     node.origin
                 )));
             }
+            known = parent;
         }
         Ok(tree)
     }

@@ -10,7 +10,7 @@ mod reader;
 mod writer;
 
 pub use reader::{Entry, MEMBERS_MAX, Reader};
-pub use writer::{CpioOptions, CpioSummary, XattrPolicy, write};
+pub use writer::{CpioOptions, CpioSummary, XattrPolicy, write, write_image};
 
 /// `c_magic` of newc.
 const MAGIC: &[u8; 6] = b"070701";

@@ -19,6 +19,20 @@ pub trait ImageSink {
     /// # Errors
     /// What the underlying file says.
     fn set_len(&mut self, len_bytes: u64) -> io::Result<()>;
+
+    /// The same image for several threads at once, if it can be had.
+    fn shared(&self) -> Option<&dyn SharedSink> {
+        None
+    }
+}
+
+/// An image that several threads may write to at once, each its own places.
+pub trait SharedSink: Sync {
+    /// See [`ImageSink::write_at`].
+    ///
+    /// # Errors
+    /// What the underlying file says.
+    fn write_shared(&self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// A file, or the part of one that begins at an offset. That part must not
@@ -45,13 +59,23 @@ impl<'a> FileRegion<'a> {
 
 impl ImageSink for FileRegion<'_> {
     fn write_at(&mut self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, self.start_bytes + offset_bytes)
+        self.write_shared(offset_bytes, bytes)
     }
 
     fn set_len(&mut self, len_bytes: u64) -> io::Result<()> {
         let end = self.start_bytes + len_bytes;
         // A partition in the middle of a disk must not cut off what follows it.
         if self.file.metadata()?.len() < end { self.file.set_len(end) } else { Ok(()) }
+    }
+
+    fn shared(&self) -> Option<&dyn SharedSink> {
+        Some(self)
+    }
+}
+
+impl SharedSink for FileRegion<'_> {
+    fn write_shared(&self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.start_bytes + offset_bytes)
     }
 }
 
@@ -83,5 +107,9 @@ impl<S: ImageSink + ?Sized> ImageSink for &mut S {
 
     fn set_len(&mut self, len_bytes: u64) -> io::Result<()> {
         (**self).set_len(len_bytes)
+    }
+
+    fn shared(&self) -> Option<&dyn SharedSink> {
+        (**self).shared()
     }
 }

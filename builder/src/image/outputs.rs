@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use init_core::diagnostic::Finding;
@@ -137,15 +138,21 @@ impl Material<'_> {
         tree.insert(TreePath::new("init")?, Node::new(target, 0o777, "the initramfs"))?;
         let options =
             cpio::CpioOptions { mtime_s: self.epoch_s, xattrs: cpio::XattrPolicy::default() };
-        let mut counter = Counter { out: file, count: 0 };
-        let mut encoder = compress::Encoder::new(&mut counter, self.compression())?;
-        cpio::write(&tree, &options, &mut encoder)?;
-        encoder.finish()?;
+        let len_bytes = match self.compression() {
+            compress::Compression::None => {
+                cpio::write_image(&tree, &options, &mut FileRegion::whole(file))?.len_bytes
+            }
+            compression => {
+                let mut counter = Counter { out: file, count: 0 };
+                let mut encoder = compress::Encoder::new(&mut counter, compression)?;
+                cpio::write(&tree, &options, &mut encoder)?;
+                encoder.finish()?;
+                counter.count
+            }
+        };
         let text = bootconfig::from_command_line(self.command_line)?;
-        let trailer = bootconfig::trailer(&text, counter.count)?;
-        counter.write_all(&trailer).and_then(|()| counter.flush()).map_err(|error| {
-            Error::failure(format!("cannot write the boot configuration: {error}"))
-        })
+        let trailer = bootconfig::trailer(&text, len_bytes)?;
+        file.write_all_at(&trailer, len_bytes).at("write", Path::new("the boot configuration"))
     }
 
     fn root_size(&self) -> Ext4Size {

@@ -10,12 +10,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, RawDirEntry};
 
 use super::{Content, FileTree, Node, NodeKind, TreePath};
 use crate::error::{Error, IoContext, Result};
 
 const THREADS_MAX: usize = 8;
+/// How much of a directory is read at once, in bytes.
+const LIST_BYTES: usize = 32 * 1024;
 
 /// Everything below the host directory `root`. `origin` says for messages what it is.
 ///
@@ -34,6 +36,7 @@ pub fn scan(root: &Path, origin: &str) -> Result<FileTree> {
     });
     let mut entries = vec![(TreePath::root(), Node::new(NodeKind::Directory, 0o755, origin))];
     for part in parts {
+        // Each is in order already: what is left to do is to merge them.
         entries.append(&mut part?);
     }
     FileTree::from_entries(entries)
@@ -42,7 +45,7 @@ pub fn scan(root: &Path, origin: &str) -> Result<FileTree> {
 /// A directory to read: its place on the host and in the tree.
 struct Found {
     host: PathBuf,
-    path: Vec<u8>,
+    path: TreePath,
 }
 
 /// Directories nobody has read yet.
@@ -60,7 +63,7 @@ struct QueueState {
 
 impl Queue {
     fn new(root: &Path) -> Self {
-        let waiting = vec![Found { host: root.to_path_buf(), path: Vec::new() }];
+        let waiting = vec![Found { host: root.to_path_buf(), path: TreePath::root() }];
         let state = QueueState { waiting, busy: 0, has_failed: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -99,12 +102,14 @@ impl Queue {
 
 fn worker(queue: &Queue, origin: &Arc<str>) -> Result<Vec<(TreePath, Node)>> {
     let mut entries = Vec::new();
+    let mut buffer = Vec::with_capacity(LIST_BYTES);
     while let Some(directory) = queue.take() {
         let mut found = Vec::new();
-        let result = read_directory(&directory, origin, &mut entries, &mut found);
+        let result = read_directory(&directory, origin, &mut entries, &mut found, &mut buffer);
         queue.done(found, result.is_err());
         result?;
     }
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(entries)
 }
 
@@ -113,30 +118,30 @@ fn read_directory(
     origin: &Arc<str>,
     entries: &mut Vec<(TreePath, Node)>,
     found: &mut Vec<Found>,
+    buffer: &mut Vec<u8>,
 ) -> Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(&directory.host, flags, Mode::empty());
     let fd = fd.map_err(std::io::Error::from).at("read", &directory.host)?;
-    let list = Dir::read_from(&fd).map_err(std::io::Error::from).at("read", &directory.host)?;
-    for entry in list {
+    let mut list = RawDir::new(&fd, buffer.spare_capacity_mut());
+    while let Some(entry) = list.next() {
         let entry = entry.map_err(std::io::Error::from).at("read", &directory.host)?;
-        let name = entry.file_name().to_bytes();
-        if name == b"." || name == b".." {
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
             continue;
         }
-        let host = directory.host.join(OsStr::from_bytes(name));
-        let slash: &[u8] = if directory.path.is_empty() { b"" } else { b"/" };
-        let path = [&directory.path, slash, name].concat();
+        let host = directory.host.join(OsStr::from_bytes(name.to_bytes()));
+        let path = directory.path.child(name);
         let (kind, mode) = kind(&fd, &entry, &host)?;
         if matches!(kind, NodeKind::Directory) {
             found.push(Found { host, path: path.clone() });
         }
-        entries.push((TreePath::new(path)?, Node::new(kind, mode, Arc::clone(origin))));
+        entries.push((path, Node::new(kind, mode, Arc::clone(origin))));
     }
     Ok(())
 }
 
-fn kind(directory: &OwnedFd, entry: &DirEntry, host: &Path) -> Result<(NodeKind, u16)> {
+fn kind(directory: &OwnedFd, entry: &RawDirEntry<'_>, host: &Path) -> Result<(NodeKind, u16)> {
     if entry.file_type() == FileType::Directory {
         return Ok((NodeKind::Directory, 0o755));
     }

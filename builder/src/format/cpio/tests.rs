@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::*;
+use crate::format::sink::FileRegion;
 use crate::format::testing::{self, EPOCH_S, add, expected, file, full_tree, path};
 use crate::tree::{Content, FileTree, NodeKind};
 
@@ -15,7 +16,21 @@ fn archive(tree: &FileTree) -> Vec<u8> {
     let mut out = Vec::new();
     let summary = write(tree, &options(), &mut out).unwrap();
     assert_eq!(summary.len_bytes, out.len() as u64);
+    let file = tempfile::tempfile().unwrap();
+    assert_eq!(write_image(tree, &options(), &mut FileRegion::whole(&file)).unwrap(), summary);
+    let mut written = Vec::new();
+    (&file).read_to_end(&mut written).unwrap();
+    assert!(written == out, "a file has the bytes of a stream");
     out
+}
+
+/// What both ways of writing say of a tree that cannot be written.
+fn refusal(tree: &FileTree) -> String {
+    let error = write(tree, &options(), &mut Vec::new()).unwrap_err().to_string();
+    let file = tempfile::tempfile().unwrap();
+    let mut sink = FileRegion::whole(&file);
+    assert_eq!(write_image(tree, &options(), &mut sink).unwrap_err().to_string(), error);
+    error
 }
 
 /// Every entry with its content, by name.
@@ -179,15 +194,34 @@ fn a_file_that_changes_while_it_is_packed_is_named() {
         let mut tree = FileTree::new();
         let content = Content::HostFile { path: host.clone(), size_bytes: listed };
         add(&mut tree, "f", NodeKind::File(content), 0o644);
-        let error = write(&tree, &options(), &mut Vec::new()).unwrap_err().to_string();
+        let error = refusal(&tree);
         let sizes = format!("it had {listed} bytes and now has {actual}");
         assert!(error.contains("growing") && error.contains(&sizes), "{error}");
     }
     let mut tree = FileTree::new();
     let content = Content::HostFile { path: directory.path().join("gone"), size_bytes: 1 };
     add(&mut tree, "f", NodeKind::File(content), 0o644);
-    let error = write(&tree, &options(), &mut Vec::new()).unwrap_err().to_string();
+    let error = refusal(&tree);
     assert!(error.starts_with("cannot read ") && error.contains("gone"), "{error}");
+}
+
+#[test]
+fn of_several_files_that_cannot_be_read_the_first_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut tree = FileTree::new();
+    for number in 0..400 {
+        let host = directory.path().join(format!("host-{number:03}"));
+        // Every file of 20,000 bytes from this one on is gone.
+        if number < 123 {
+            std::fs::write(&host, [b'x'; 20_000]).unwrap();
+        }
+        let content = Content::HostFile { path: host, size_bytes: 20_000 };
+        add(&mut tree, &format!("{number:03}"), NodeKind::File(content), 0o644);
+    }
+    for _ in 0..20 {
+        let error = refusal(&tree);
+        assert!(error.contains("host-123: No such file"), "{error}");
+    }
 }
 
 #[test]

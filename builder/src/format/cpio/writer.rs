@@ -6,8 +6,11 @@ use std::io::Write;
 use super::{HEADER_LEN, MAGIC, PATH_LEN_MAX, TRAILER, file_type};
 use crate::error::{Error, Result};
 use crate::format::pack::Plan;
+use crate::format::sink::ImageSink;
 use crate::tree::{Content, FileTree, Node, NodeKind, TreePath};
 
+/// What messages call the output.
+const OUTPUT: &str = "cpio archive";
 /// The archive's length is a multiple of this, as `cpio -o` pads it, so that
 /// another archive or a bootconfig can follow.
 const ARCHIVE_ALIGNMENT_BYTES: u64 = 512;
@@ -48,6 +51,30 @@ pub struct CpioSummary {
 /// If entries do not fit the format, all of them at once; if a file cannot be
 /// read or has changed since it was added; if `out` fails.
 pub fn write(tree: &FileTree, options: &CpioOptions, out: &mut impl Write) -> Result<CpioSummary> {
+    let plan = plan(tree, options)?;
+    plan.stream(OUTPUT, |bytes| out.write_all(bytes))?;
+    out.flush().map_err(|error| crate::format::write_failed(OUTPUT, &error))?;
+    Ok(CpioSummary { entries: tree.len() as u64, len_bytes: plan.position_bytes() })
+}
+
+/// The same archive, written into a file by several threads, which is faster
+/// where nothing compresses it.
+///
+/// # Errors
+/// See [`write()`].
+pub fn write_image(
+    tree: &FileTree,
+    options: &CpioOptions,
+    sink: &mut impl ImageSink,
+) -> Result<CpioSummary> {
+    let plan = plan(tree, options)?;
+    let len_bytes = plan.position_bytes();
+    sink.set_len(len_bytes).map_err(|error| crate::format::write_failed(OUTPUT, &error))?;
+    plan.write(OUTPUT, sink)?;
+    Ok(CpioSummary { entries: tree.len() as u64, len_bytes })
+}
+
+fn plan<'a>(tree: &'a FileTree, options: &'a CpioOptions) -> Result<Plan<'a>> {
     let links = LinkGroups::new(tree)?;
     check(tree, options)?;
     let mut layout = Layout { options, links, plan: Plan::default(), next_inode: 1 };
@@ -57,9 +84,7 @@ pub fn write(tree: &FileTree, options: &CpioOptions, out: &mut impl Write) -> Re
     let trailer = Header { nlink: 1, ..Header::default() };
     layout.header(&trailer, TRAILER);
     layout.plan.align(ARCHIVE_ALIGNMENT_BYTES);
-    layout.plan.run("cpio archive", |_offset, bytes| out.write_all(bytes))?;
-    out.flush().map_err(|error| crate::format::write_failed("cpio archive", &error))?;
-    Ok(CpioSummary { entries: tree.len() as u64, len_bytes: layout.plan.position_bytes() })
+    Ok(layout.plan)
 }
 
 /// Everything that newc or the kernel's unpacker cannot take.

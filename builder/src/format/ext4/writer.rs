@@ -242,5 +242,5 @@ fn write_contents(
             plan.content(path, content, 0, 0);
         }
     }
-    plan.run("ext4 image", |offset, bytes| sink.write_at(offset, bytes))
+    plan.write("ext4 image", sink)
 }

@@ -97,7 +97,7 @@ pub fn write(
     let size_bytes = geometry.total_sectors * SECTOR_BYTES;
     sink.set_len(size_bytes)
         .map_err(|error| crate::format::write_failed("FAT file system", &error))?;
-    plan.run("FAT file system", |offset, bytes| sink.write_at(offset, bytes))?;
+    plan.write("FAT file system", sink)?;
     let free_bytes = layout.free_clusters(&geometry) * geometry.cluster_bytes();
     Ok(FatSummary { size_bytes, free_bytes, files })
 }

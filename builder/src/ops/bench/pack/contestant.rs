@@ -139,8 +139,8 @@ pub(super) fn ext4_geometry(tree: &FileTree, outputs: &Path) -> Result<(u64, u32
 
 fn own_cpio(workload: &Workload, output: &Path) -> Result<()> {
     let tree = scan(workload)?;
-    let mut file = File::create(output).at("create", output)?;
-    cpio::write(&tree, &cpio_options(), &mut file).map(|_| ())
+    let file = File::create(output).at("create", output)?;
+    cpio::write_image(&tree, &cpio_options(), &mut FileRegion::whole(&file)).map(|_| ())
 }
 
 fn own_cpio_zst(workload: &Workload, output: &Path) -> Result<()> {
