@@ -3,6 +3,10 @@
 //! Pure text in, ids out. Absent: NSS, LDAP and every other source, for PID 1
 //! is statically linked and must work before any of them.
 
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// A user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct User {

@@ -1,10 +1,13 @@
 //! When PID 1 started and when its services had settled, for the log and for
 //! `/run/init/boot`.
 
+use alloc::format;
+
 use init_core::state::State;
 use init_core::supervisor::Supervisor;
 use init_core::time::Timestamp;
 
+use crate::errno::explain;
 use crate::{clock, files, log};
 
 /// `key=value` lines: `started_us` (PID 1's first instruction), `complete_us`
@@ -69,8 +72,8 @@ impl BootReport {
 
     fn write(&self, more: &str) {
         let text = format!("started_us={}\n{more}", self.started.as_nanos() / 1000);
-        if let Err(error) = std::fs::write(FILE, text) {
-            log::warning(format_args!("cannot write {FILE}: {error}"));
+        if let Err(errno) = files::write(FILE, &text) {
+            log::warning(format_args!("cannot write {FILE}: {}", explain(errno)));
         }
     }
 }

@@ -4,14 +4,18 @@
 //! can leave it. Where there is no cgroup v2 the process group stands in,
 //! which a daemon can leave; PID 1 says so once at boot.
 
-use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use alloc::borrow::ToOwned as _;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString as _};
 
 use init_core::description::Limits;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, statfs, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
+use crate::errno::explain;
 use crate::{files, log};
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -39,7 +43,8 @@ impl Cgroups {
             Ok(cgroups) => Some(cgroups),
             Err(errno) => {
                 log::error(format_args!(
-                    "no cgroup v2 at {ROOT}: {errno}; services are killed by process group, and limits are not applied"
+                    "no cgroup v2 at {ROOT}: {}; services are killed by process group, and limits are not applied",
+                    explain(errno)
                 ));
                 None
             }
@@ -64,7 +69,7 @@ impl Cgroups {
         }
         self.has_pids = true;
         if let Err(errno) = self.enable("+pids") {
-            log::warning(format_args!("no pids controller for services: {errno}"));
+            log::warning(format_args!("no pids controller for services: {}", explain(errno)));
         }
     }
 
@@ -151,7 +156,7 @@ impl Cgroups {
             result = unlinkat(&self.services, name, AtFlags::REMOVEDIR);
         }
         if let Err(errno) = result {
-            log::warning(format_args!("cannot remove the cgroup {name}: {errno}"));
+            log::warning(format_args!("cannot remove the cgroup {name}: {}", explain(errno)));
         }
     }
 }
@@ -261,8 +266,7 @@ fn remove_children(parent: BorrowedFd<'_>) {
             remove_children(child.as_fd());
         }
         // Reported by whoever removes the top.
-        let _: Result<(), io::Error> =
-            unlinkat(parent, name, AtFlags::REMOVEDIR).map_err(Into::into);
+        let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
     }
 }
 

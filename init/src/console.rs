@@ -1,10 +1,15 @@
 //! PID 1's standard descriptors, and which terminal the console is.
 
-use std::os::fd::OwnedFd;
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
 
+use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, fstat, makedev, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+
+use crate::sys::stdio::{stderr, stdin, stdout};
 
 /// Out of the way of the numbers that have a meaning.
 const FIRST_KEPT_FD: i32 = 10;
@@ -58,7 +63,7 @@ fn open_console() -> Result<OwnedFd, Errno> {
 
 /// Closes `fd` unless it is one of 0, 1 and 2, which must stay open.
 fn keep_if_standard(fd: OwnedFd) {
-    use std::os::fd::{AsRawFd as _, IntoRawFd as _};
+    use rustix::fd::{AsRawFd as _, IntoRawFd as _};
     if fd.as_raw_fd() <= 2 {
         let _ = fd.into_raw_fd();
     }

@@ -1,5 +1,6 @@
 //! The environment every program starts with, and the host's name.
 
+use crate::errno::explain;
 use crate::{files, log};
 
 /// What PID 1 gives to everything it starts. PID 1's own environment, which
@@ -12,7 +13,7 @@ pub(crate) fn set_hostname() {
     let Ok(text) = files::read_text("/etc/hostname") else { return };
     let Some(name) = hostname(&text) else { return };
     if let Err(errno) = rustix::system::sethostname(name.as_bytes()) {
-        log::warning(format_args!("cannot set the host name {name:?}: {errno}"));
+        log::warning(format_args!("cannot set the host name {name:?}: {}", explain(errno)));
     }
 }
 

@@ -1,7 +1,9 @@
 //! Small files and directories, read with as few system calls as that takes:
 //! every path through the kernel that boot does not take shortens it.
 
-use std::mem::MaybeUninit;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
@@ -33,6 +35,18 @@ pub(crate) fn read_text(path: &str) -> Result<String, Errno> {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
     })
+}
+
+/// Makes `text` the content of the file.
+pub(crate) fn write(path: &str, text: &str) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let file = openat(CWD, path, flags, Mode::from_raw_mode(0o666))?;
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        let length = rustix::io::write(&file, left)?;
+        left = left.get(length..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// The names in a directory, in the kernel's order, without `.` and `..`.

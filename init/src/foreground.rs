@@ -1,12 +1,15 @@
 //! One program at a time, waited for: what PID 1 runs before there is an event
 //! loop, or when there will be none (`e2fsck`, the rescue shell).
 
-use std::ffi::CStr;
-use std::os::fd::AsFd as _;
-use std::time::Duration;
+use alloc::borrow::ToOwned as _;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::time::Duration;
 
 use init_core::event::{ShutdownKind, SpawnError, SpawnStage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd as _;
 use rustix::process::WaitStatus;
 
 use crate::console::Console;
@@ -85,7 +88,7 @@ fn wait_for(pid: u32, signals: &SignalFd) -> Ended {
 /// (`None`: for ever), whichever comes first.
 pub(crate) fn pause(
     signals: &SignalFd,
-    other: Option<std::os::fd::BorrowedFd<'_>>,
+    other: Option<rustix::fd::BorrowedFd<'_>>,
     timeout: Option<Duration>,
 ) -> Waited {
     let mut fds = vec![PollFd::new(signals, PollFlags::IN)];

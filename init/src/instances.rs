@@ -1,11 +1,13 @@
 //! The instances that exist: what PID 1 holds of each running service.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use alloc::vec::Vec;
 
 use init_core::description::Signal;
 use init_core::event::{InstanceId, SpawnError};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use crate::cgroup::{self, Cgroup};
+use crate::errno::explain;
 use crate::log;
 use crate::sys::process::{Child, Start};
 use crate::sys::signal;
@@ -135,7 +137,11 @@ impl Instance {
     pub(crate) fn kill_tree(&mut self) -> Killing<'_> {
         let Some(cgroup) = &self.cgroup else { return self.kill_group() };
         if let Err(errno) = cgroup.kill() {
-            log::error(format_args!("cannot kill the cgroup {}: {errno}", cgroup.name()));
+            log::error(format_args!(
+                "cannot kill the cgroup {}: {}",
+                cgroup.name(),
+                explain(errno)
+            ));
             let _ = signal::send(self.child.pidfd.as_fd(), Signal::KILL.0);
         }
         match cgroup.open_events() {

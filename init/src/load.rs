@@ -5,13 +5,17 @@
 //! the first. A description that cannot be read is a failed service, so that
 //! `svcctl why` can say what is wrong with it. Absent: reading again later.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use init_core::description::ServiceDescription;
 use init_core::graph::Loaded;
 use init_core::name::ServiceName;
 use init_core::parse::{DESCRIPTION_BYTES_MAX, parse_description_bytes};
 
+use crate::errno::explain;
 use crate::{files, log};
 
 /// Later ones override earlier ones.
@@ -45,7 +49,7 @@ fn read(name: &ServiceName, directory: &str) -> Result<ServiceDescription, Strin
     let file = format!("{directory}/{name}.toml");
     // One byte more than allowed, for the parser to see that it is too long.
     let bytes = files::read(&file, DESCRIPTION_BYTES_MAX.saturating_add(1))
-        .map_err(|errno| format!("{file}: {errno}"))?;
+        .map_err(|errno| format!("{file}: {}", explain(errno)))?;
     parse_description_bytes(name, &file, &bytes).map_err(|findings| {
         let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
         texts.join("\n")

@@ -3,14 +3,16 @@
 //! `/dev/kmsg` takes one record per write and never makes the writer wait for
 //! a reader; the console shows what its log level lets through, so a `quiet`
 //! kernel stays quiet. Where `/dev/kmsg` cannot be had the records go to the
-//! console. Nothing here allocates, blocks or fails, for the panic hook logs too.
+//! console. Writing one neither allocates, blocks nor fails, for a panic is logged too.
 
-use std::fmt::{self, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::fmt::{self, Write as _};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
+
+use crate::sys::once::Once;
+use crate::sys::stdio;
 
 /// Longest record, in bytes: the kernel refuses more than about 1000.
 const RECORD_LENGTH_MAX_BYTES: usize = 512;
@@ -19,7 +21,7 @@ const RECORD_LENGTH_MAX_BYTES: usize = 512;
 /// write fewer and lifting it takes time.
 const RECORDS_UNLIMITED: u32 = 8;
 
-static KMSG: OnceLock<OwnedFd> = OnceLock::new();
+static KMSG: Once<OwnedFd> = Once::new();
 static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
 static RECORDS: AtomicU32 = AtomicU32::new(0);
 
@@ -40,8 +42,7 @@ pub(crate) enum Level {
 pub(crate) fn open_kmsg() {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     if let Ok(fd) = open("/dev/kmsg", flags, Mode::empty()) {
-        // A second call would find it set; there is only one.
-        let _ = KMSG.set(fd);
+        KMSG.set(fd);
     }
 }
 
@@ -148,7 +149,7 @@ impl fmt::Write for Line {
 /// Writes to standard error, which is the console, past the log: for a person
 /// who must see it now. A failure has nowhere to be told.
 pub(crate) fn write_console(bytes: &[u8]) {
-    let _ = rustix::io::write(rustix::stdio::stderr(), bytes);
+    let _ = rustix::io::write(stdio::stderr(), bytes);
 }
 
 #[cfg(test)]
@@ -160,7 +161,7 @@ mod tests {
         let mut line = Line::start(Level::Error);
         write!(line, "a\x1b[2Jb{}", "x".repeat(2000)).unwrap();
         line.push(b'\n');
-        let text = std::str::from_utf8(&line.bytes[..line.length]).unwrap();
+        let text = core::str::from_utf8(&line.bytes[..line.length]).unwrap();
         assert!(text.starts_with("<27>init: a?[2Jbxxx"), "{text}");
         assert!(text.ends_with("x\n"));
         assert_eq!(text.len(), RECORD_LENGTH_MAX_BYTES);

@@ -6,7 +6,11 @@
 //! a poorer system, or, where nothing can follow, the rescue policy.
 //! docs/boot.md describes it for people.
 
-#![cfg_attr(not(test), no_main)]
+// Without the standard library, which would be a third of the program and most
+// of what is private in its memory.
+#![cfg_attr(not(test), no_std, no_main)]
+
+extern crate alloc;
 
 mod accounts;
 mod boot_report;
@@ -15,6 +19,7 @@ mod clock;
 mod console;
 mod control;
 mod environment;
+mod errno;
 mod event_loop;
 mod files;
 mod foreground;
@@ -32,7 +37,9 @@ mod shutdown;
 #[expect(unsafe_code, reason = "the system calls that have no safe wrapper; argued in sys/mod.rs")]
 mod sys;
 
-use std::convert::Infallible;
+use alloc::format;
+use alloc::string::String;
+use core::convert::Infallible;
 
 use init_core::cmdline::CommandLine;
 use init_core::supervisor::Supervisor;
@@ -41,6 +48,7 @@ use rustix::fs::Mode;
 
 use boot_report::BootReport;
 use console::Console;
+use errno::explain;
 use event_loop::EventLoop;
 use service::Accounts;
 use sys::signal::SignalFd;
@@ -63,19 +71,20 @@ fn run() -> i32 {
 
 fn boot(started: Timestamp) -> Result<Infallible, String> {
     sys::signal::block_all();
-    rescue::install_panic_hook();
+    sys::panic::install_hook();
     sys::process::keep_inherited_descriptors();
     rustix::process::umask(Mode::from_raw_mode(0o022));
 
     let failures = mounts::mount_all();
     nodes::complete();
-    let console =
-        Console::attach().map_err(|errno| format!("no descriptor to stand on: {errno}"))?;
+    let console = Console::attach()
+        .map_err(|errno| format!("no descriptor to stand on: {}", explain(errno)))?;
     log::open_kmsg();
     mounts::report(&failures);
 
     let line = command_line();
-    let signals = SignalFd::open().map_err(|errno| format!("cannot open a signalfd: {errno}"))?;
+    let signals =
+        SignalFd::open().map_err(|errno| format!("cannot open a signalfd: {}", explain(errno)))?;
     note("keep Ctrl-Alt-Del", sys::power::take_ctrl_alt_del());
     note("raise the limit on open files", service::raise_open_files());
     make_runtime_directory();
@@ -101,7 +110,7 @@ fn boot(started: Timestamp) -> Result<Infallible, String> {
     let supervisor = Supervisor::new(services);
     let identities = Accounts::read().identities(&supervisor);
     let kind = EventLoop::new(supervisor, identities, &signals, &console, report)
-        .map_err(|errno| format!("cannot open an epoll: {errno}"))?
+        .map_err(|errno| format!("cannot open an epoll: {}", explain(errno)))?
         .run();
     shutdown::finish(kind, &signals)
 }
@@ -130,7 +139,7 @@ fn make_runtime_directory() {
 /// Records that something worth having could not be had.
 fn note(what: &str, result: Result<(), rustix::io::Errno>) {
     if let Err(errno) = result {
-        log::warning(format_args!("cannot {what}: {errno}"));
+        log::warning(format_args!("cannot {what}: {}", explain(errno)));
     }
 }
 

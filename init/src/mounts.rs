@@ -5,10 +5,13 @@
 //! come along. A mount that fails is
 //! a record in the log and a poorer system, never the end of the boot.
 
+use alloc::vec::Vec;
+
 use rustix::fs::{AtFlags, CWD, Mode, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_remount};
 
+use crate::errno::explain;
 use crate::log;
 
 /// One file system to mount.
@@ -59,7 +62,7 @@ pub(crate) fn mount_all() -> Vec<(&'static str, Errno)> {
 /// Writes to the log what [`mount_all`] returned.
 pub(crate) fn report(failures: &[(&'static str, Errno)]) {
     for (target, errno) in failures {
-        log::error(format_args!("cannot mount {target}: {errno}"));
+        log::error(format_args!("cannot mount {target}: {}", explain(*errno)));
     }
 }
 
@@ -95,7 +98,7 @@ impl Mount {
     fn mount_as(&self, kind: &str) -> Result<(), Errno> {
         let mut result = Ok(());
         for options in self.options {
-            let text = std::ffi::CString::new(*options).unwrap_or_default();
+            let text = alloc::ffi::CString::new(*options).unwrap_or_default();
             result = mount(kind, self.target, kind, self.flags, text.as_c_str());
             match result {
                 Ok(()) | Err(Errno::BUSY) => return Ok(()),

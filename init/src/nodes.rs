@@ -6,6 +6,7 @@
 use rustix::fs::{CWD, FileType, Mode, chmod, makedev, mknodat, symlink};
 use rustix::io::Errno;
 
+use crate::errno::explain;
 use crate::log;
 
 /// Name, mode, major and minor number (Documentation/admin-guide/devices.txt).
@@ -51,6 +52,6 @@ pub(crate) fn complete() {
 
 fn report(path: &str, result: Result<(), Errno>) {
     if let Err(errno) = result {
-        log::warning(format_args!("cannot make {path}: {errno}"));
+        log::warning(format_args!("cannot make {path}: {}", explain(errno)));
     }
 }

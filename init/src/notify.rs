@@ -4,8 +4,9 @@
 //! over. The kernel says who the sender is; what the message claims counts for
 //! nothing. Absent: descriptor store, watchdog, `MAINPID=`.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use alloc::string::String;
 
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{

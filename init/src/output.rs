@@ -6,13 +6,15 @@
 //! ends over a socket, one message per service, and all of them again whenever
 //! it is started. A full pipe makes its writer wait; it never makes PID 1 wait.
 
-use std::collections::VecDeque;
-use std::io::IoSlice;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
 use init_core::event::ServiceId;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::io::IoSlice;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
     sendmsg, socketpair,

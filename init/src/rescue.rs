@@ -4,17 +4,18 @@
 //! shell is a root shell without a password: whoever has the console has the
 //! machine (compare CVE-2016-4484), so it must be asked for.
 
-use std::ffi::CString;
-use std::fmt;
-use std::sync::OnceLock;
-use std::time::Duration;
+use alloc::ffi::CString;
+use core::fmt;
+use core::time::Duration;
 
 use init_core::cmdline::RescuePolicy;
 use init_core::event::ShutdownKind;
 use rustix::thread::{NanosleepRelativeResult, nanosleep};
 
 use crate::console::{self, Console};
+use crate::errno::explain;
 use crate::foreground::{self, Ended, Waited};
+use crate::sys::once::Once;
 use crate::sys::process::{self, CStrings};
 use crate::sys::signal::SignalFd;
 use crate::{environment, log, shutdown, sys};
@@ -24,13 +25,12 @@ const READING_TIME: Duration = Duration::from_secs(10);
 
 const SHELL: &str = "/bin/sh";
 
-// For the panic hook, which gets no arguments of ours.
-static POLICY: OnceLock<RescuePolicy> = OnceLock::new();
+// For a panic, which brings no arguments of ours.
+static POLICY: Once<RescuePolicy> = Once::new();
 
 /// Remembers what the command line says. Until then the policy is to reboot.
 pub(crate) fn set_policy(policy: RescuePolicy) {
-    // Set once, at boot.
-    let _ = POLICY.set(policy);
+    POLICY.set(policy);
 }
 
 /// Says why boot cannot go on and does what the policy wants. Returns when a
@@ -59,7 +59,7 @@ fn shell(console: &Console, signals: &SignalFd) {
         Ended::Interrupted(kind) => shutdown::finish(kind, signals),
         Ended::NotStarted(error) => {
             let errno = rustix::io::Errno::from_raw_os_error(error.errno);
-            log::error(format_args!("cannot run {SHELL}: {errno}"));
+            log::error(format_args!("cannot run {SHELL}: {}", explain(errno)));
             end_after_pause(ShutdownKind::Reboot, signals);
         }
     }
@@ -77,11 +77,6 @@ fn end_after_pause(kind: ShutdownKind, signals: &SignalFd) {
     shutdown::finish(asked, signals);
 }
 
-/// Makes a panic of PID 1 end in the policy instead of in a panic of the kernel.
-pub(crate) fn install_panic_hook() {
-    std::panic::set_hook(Box::new(|panic| give_up(format_args!("{panic}"))));
-}
-
 /// Ends PID 1's work for a cause that leaves it nothing to stand on.
 pub(crate) fn give_up(cause: fmt::Arguments<'_>) -> ! {
     log::error(cause);
@@ -96,6 +91,12 @@ fn last_resort() -> ! {
         sys::signal::unblock_all();
         process::exec(c"/bin/sh", &CStrings::new([SHELL]), &environment);
     }
+    restart()
+}
+
+/// Reboots, or powers off where the policy says so, with as little of PID 1 as
+/// that takes: no memory, no file, no message.
+pub(crate) fn restart() -> ! {
     sleep(READING_TIME);
     rustix::fs::sync();
     let kind = match POLICY.get() {

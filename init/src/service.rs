@@ -1,6 +1,12 @@
 //! What PID 1 must know of a service to create its processes: the part of its
 //! description that had to be looked up.
 
+use alloc::borrow::ToOwned as _;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use init_core::description::{Resource, ServiceDescription};
 use init_core::supervisor::Supervisor;
 use rustix::io::Errno;

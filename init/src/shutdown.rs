@@ -2,12 +2,16 @@
 //! sync, unmount, reboot(2). Nothing here may fail for good: every step that
 //! does not work is recorded and the next one follows.
 
-use std::time::Duration;
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use init_core::event::ShutdownKind;
 use rustix::fs::{CWD, Mode, OFlags, openat, sync};
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 
+use crate::errno::explain;
 use crate::foreground::{self, Waited};
 use crate::sys::power;
 use crate::sys::reap::{self, Reap};
@@ -55,7 +59,8 @@ pub(crate) fn finish(kind: ShutdownKind, signals: &SignalFd) -> ! {
     ));
     let errno = power::end(kind);
     log::error(format_args!(
-        "the kernel refuses to end the system: {errno}; it is safe to switch it off"
+        "the kernel refuses to end the system: {}; it is safe to switch it off",
+        explain(errno)
     ));
     loop {
         while let Reap::Child(_) = reap::next() {}
@@ -107,9 +112,10 @@ struct MountPoint {
 fn unmount_all() {
     let text = match files::read_text("/proc/self/mountinfo") {
         Ok(text) => text,
-        Err(error) => {
+        Err(errno) => {
             log::error(format_args!(
-                "cannot read /proc/self/mountinfo: {error}; only / is secured"
+                "cannot read /proc/self/mountinfo: {}; only / is secured",
+                explain(errno)
             ));
             String::new()
         }
@@ -118,7 +124,7 @@ fn unmount_all() {
     for mount in mounts.iter().rev().filter(|mount| !KEPT.contains(&mount.path.as_str())) {
         let Err(errno) = unmount(mount.path.as_str(), UnmountFlags::NOFOLLOW) else { continue };
         if !mount.is_without_disk() {
-            log::warning(format_args!("cannot unmount {}: {errno}", mount.path));
+            log::warning(format_args!("cannot unmount {}: {}", mount.path, explain(errno)));
             secure(&mount.path);
         }
     }
@@ -133,11 +139,16 @@ fn unmount_all() {
 fn secure(path: &str) {
     let Err(errno) = mount_remount(path, MountFlags::RDONLY, c"") else { return };
     let frozen = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|directory| power::freeze(std::os::fd::AsFd::as_fd(&directory)));
+        .and_then(|directory| power::freeze(rustix::fd::AsFd::as_fd(&directory)));
     match frozen {
-        Ok(()) => log::warning(format_args!("{path} cannot be made read-only ({errno}): frozen")),
+        Ok(()) => log::warning(format_args!(
+            "{path} cannot be made read-only ({}): frozen",
+            explain(errno)
+        )),
         Err(freeze) => log::error(format_args!(
-            "{path} can neither be made read-only ({errno}) nor be frozen ({freeze}): it may need a check"
+            "{path} can neither be made read-only ({}) nor be frozen ({}): it may need a check",
+            explain(errno),
+            explain(freeze)
         )),
     }
 }

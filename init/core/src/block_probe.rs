@@ -7,6 +7,11 @@
 //! caller reads the bytes; nothing here knows a device. Absent: the backup
 //! GPT, LUKS, LVM, MD, and every other file system.
 
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// How many bytes at the start of a device [`identify`] wants to see.
 pub const HEAD_LENGTH_BYTES: usize = 2048;
 

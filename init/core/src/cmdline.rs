@@ -6,7 +6,11 @@
 //! finding. Everything else belongs to somebody else and is passed over.
 //! Absent: NFS roots, MTD and UBI roots, `PARTNROFF=`.
 
-use std::time::Duration;
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::diagnostic::suggest;
 
@@ -189,8 +193,8 @@ impl RootSource {
 }
 
 /// As a person wrote it behind `root=`.
-impl std::fmt::Display for RootSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for RootSource {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::PartitionUuid(text) => write!(f, "PARTUUID={text}"),
             Self::PartitionLabel(text) => write!(f, "PARTLABEL={text}"),

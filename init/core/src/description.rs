@@ -5,7 +5,8 @@
 
 mod packed;
 
-use std::time::Duration;
+use alloc::boxed::Box;
+use core::time::Duration;
 
 use crate::name::ServiceName;
 

@@ -3,7 +3,11 @@
 //! The one shape for every complaint about a file a person wrote, on the host
 //! and on the target. Readers collect all findings of a file, not the first.
 
-use std::fmt;
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// A place in a text file. Lines and columns count from 1; columns count characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -103,7 +107,7 @@ fn edit_distance(left: &str, right: &str) -> usize {
             }
             next.push(cost);
         }
-        row_before = std::mem::replace(&mut row, next);
+        row_before = core::mem::replace(&mut row, next);
         before = Some(a);
     }
     row.last().copied().unwrap_or(0)

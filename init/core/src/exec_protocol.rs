@@ -4,7 +4,10 @@
 //! Bytes in, frames out: no port, no process and no clock here. Decoding is
 //! bounded and total, because each side treats the other as untrusted.
 
-use std::marker::PhantomData;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::marker::PhantomData;
 
 use crate::description::Signal;
 use crate::event::ExitStatus;
@@ -80,8 +83,8 @@ pub enum FrameError {
     Malformed(u8),
 }
 
-impl std::fmt::Display for FrameError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for FrameError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::TooLong(length) => {
                 write!(f, "a frame of {length} bytes exceeds the limit of {PAYLOAD_LENGTH_MAX}")
@@ -94,7 +97,7 @@ impl std::fmt::Display for FrameError {
     }
 }
 
-impl std::error::Error for FrameError {}
+impl core::error::Error for FrameError {}
 
 /// A frame of one direction.
 pub trait Frame: Sized {
@@ -136,7 +139,7 @@ impl Frame for HostFrame {
 
     fn from_parts(kind: u8, payload: &[u8]) -> Result<Self, FrameError> {
         match (kind, payload) {
-            (KIND_RUN, command) => match std::str::from_utf8(command) {
+            (KIND_RUN, command) => match core::str::from_utf8(command) {
                 // execve(2) could not take a NUL, so it is caught here, with a name.
                 Ok(command) if !command.contains('\0') => Ok(Self::Run { command: command.into() }),
                 _ => Err(FrameError::Malformed(kind)),
@@ -186,7 +189,7 @@ impl Frame for GuestFrame {
                 core_dumped: *how == 2,
             })),
             (KIND_EXIT, _) => malformed,
-            (KIND_FAILED, text) => match std::str::from_utf8(text) {
+            (KIND_FAILED, text) => match core::str::from_utf8(text) {
                 Ok(text) => Ok(Self::Failed(text.into())),
                 Err(_) => malformed,
             },

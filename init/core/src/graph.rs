@@ -9,8 +9,12 @@ mod check;
 mod cycle;
 mod relation;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use alloc::boxed::Box;
+use alloc::collections::BinaryHeap;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::description::{PackedDescription, Policy, ServiceDescription};
 use crate::diagnostic::Finding;

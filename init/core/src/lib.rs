@@ -16,14 +16,19 @@
 //! - [`protocol`]: what `svcctl` and PID 1 say to each other
 //! - [`exec_protocol`]: what `builder run --exec` and the guest say to each other
 //! - [`cmdline`], [`block_probe`]: what PID 1 reads to find its root file system
+//! - [`errno`]: the kernel's error numbers in words
 //! - [`diagnostic`]: a finding in a file, with its place and its remedy
 
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
 
 pub mod block_probe;
 pub mod cmdline;
 pub mod description;
 pub mod diagnostic;
+pub mod errno;
 pub mod event;
 pub mod exec_protocol;
 pub mod graph;

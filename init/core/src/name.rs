@@ -1,7 +1,8 @@
 //! The name of a service, checked once.
 
-use std::borrow::Borrow;
-use std::fmt;
+use alloc::boxed::Box;
+use core::borrow::Borrow;
+use core::fmt;
 
 /// Longest name, in bytes: it becomes a file name and a cgroup directory.
 pub const NAME_LENGTH_MAX: usize = 64;
@@ -83,7 +84,7 @@ impl fmt::Display for NameError {
     }
 }
 
-impl std::error::Error for NameError {}
+impl core::error::Error for NameError {}
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,13 @@ mod keys;
 mod reader;
 mod units;
 
-use std::ops::Range;
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -45,11 +50,11 @@ pub fn parse_description_bytes(
     file: &str,
     bytes: &[u8],
 ) -> Result<ServiceDescription, Vec<Finding>> {
-    match std::str::from_utf8(bytes) {
+    match core::str::from_utf8(bytes) {
         Ok(text) => parse_description(name, file, text),
         Err(error) => {
             let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let valid = std::str::from_utf8(valid).unwrap_or_default();
+            let valid = core::str::from_utf8(valid).unwrap_or_default();
             let place = Place::of_offset(file, valid, valid.len());
             Err(vec![Finding::new(place, "the file is not UTF-8")])
         }
@@ -95,7 +100,7 @@ pub fn locate(file: &str, text: &str, key: &str, value: Option<&str>) -> Place {
     let mut offset = found.map_or(0, |(key, _)| key.span().start);
     if let (Some((_, content)), Some(value)) = (found, value) {
         let elements = content.get_ref().as_array().into_iter().flatten();
-        let mut candidates = elements.chain(std::iter::once(content));
+        let mut candidates = elements.chain(core::iter::once(content));
         if let Some(hit) = candidates.find(|one| one.get_ref().as_str() == Some(value)) {
             offset = hit.span().start;
         }

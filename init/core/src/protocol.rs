@@ -6,6 +6,10 @@
 mod codec;
 mod wire;
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::event::{Operation, ShutdownKind};
 use crate::name::ServiceName;
 use crate::state::State;

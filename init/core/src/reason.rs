@@ -3,9 +3,13 @@
 //! Each reason is a word for programs ([`Reason::code`]) and a lowercase
 //! fragment for people (`Display`). `docs/control-protocol.md` lists the words.
 
-use std::fmt;
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
 
+use crate::errno::OsError;
 use crate::event::{ExitStatus, SpawnError, SpawnStage};
 use crate::name::ServiceName;
 
@@ -198,7 +202,7 @@ impl fmt::Display for SpawnError {
             SpawnStage::WorkingDirectory => "cannot enter its working directory",
             SpawnStage::Exec => "cannot execute its program",
         };
-        write!(f, "{what}: {}", std::io::Error::from_raw_os_error(self.errno))
+        write!(f, "{what}: {}", OsError(self.errno))
     }
 }
 

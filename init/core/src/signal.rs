@@ -2,7 +2,10 @@
 //!
 //! Nothing is sent here: the system-call edge does that.
 
-use std::fmt;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// A signal's number, as signal(7) has it for x86_64 and aarch64: 1 to 64.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,6 @@
 //! The states of a service.
 
-use std::fmt;
+use core::fmt;
 
 pub use crate::reason::Reason;
 

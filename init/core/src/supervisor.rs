@@ -14,8 +14,11 @@ mod progress;
 mod report;
 mod service;
 
-use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 pub use crate::graph::Loaded;
 
@@ -246,7 +249,7 @@ impl Supervisor {
         self.set_deadline(id, None);
         let now = self.now;
         let Some(service) = self.service_mut(id) else { return };
-        let from = std::mem::replace(&mut service.state, to);
+        let from = core::mem::replace(&mut service.state, to);
         service.cause = cause;
         service.since = now;
         service.held = false;
@@ -270,7 +273,7 @@ impl Supervisor {
 
     fn set_deadline(&mut self, id: ServiceId, deadline: Option<Timestamp>) {
         let Some(service) = self.services.get_mut(id.0 as usize) else { return };
-        if let Some(old) = std::mem::replace(&mut service.deadline, deadline) {
+        if let Some(old) = core::mem::replace(&mut service.deadline, deadline) {
             self.deadlines.remove(&(old, id));
         }
         if let Some(new) = deadline {

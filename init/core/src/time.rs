@@ -1,8 +1,8 @@
 //! A point on the monotonic clock, passed in by whoever owns a clock.
 
-use std::fmt;
-use std::num::NonZeroU64;
-use std::time::Duration;
+use core::fmt;
+use core::num::NonZeroU64;
+use core::time::Duration;
 
 /// Nanoseconds on `CLOCK_MONOTONIC`, which starts with the kernel
 /// (clock_gettime(2)). The core compares and adds; it never asks for "now".

@@ -1,11 +1,13 @@
 //! One client's bytes: bounded buffers, one request at a time.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use alloc::string::ToString as _;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use init_core::protocol::{Frame, REQUEST_BYTES_MAX, Reply, Request};
 use init_core::time::Timestamp;
 use rustix::event::epoll::EventFlags;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 

@@ -6,12 +6,14 @@
 
 mod client;
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use alloc::vec::Vec;
+use core::time::Duration;
 
+use client::Client;
 use init_core::protocol::{CONTROL_SOCKET, Reply, Request};
 use init_core::time::Timestamp;
 use rustix::event::epoll::EventFlags;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Gid, Mode, chmod, chown, unlink};
 use rustix::io::Errno;
 use rustix::net::{
@@ -20,7 +22,6 @@ use rustix::net::{
 
 use crate::sys::socket::{peer_groups, peer_user_and_group};
 use crate::{accounts, files};
-use client::Client;
 
 /// Most clients at a time; the one that has been silent longest makes room.
 const CLIENTS_MAX: usize = 64;

@@ -6,6 +6,7 @@ use init_core::time::Timestamp;
 use rustix::event::epoll::EventFlags;
 
 use super::{EventLoop, Token};
+use crate::errno::explain;
 use crate::instances::Killing;
 use crate::log::{self, Level};
 
@@ -45,7 +46,7 @@ impl EventLoop<'_> {
                     rustix::event::epoll::EventData::new_u64(Token::Tree(instance).encode());
                 let added = rustix::event::epoll::add(&self.epoll, events, token, EventFlags::PRI);
                 if let Err(errno) = added {
-                    log::error(format_args!("cannot watch a cgroup: {errno}"));
+                    log::error(format_args!("cannot watch a cgroup: {}", explain(errno)));
                 }
             }
             // The look at dead groups is made when children die; here the

@@ -1,12 +1,15 @@
 //! The control clients' requests, and the answers that can be given at once.
 
+use alloc::boxed::Box;
+
 use init_core::event::{ClientId, Event, ServiceId};
 use init_core::protocol::{Reply, Request};
 use init_core::time::Timestamp;
 use rustix::event::epoll::{self, EventFlags};
-use std::os::fd::BorrowedFd;
+use rustix::fd::BorrowedFd;
 
 use super::{EventLoop, Token};
+use crate::errno::explain;
 use crate::log;
 
 /// Most clients let in in one turn.
@@ -20,7 +23,7 @@ impl EventLoop<'_> {
             let data = epoll::EventData::new_u64(Token::Client(watch.id).encode());
             if let Err(errno) = epoll::add(&self.epoll, watch.socket, data, watch.interest) {
                 // It is dropped as idle.
-                log::warning(format_args!("cannot watch a control client: {errno}"));
+                log::warning(format_args!("cannot watch a control client: {}", explain(errno)));
             }
             if let Some(id) = evicted {
                 self.queue.push_back(Event::ClientGone { client: ClientId(id) });
@@ -115,9 +118,9 @@ impl EventLoop<'_> {
     }
 }
 
-fn modify(epoll: &std::os::fd::OwnedFd, fd: BorrowedFd<'_>, token: Token, interest: EventFlags) {
+fn modify(epoll: &rustix::fd::OwnedFd, fd: BorrowedFd<'_>, token: Token, interest: EventFlags) {
     let data = epoll::EventData::new_u64(token.encode());
     if let Err(errno) = epoll::modify(epoll, fd, data, interest) {
-        log::error(format_args!("cannot watch {token:?}: {errno}"));
+        log::error(format_args!("cannot watch {token:?}: {}", explain(errno)));
     }
 }

@@ -12,27 +12,29 @@ mod sources;
 mod spawn;
 mod token;
 
-use std::collections::VecDeque;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
 use init_core::event::{Event, ShutdownKind};
 use init_core::supervisor::Supervisor;
 use init_core::time::Timestamp;
 use rustix::event::{Timespec, epoll};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use token::Token;
 
 use crate::boot_report::BootReport;
 use crate::cgroup::Cgroups;
 use crate::console::Console;
 use crate::control::Control;
+use crate::errno::explain;
 use crate::instances::Instances;
 use crate::notify::NotifySocket;
 use crate::output::Outputs;
 use crate::service::Identity;
 use crate::sys::signal::SignalFd;
 use crate::{clock, log};
-use token::Token;
 
 /// How many events there is always room for.
 const QUEUE_KEPT: usize = 16;
@@ -207,5 +209,9 @@ impl<'a> EventLoop<'a> {
 }
 
 fn opened<T>(name: &str, result: Result<T, Errno>) -> Option<T> {
-    result.map_err(|errno| log::error(format_args!("cannot open the {name} socket: {errno}"))).ok()
+    result
+        .map_err(|errno| {
+            log::error(format_args!("cannot open the {name} socket: {}", explain(errno)))
+        })
+        .ok()
 }

@@ -1,5 +1,7 @@
 //! What the kernel reports, turned into events.
 
+use alloc::vec::Vec;
+
 use init_core::description::Signal;
 use init_core::event::{Event, ExitStatus, InstanceId};
 use rustix::event::epoll::EventFlags;

@@ -1,16 +1,19 @@
 //! Starting an instance: cgroup, pipes, program, clone.
 
-use std::ffi::CString;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use alloc::ffi::CString;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use init_core::description::{Output, ServiceDescription};
 use init_core::event::{Event, InstanceId, ServiceId, SpawnError, SpawnStage};
 use rustix::event::epoll::EventFlags;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::{EventLoop, Token};
 use crate::cgroup::Cgroup;
 use crate::console;
+use crate::errno::explain;
 use crate::notify::NOTIFY_SOCKET;
 use crate::sys::process::{self, CStrings, Descriptors, PASSED_FD, Program, Start};
 use crate::{log, service};
@@ -59,7 +62,7 @@ impl EventLoop<'_> {
                 self.watch(pending.as_fd(), Token::ExecStatus(instance), EventFlags::IN)
         {
             // It will be seen to be executed when it ends or says something.
-            log::error(format_args!("cannot watch the start of a service: {errno}"));
+            log::error(format_args!("cannot watch the start of a service: {}", explain(errno)));
         }
         let is_executed = matches!(child.start, Start::Executed);
         let pid = child.pid;

@@ -1,10 +1,12 @@
 //! Whether the root file system is fit to be mounted.
 
-use std::path::Path;
+use alloc::format;
+use alloc::string::String;
 
 use init_core::block_probe::{Condition, Filesystem};
 
 use crate::console::Console;
+use crate::errno::explain;
 use crate::foreground::{self, Ended};
 use crate::log;
 use crate::shutdown;
@@ -25,14 +27,15 @@ pub(super) fn check(
     signals: &SignalFd,
 ) -> Result<(), String> {
     let Some(found) = found.filter(|found| found.kind == "ext4") else { return Ok(()) };
-    if let Some(program) = E2FSCK.into_iter().find(|path| Path::new(path).exists()) {
+    if let Some(program) = E2FSCK.into_iter().find(|path| rustix::fs::stat(*path).is_ok()) {
         return match foreground::run(&[program, "-p", device], None, console, signals) {
             Ended::Status(status) => verdict(device, status.exit_status()),
             Ended::Interrupted(kind) => shutdown::finish(kind, signals),
             Ended::NotStarted(error) => {
                 let errno = rustix::io::Errno::from_raw_os_error(error.errno);
                 log::warning(format_args!(
-                    "cannot run {program}, {device} goes unchecked: {errno}"
+                    "cannot run {program}, {device} goes unchecked: {}",
+                    explain(errno)
                 ));
                 Ok(())
             }

@@ -3,11 +3,17 @@
 //! Devices are taken from `/sys/class/block`, their nodes from devtmpfs; what
 //! is on them is told by `init_core::block_probe`. Nothing is ever written.
 
-use std::fs::{self, File};
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use init_core::block_probe::{self, Filesystem, HEAD_LENGTH_BYTES};
 use init_core::cmdline::RootSource;
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlink, stat};
+
+use crate::files;
 
 /// A block device as sysfs shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,12 +29,12 @@ pub(super) struct Device {
 /// The path of the device that `source` names, if it is there now.
 pub(super) fn find(source: &RootSource) -> Option<String> {
     match source {
-        RootSource::Path(path) => fs::metadata(path)
-            .is_ok_and(|node| node.file_type().is_block_device())
+        RootSource::Path(path) => stat(path.as_str())
+            .is_ok_and(|node| FileType::from_raw_mode(node.st_mode) == FileType::BlockDevice)
             .then(|| path.clone()),
         RootSource::Number { major, minor } => {
-            let link = fs::read_link(format!("/sys/dev/block/{major}:{minor}")).ok()?;
-            Some(node(link.file_name()?.to_str()?))
+            let target = link_target(&format!("/sys/dev/block/{major}:{minor}"))?;
+            Some(node(target.rsplit('/').next()?))
         }
         RootSource::Uuid(uuid) => by_filesystem(|found| found.uuid == *uuid),
         RootSource::Label(label) => by_filesystem(|found| found.label == *label),
@@ -84,7 +90,7 @@ fn partition_number(disk: &str, wanted: &impl Fn(&str, &str) -> bool) -> Option<
         return (1..=255).find(|number| wanted("", &format!("{signature:08x}-{number:02x}")));
     }
     let block_bytes =
-        fs::read_to_string(format!("/sys/class/block/{disk}/queue/logical_block_size"))
+        files::read_text(&format!("/sys/class/block/{disk}/queue/logical_block_size"))
             .ok()
             .and_then(|text| text.trim().parse::<usize>().ok())
             .unwrap_or(512);
@@ -98,9 +104,10 @@ fn partition_number(disk: &str, wanted: &impl Fn(&str, &str) -> bool) -> Option<
 
 /// Every block device that has content, sorted by name.
 fn devices() -> Vec<Device> {
-    let Ok(entries) = fs::read_dir("/sys/class/block") else { return Vec::new() };
-    let mut devices: Vec<Device> = entries
-        .filter_map(|entry| describe(entry.ok()?.file_name().into_string().ok()?))
+    let mut devices: Vec<Device> = files::list("/sys/class/block")
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(describe)
         .filter(|device| device.sectors > 0)
         .collect();
     devices.sort_by(|left, right| left.name.cmp(&right.name));
@@ -109,14 +116,14 @@ fn devices() -> Vec<Device> {
 
 fn describe(name: String) -> Option<Device> {
     let directory = format!("/sys/class/block/{name}");
-    let read = |file: &str| fs::read_to_string(format!("{directory}/{file}")).ok();
+    let read = |file: &str| files::read_text(&format!("{directory}/{file}")).ok();
     let sectors = read("size")?.trim().parse().ok()?;
     let partition = match read("partition").and_then(|text| text.trim().parse().ok()) {
         // The directory of a partition lies in that of its disk.
         Some(number) => {
-            let target = fs::read_link(&directory).ok()?;
-            let disk = target.parent()?.file_name()?.to_str()?.to_owned();
-            Some((disk, number))
+            let target = link_target(&directory)?;
+            let disk = target.rsplit('/').nth(1)?;
+            Some((disk.to_owned(), number))
         }
         None => None,
     };
@@ -129,7 +136,20 @@ fn node(name: &str) -> String {
 }
 
 fn read_at(path: &str, offset: u64, length: usize) -> Option<Vec<u8>> {
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut bytes = vec![0; length];
-    File::open(path).ok()?.read_exact_at(&mut bytes, offset).ok()?;
+    let mut done = 0;
+    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        let at = offset.checked_add(u64::try_from(done).ok()?)?;
+        match rustix::io::pread(&file, rest, at).ok()? {
+            0 => return None,
+            length => done += length,
+        }
+    }
     Some(bytes)
+}
+
+/// Where a symbolic link points to, as it is written.
+fn link_target(path: &str) -> Option<String> {
+    readlink(path, Vec::new()).ok()?.into_string().ok()
 }

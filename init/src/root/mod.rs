@@ -7,12 +7,17 @@ mod check;
 mod device;
 mod switch;
 
-use std::convert::Infallible;
-use std::ffi::CString;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Duration;
+use alloc::borrow::ToOwned as _;
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::time::Duration;
 
 use init_core::cmdline::{CommandLine, RootSource};
+use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, StatVfsMountFlags, mkdir, statfs, statvfs};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_remount};
@@ -21,6 +26,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, netlink, socket_
 use crate::boot_report::BootReport;
 use crate::clock;
 use crate::console::Console;
+use crate::errno::explain;
 use crate::foreground::{self, Waited};
 use crate::sys::signal::SignalFd;
 use crate::{files, log, rescue, shutdown};
@@ -63,7 +69,7 @@ pub(crate) fn make_writable(line: &CommandLine) {
         Ok(()) => {}
         // EROFS, squashfs and the like can be nothing else.
         Err(Errno::ROFS | Errno::ACCESS) => log::info(format_args!("/ is read-only by nature")),
-        Err(errno) => log::error(format_args!("cannot make / writable: {errno}")),
+        Err(errno) => log::error(format_args!("cannot make / writable: {}", explain(errno))),
     }
 }
 
@@ -150,7 +156,7 @@ fn drain(socket: &OwnedFd) {
 fn mount_root(device: &str, found: Option<&str>, line: &CommandLine) -> Result<(), String> {
     match mkdir(NEW_ROOT, Mode::from_raw_mode(0o755)) {
         Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(format!("cannot make {NEW_ROOT}: {errno}")),
+        Err(errno) => return Err(format!("cannot make {NEW_ROOT}: {}", explain(errno))),
     }
     let flags = if line.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
     let options = CString::new(line.root_flags.as_str()).unwrap_or_default();
@@ -163,7 +169,7 @@ fn mount_root(device: &str, found: Option<&str>, line: &CommandLine) -> Result<(
     for kind in &types {
         match mount(device, NEW_ROOT, kind.as_str(), flags, options.as_c_str()) {
             Ok(()) => return Ok(()),
-            Err(errno) => failures.push_str(&format!("; as {kind}: {errno}")),
+            Err(errno) => failures.push_str(&format!("; as {kind}: {}", explain(errno))),
         }
     }
     Err(format!("cannot mount {device} with options {:?}{failures}", line.root_flags))

@@ -1,15 +1,20 @@
 //! The switch itself: leave the initramfs behind and become the new root's init.
 
-use std::convert::Infallible;
-use std::ffi::CString;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::string::String;
+use core::convert::Infallible;
+use core::ffi::CStr;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat,
+    unlinkat,
+};
 use rustix::io::Errno;
 use rustix::mount::mount_move;
 
+use crate::errno::explain;
 use crate::sys::process::{self, CStrings};
 use crate::{environment, log, mounts};
 
@@ -23,16 +28,16 @@ pub(super) fn switch(new_root: &str, program: &str) -> Result<Infallible, String
     for mount in mounts::MOVED {
         let target = format!("{new_root}{mount}");
         if let Err(errno) = move_mount(mount, &target) {
-            log::warning(format_args!("cannot move {mount} to the new root: {errno}"));
+            log::warning(format_args!("cannot move {mount} to the new root: {}", explain(errno)));
         }
     }
-    let old_device = fs::metadata("/").map_err(|error| format!("cannot stat /: {error}"))?.dev();
-    remove_contents(Path::new("/"), old_device);
-    become_root(new_root).map_err(|errno| format!("cannot make {new_root} the root: {errno}"))?;
+    empty_initramfs().map_err(|errno| format!("cannot open /: {}", explain(errno)))?;
+    become_root(new_root)
+        .map_err(|errno| format!("cannot make {new_root} the root: {}", explain(errno)))?;
     let path = CString::new(program).unwrap_or_default();
     let argv = CStrings::new([program]);
     let errno = process::exec(&path, &argv, &CStrings::new(environment::BASE));
-    Err(format!("cannot execute {program} in the new root: {errno}"))
+    Err(format!("cannot execute {program} in the new root: {}", explain(errno)))
 }
 
 /// Whether `program` is there, its links resolved inside the new root.
@@ -47,9 +52,9 @@ fn see(new_root: &str, program: &str) -> Result<(), String> {
             if let Err(errno) =
                 rustix::mount::unmount(new_root, rustix::mount::UnmountFlags::empty())
             {
-                log::warning(format_args!("cannot unmount {new_root}: {errno}"));
+                log::warning(format_args!("cannot unmount {new_root}: {}", explain(errno)));
             }
-            Err(format!("the root has no {program}: {errno}"))
+            Err(format!("the root has no {program}: {}", explain(errno)))
         }
     }
 }
@@ -65,23 +70,40 @@ fn move_mount(from: &str, to: &str) -> Result<(), Errno> {
     mount_move(from, to)
 }
 
-/// Frees the initramfs' memory. Stays on the file system `device`, so the new
-/// root and whatever could not be moved are safe.
-fn remove_contents(directory: &Path, device: u64) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let Ok(found) = fs::symlink_metadata(&path) else { continue };
-        if found.dev() != device {
+/// Frees the initramfs' memory.
+fn empty_initramfs() -> Result<(), Errno> {
+    let root = open_directory(CWD, c"/")?;
+    let device = fstat(&root)?.st_dev;
+    remove_contents(root.as_fd(), device);
+    Ok(())
+}
+
+/// Removes what is in `directory`. Stays on the file system `device`, so the
+/// new root and whatever could not be moved are safe.
+fn remove_contents(directory: BorrowedFd<'_>, device: u64) {
+    let Ok(entries) = Dir::read_from(directory) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
             continue;
         }
+        let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+        let Some(found) = found.ok().filter(|found| found.st_dev == device) else { continue };
+        let mut flags = AtFlags::empty();
+        if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+            if let Ok(child) = open_directory(directory, name) {
+                remove_contents(child.as_fd(), device);
+            }
+            flags = AtFlags::REMOVEDIR;
+        }
         // A directory that holds a mount stays, and that is right.
-        let _ = if found.is_dir() {
-            remove_contents(&path, device);
-            fs::remove_dir(&path)
-        } else {
-            fs::remove_file(&path)
-        };
+        let _ = unlinkat(directory, name, flags);
     }
+}
+
+fn open_directory(at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(at, name, flags, Mode::empty())
 }
 
 fn become_root(new_root: &str) -> Result<(), Errno> {

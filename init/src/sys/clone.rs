@@ -3,10 +3,11 @@
 //!
 //! The child must not touch libc: `errno` is PID 1's. Hence raw calls.
 
-use std::arch::asm;
-use std::ffi::c_void;
-use std::mem::MaybeUninit;
-use std::ptr::NonNull;
+use alloc::boxed::Box;
+use core::arch::asm;
+use core::ffi::c_void;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
 
 /// Size of [`Stack`]: the child's few frames need less than a tenth of it.
 const STACK_BYTES: usize = 16 * 1024;
@@ -72,7 +73,7 @@ pub(super) unsafe fn clone3(
             "ud2",
             "2:",
             inlateout("rax") libc::SYS_clone3 as isize => result,
-            in("rdi") std::ptr::from_ref(arguments),
+            in("rdi") core::ptr::from_ref(arguments),
             in("rsi") size_of::<libc::clone_args>(),
             in("r12") argument,
             in("r13") entry,
@@ -93,7 +94,7 @@ pub(super) unsafe fn clone3(
             "brk #1",
             "2:",
             in("x8") libc::SYS_clone3 as isize,
-            inlateout("x0") std::ptr::from_ref(arguments).addr() as isize => result,
+            inlateout("x0") core::ptr::from_ref(arguments).addr() as isize => result,
             in("x1") size_of::<libc::clone_args>(),
             in("x20") argument,
             in("x21") entry,

@@ -7,7 +7,7 @@
 //! `console::attach` sees to those descriptors instead. Without that start-up
 //! code `SIGPIPE` keeps its default; PID 1 blocks every signal.
 
-use std::ffi::{c_char, c_int};
+use core::ffi::{c_char, c_int};
 
 // SAFETY: there is no other `main` symbol: the crate is `no_main`, and the C
 // start-up code calls this one with the signature it has in C.
@@ -15,3 +15,11 @@ use std::ffi::{c_char, c_int};
 extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     crate::run()
 }
+
+// The C library, which otherwise comes in with the standard library. glibc's
+// also wants the compiler's.
+#[link(name = "c")]
+#[cfg_attr(all(target_env = "gnu", target_feature = "crt-static"), link(name = "gcc_eh"))]
+#[cfg_attr(all(target_env = "gnu", target_feature = "crt-static"), link(name = "gcc"))]
+#[cfg_attr(all(target_env = "gnu", target_feature = "crt-static"), link(name = "c"))]
+unsafe extern "C" {}

@@ -14,12 +14,17 @@
 //! Modules return plain data (pids, statuses, `Errno`) and know no service.
 //! Where rustix has a safe wrapper, callers use rustix.
 
+#[cfg(not(test))]
+mod allocator;
 mod clone;
 #[cfg(not(test))]
 mod entry;
 pub(crate) mod net;
+pub(crate) mod once;
+pub(crate) mod panic;
 pub(crate) mod power;
 pub(crate) mod process;
 pub(crate) mod reap;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod stdio;

@@ -1,7 +1,6 @@
 //! The loopback interface (netdevice(7)).
 
-use std::os::fd::AsRawFd as _;
-
+use rustix::fd::AsRawFd as _;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
@@ -14,7 +13,7 @@ const SIOCSIFFLAGS: u32 = 0x8914;
 pub(crate) fn loopback_up() -> Result<(), Errno> {
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     // SAFETY: all-zero bytes are a valid `ifreq`: integers and arrays of them.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
         *to = from.cast_signed() as libc::c_char;
     }

@@ -1,8 +1,7 @@
 //! The end of the system: reboot(2), and freezing what cannot be unmounted.
 
-use std::os::fd::{AsRawFd as _, BorrowedFd};
-
 use init_core::event::ShutdownKind;
+use rustix::fd::{AsRawFd as _, BorrowedFd};
 use rustix::io::Errno;
 use rustix::system::{RebootCommand, reboot};
 

@@ -7,13 +7,16 @@
 //! for that, but not for long: a program on a disk that hangs, or a terminal
 //! that does, must not stop it. Such a child keeps its memory as [`Pending`].
 
-use std::ffi::{CStr, CString, c_char, c_void};
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
-use std::ptr::{self, NonNull};
+use alloc::boxed::Box;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_char, c_void};
+use core::mem::ManuallyDrop;
+use core::ptr::{self, NonNull};
 
 use init_core::event::{SpawnError, SpawnStage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -177,7 +180,7 @@ impl Memory {
     fn clone_child(self, cgroup: Option<BorrowedFd<'_>>) -> Result<(u32, OwnedFd), Errno> {
         let mut pidfd: libc::c_int = -1;
         // SAFETY: all-zero bytes are a valid `clone_args`: integers only.
-        let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+        let mut arguments: libc::clone_args = unsafe { core::mem::zeroed() };
         arguments.flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
         arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
         arguments.pidfd = (&raw mut pidfd).addr() as u64;

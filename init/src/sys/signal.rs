@@ -1,9 +1,9 @@
 //! Signals: all blocked, all read from a descriptor; sent by pidfd.
 
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd};
-use std::ptr;
+use core::mem::MaybeUninit;
+use core::ptr;
 
+use rustix::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd};
 use rustix::io::Errno;
 
 /// Blocks every signal that can be blocked. They stay pending until
@@ -71,7 +71,7 @@ impl AsFd for SignalFd {
 
 /// Sends signal `number`, 1 to 64, to the process behind `pidfd`.
 pub(crate) fn send(pidfd: BorrowedFd<'_>, number: u8) -> Result<(), Errno> {
-    use std::os::fd::AsRawFd as _;
+    use rustix::fd::AsRawFd as _;
     // SAFETY: the descriptor is borrowed for the call, there is no siginfo, and
     // the kernel checks the number.
     let result = unsafe {
@@ -96,5 +96,6 @@ pub(crate) fn send_to_all(number: i32) {
 
 /// What the last failed call of libc left in `errno`.
 pub(super) fn last_error() -> Errno {
-    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+    // SAFETY: the address of a number that lives as long as the one thread.
+    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }

@@ -3,10 +3,11 @@
 //! A peer in another process namespace has the process id 0 here, a value that
 //! rustix' type for credentials cannot hold; hence these are our own.
 
-use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsRawFd as _, BorrowedFd};
-use std::ptr;
+use alloc::vec::Vec;
+use core::mem::{self, MaybeUninit};
+use core::ptr;
 
+use rustix::fd::{AsRawFd as _, BorrowedFd};
 use rustix::io::Errno;
 
 use super::signal::last_error;

@@ -5,7 +5,9 @@
 //! [`Policy`], at hand without unpacking; all texts are one row of bytes. The form
 //! lives in memory alone: it is neither stored nor sent.
 
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::{
     Limits, Output, Readiness, Resource, RestartPolicy, ServiceDescription, ServiceKind, Signal,
@@ -248,7 +250,7 @@ impl Reader<'_> {
         let length = usize::try_from(self.number()).unwrap_or(usize::MAX);
         let (text, rest) = self.0.split_at_checked(length).unwrap_or_default();
         self.0 = rest;
-        std::str::from_utf8(text).unwrap_or_default().into()
+        core::str::from_utf8(text).unwrap_or_default().into()
     }
 
     fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> T) -> Vec<T> {

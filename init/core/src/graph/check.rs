@@ -1,7 +1,12 @@
 //! What is wrong with a set of services as a whole: for the builder and for
 //! `svcctl check`, before anything starts.
 
-use std::fmt;
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
 
 use super::{Fault, Graph, Loaded, find, with_ids};
 use crate::description::{PackedDescription, ServiceDescription};

@@ -1,6 +1,9 @@
 //! Finds the services that need themselves, and by way of whom.
 
-use std::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use super::relation::Relation;
 use crate::event::ServiceId;

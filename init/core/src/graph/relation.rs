@@ -1,6 +1,9 @@
 //! A relation between services in two flat arrays: PID 1 keeps six of them
 //! for its whole life, and most services have few neighbours.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::event::ServiceId;
 
 /// Which services each service points at, in ascending order and without repetition.

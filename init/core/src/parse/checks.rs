@@ -1,5 +1,7 @@
 //! Keys that are each right and contradict each other.
 
+use alloc::format;
+
 use super::reader::{Reader, Section};
 use super::{PlacedNames, span_of};
 use crate::description::{Output, Readiness, RestartPolicy, ServiceDescription, ServiceKind};

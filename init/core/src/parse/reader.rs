@@ -2,8 +2,12 @@
 //!
 //! Knows tables, keys and places, and nothing of what the keys mean.
 
-use std::ops::Range;
-use std::time::Duration;
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

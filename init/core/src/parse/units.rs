@@ -1,6 +1,6 @@
 //! Durations and sizes as people write them: `"200ms"`, `"64MiB"`.
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// The longest duration a description may name: 30 days. What is longer is a
 /// mistake, and milliseconds fit in 32 bits.

@@ -1,6 +1,9 @@
 //! Messages of the control protocol to bytes and back, as
 //! `docs/control-protocol.md` lays them down.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use super::wire::{Cursor, ProtocolError, Writer};
 use super::{Change, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, Reply, Request, Status, Summary};
 use crate::event::{Operation, ShutdownKind};

@@ -1,7 +1,11 @@
 //! Bytes of the control protocol: frames, and the few kinds of field that
 //! messages are made of. Knows no message.
 
-use std::fmt;
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
 
 use super::VERSION;
 use crate::name::ServiceName;
@@ -50,7 +54,7 @@ impl fmt::Display for ProtocolError {
     }
 }
 
-impl std::error::Error for ProtocolError {}
+impl core::error::Error for ProtocolError {}
 
 /// The first whole frame of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -174,7 +178,7 @@ impl<'a> Cursor<'a> {
         let length = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
         let (text, rest) = self.0.split_at_checked(length).ok_or(ProtocolError::Truncated)?;
         self.0 = rest;
-        std::str::from_utf8(text).map_err(|_| ProtocolError::Field("text: it is not UTF-8"))
+        core::str::from_utf8(text).map_err(|_| ProtocolError::Field("text: it is not UTF-8"))
     }
 
     pub(super) fn string(&mut self) -> Result<String, ProtocolError> {

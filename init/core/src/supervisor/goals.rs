@@ -3,7 +3,8 @@
 //! Two rules hold after every step: what a service with the goal "up" requires
 //! has that goal too, and of two services in conflict at most one has it.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use super::service::{Cause, Ending, Goal, Phase};
 use super::{Supervisor, WaitingClient};
@@ -132,7 +133,7 @@ impl Supervisor {
 
     /// Answers every client whose operation has ended.
     pub(super) fn answer_clients(&mut self) {
-        let mut waiting = std::mem::take(&mut self.waiting_clients);
+        let mut waiting = core::mem::take(&mut self.waiting_clients);
         waiting.retain(|one| match self.outcome(one) {
             Some(succeeded) => {
                 let (client, service) = (one.client, one.service);

@@ -1,6 +1,6 @@
 //! News of instances and of time: from the first process to the removed tree.
 
-use std::num::NonZeroU32;
+use core::num::NonZeroU32;
 
 use super::service::{Cause, End, Ending, Phase, Service};
 use super::{HEALTHY_AFTER, KILL_TIMEOUT, Supervisor};
@@ -137,7 +137,7 @@ impl Supervisor {
             return self.go_down(id);
         }
         let cause = service.goal_cause;
-        let ending = std::mem::replace(&mut service.ending, Ending::Asked);
+        let ending = core::mem::replace(&mut service.ending, Ending::Asked);
         let policy = self.policy(id).map(|one| one.restart);
         match (ending, policy) {
             (Ending::Asked, _) => self.set_state(id, State::Waiting, cause),

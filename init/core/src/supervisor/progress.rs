@@ -1,6 +1,8 @@
 //! The worklist: each service on it takes the next step towards its goal, if
 //! its neighbours allow that now.
 
+use alloc::boxed::Box;
+
 use super::Supervisor;
 use super::service::{Cause, Ending, Goal, Instance, Phase};
 use crate::event::{Action, InstanceId, ServiceId};
@@ -85,7 +87,7 @@ impl Supervisor {
         };
         let Some(service) = self.service_mut(id) else { return };
         service.cause = cause;
-        if std::mem::replace(&mut service.held, held) != held {
+        if core::mem::replace(&mut service.held, held) != held {
             self.enqueue_neighbours(id);
         }
     }
@@ -122,7 +124,7 @@ impl Supervisor {
         self.next_instance += 1;
         let now = self.now;
         let Some(service) = self.service_mut(id) else { return };
-        if std::mem::replace(&mut service.started_before, true) {
+        if core::mem::replace(&mut service.started_before, true) {
             service.restarts = service.restarts.saturating_add(1);
         }
         service.note_start(now, policy.start_limit_count);

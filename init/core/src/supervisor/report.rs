@@ -1,7 +1,11 @@
 //! What the supervisor tells about services: names instead of ids, reasons
 //! instead of causes.
 
-use std::num::NonZeroU32;
+use alloc::borrow::ToOwned as _;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use super::Supervisor;
 use super::service::{Cause, End, Service};

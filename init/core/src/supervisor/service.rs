@@ -3,8 +3,10 @@
 //! PID 1 keeps one record per service: other services are ids here, never
 //! names, and everything that is rarely there is a list without capacity.
 
-use std::num::NonZeroU32;
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
+use core::time::Duration;
 
 use crate::event::{ExitStatus, InstanceId, ServiceId, SpawnError};
 use crate::state::State;
