@@ -9,8 +9,11 @@ use super::{Chunk, Plan};
 use crate::error::{Error, Result};
 use crate::format::write_failed;
 
+/// One of so many cores reads ahead: what takes the stream, mostly a compressor,
+/// has the others.
+const READERS_SHARE: usize = 4;
 /// Chunks read ahead per thread; bounds the memory.
-const CHUNKS_AHEAD: usize = 8;
+const CHUNKS_AHEAD: usize = 3;
 
 /// Gives every chunk to `emit` in order, each with its offset.
 pub(super) fn run(
@@ -29,7 +32,7 @@ pub(super) fn run(
             emit(chunk, &buffer)
         });
     }
-    let threads = plan.threads();
+    let threads = plan.threads().div_ceil(READERS_SHARE);
     let queue = Queue::new(threads * CHUNKS_AHEAD);
     std::thread::scope(|scope| {
         let _close = CloseOnDrop { queue: &queue, is_reader: false };
