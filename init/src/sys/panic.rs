@@ -3,7 +3,8 @@
 //! Where panics abort, as on the target, there is no standard library and this
 //! is the panic handler. Where they unwind, as in `cargo build` without a
 //! profile, `core` as it is delivered needs the standard library's unwinder to
-//! link; then only its panic hook is replaced. Both do the same.
+//! link; then its panic hook is replaced. There a failed allocation, or a panic
+//! on the way of another, still aborts: the standard library sees to that first.
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
