@@ -6,8 +6,8 @@
 //! a poorer system, or, where nothing can follow, the rescue policy.
 //! docs/boot.md describes it for people.
 
-// Without the standard library, which would be a third of the program and most
-// of what is private in its memory.
+// Without the standard library, which would be two fifths of the program
+// (docs/architecture.md).
 #![cfg_attr(not(test), no_std, no_main)]
 
 extern crate alloc;
