@@ -74,7 +74,8 @@ impl CargoCall<'_> {
         for variable in FOREIGN_VARIABLES {
             invocation = invocation.env_remove(variable);
         }
-        for (name, value) in RELEASE_PROFILE {
+        let profile = RELEASE_PROFILE.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for (name, value) in profile.into_iter().chain(toolchain.c_variables(&prefixes)) {
             invocation = invocation.env(name, value);
         }
         if self.userland.offline {

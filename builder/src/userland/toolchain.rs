@@ -150,6 +150,41 @@ impl Toolchain {
         flags
     }
 
+    /// What a crate's build script is told about C (`cc` crate, "External
+    /// configuration via environment variables"), by variable. Where musl's own
+    /// headers are not installed, which is the rule, the compiler of the host's
+    /// distribution takes glibc's: code that only computes works, and what asks
+    /// for more than musl has does not link. Checked variants of functions are
+    /// glibc's alone, so they are off.
+    pub(super) fn c_variables(&self, prefixes: &[(PathBuf, &str)]) -> Vec<(String, String)> {
+        let triple = self.triple().replace('-', "_");
+        let mut flags = vec!["-U_FORTIFY_SOURCE".to_owned(), "-D_FORTIFY_SOURCE=0".to_owned()];
+        flags.extend(
+            prefixes
+                .iter()
+                .map(|(path, name)| format!("-ffile-prefix-map={}={name}", path.display())),
+        );
+        let flags: Vec<String> = flags.iter().map(|flag| shell_quoted(flag)).collect();
+        let compiler = gnu_linker(self.arch);
+        let archiver = match compiler.strip_suffix("gcc") {
+            Some(prefix) => format!("{prefix}ar"),
+            None => "ar".to_owned(),
+        };
+        vec![
+            (format!("CC_{triple}"), compiler.to_owned()),
+            (format!("AR_{triple}"), archiver),
+            (format!("CFLAGS_{triple}"), flags.join(" ")),
+            // Directories may have spaces in their names.
+            ("CC_SHELL_ESCAPED_FLAGS".to_owned(), "1".to_owned()),
+        ]
+    }
+
+    /// The C compiler's version, or that there is none: many crates need none.
+    pub(super) fn c_identity(&self) -> String {
+        let version = Invocation::new(gnu_linker(self.arch)).arg("--version").read_text();
+        version.unwrap_or_else(|_| "none".to_owned())
+    }
+
     /// A call of this toolchain's Cargo.
     pub(super) fn cargo(&self) -> Invocation {
         Invocation::new(&self.cargo).env("RUSTC", &self.rustc)
@@ -230,6 +265,11 @@ fn add_target(shell: &Shell, triple: &str, offline: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// One word of a shell, whatever is in it (POSIX.1-2024, XCU 2.2.2).
+fn shell_quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// The C compiler that links for `arch`.
