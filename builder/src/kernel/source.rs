@@ -125,7 +125,7 @@ pub fn resolve(shell: &Shell, cache: &Cache, pin: &Pin, request: &SourceRequest)
     }
     if request.offline {
         return Err(Error::failure(format!(
-            "the source of Linux {} is not in the cache, and --offline forbids to fetch it",
+            "the source of Linux {} is not in the cache, and nothing is fetched now",
             pin.version
         ))
         .hint("build once without --offline, or give a source with --kernel-source"));
