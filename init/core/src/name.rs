@@ -7,9 +7,13 @@ use core::fmt;
 /// Longest name, in bytes: it becomes a file name and a cgroup directory.
 pub const NAME_LENGTH_MAX: usize = 64;
 
+/// Names of logs that belong to no service: PID 1's own and the kernel's.
+pub const RESERVED: [&str; 2] = ["init", "kernel"];
+
 /// A service's name: 1 to [`NAME_LENGTH_MAX`] characters out of `a-z`, `0-9`,
 /// `-` and `_`, the first one a letter or a digit. It is safe as a file name, as a
-/// cgroup name and on a terminal, which is why nothing else is let in.
+/// cgroup name and on a terminal, which is why nothing else is let in. It is none
+/// of [`RESERVED`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceName(Box<str>);
 
@@ -22,6 +26,8 @@ pub enum NameError {
     TooLong,
     /// It has a character outside the set, or starts with `-` or `_`.
     BadCharacter(char),
+    /// It is one of [`RESERVED`].
+    Reserved,
 }
 
 impl ServiceName {
@@ -32,6 +38,9 @@ impl ServiceName {
     pub fn new(text: &str) -> Result<Self, NameError> {
         if text.len() > NAME_LENGTH_MAX {
             return Err(NameError::TooLong);
+        }
+        if RESERVED.contains(&text) {
+            return Err(NameError::Reserved);
         }
         let first = text.chars().next().ok_or(NameError::Empty)?;
         if !first.is_ascii_lowercase() && !first.is_ascii_digit() {
@@ -76,6 +85,9 @@ impl fmt::Display for NameError {
             Self::TooLong => {
                 write!(f, "a service name has at most {NAME_LENGTH_MAX} characters")
             }
+            Self::Reserved => {
+                write!(f, "`init` and `kernel` name logs that belong to no service")
+            }
             Self::BadCharacter(bad) => write!(
                 f,
                 "{bad:?} cannot stand there in a service name (a-z, 0-9, - and _, a letter or digit first)"
@@ -101,6 +113,9 @@ mod tests {
             [("../x", '.'), ("a/b", '/'), ("-a", '-'), ("A", 'A'), ("a\n", '\n')]
         {
             assert_eq!(ServiceName::new(bad), Err(NameError::BadCharacter(character)));
+        }
+        for reserved in RESERVED {
+            assert_eq!(ServiceName::new(reserved), Err(NameError::Reserved));
         }
     }
 }

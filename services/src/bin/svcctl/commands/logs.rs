@@ -2,6 +2,7 @@
 
 use std::io;
 
+use init_core::name::{RESERVED, ServiceName};
 use serde_json::json;
 use services::log_record::parse_line;
 use services::problem::{Problem, warn};
@@ -13,9 +14,6 @@ use crate::failure::Failure;
 use crate::log_reader::Log;
 use crate::output::print;
 
-/// Logs that belong to no service.
-const NOT_SERVICES: [&str; 2] = ["init", "kernel"];
-
 pub(crate) fn run(
     arguments: &Arguments,
     name: &str,
@@ -23,7 +21,7 @@ pub(crate) fn run(
     lines: Option<usize>,
 ) -> Result<()> {
     // A name becomes part of a path only if it is one.
-    if init_core::name::ServiceName::new(name).is_err() {
+    if !RESERVED.contains(&name) && ServiceName::new(name).is_err() {
         Init::connect(arguments)?.name(name)?;
     }
     let mut log = Log::new(&arguments.log_directory, name);
@@ -42,7 +40,7 @@ pub(crate) fn run(
             show(arguments, all.into_iter().skip(skipped))?;
         }
         None => {
-            if !NOT_SERVICES.contains(&name) {
+            if !RESERVED.contains(&name) {
                 // It may have been quiet so far, or not exist.
                 Init::connect(arguments)?.status(name)?;
             }
