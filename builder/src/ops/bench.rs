@@ -3,6 +3,7 @@
 pub mod boot;
 pub mod image;
 pub mod pack;
+mod spread;
 
 use clap::Subcommand;
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::spread::Spread;
 use crate::arch::Arch;
 use crate::error::{Error, IoContext, Result};
 use crate::host::Invocation;
@@ -55,15 +56,13 @@ impl Measured {
         Self { image: image.to_owned(), arch, times }
     }
 
-    /// The least, the middle and the greatest.
-    fn spread(&self) -> [Duration; 3] {
-        let last = self.times.len().saturating_sub(1);
-        [0, self.times.len() / 2, last]
-            .map(|index| self.times.get(index).copied().unwrap_or_default())
+    /// In milliseconds, as all that is printed.
+    fn samples(&self) -> Vec<f64> {
+        self.times.iter().copied().map(ms).collect()
     }
 
     fn is_met(&self) -> bool {
-        self.spread()[1] <= AIM
+        Spread::of(&self.samples()).median <= ms(AIM)
     }
 }
 
@@ -119,7 +118,7 @@ fn table(measured: &[Measured]) -> String {
         "nothing to do", "for", "min", "median", "max"
     );
     for one in measured {
-        let [min, median, max] = one.spread().map(ms);
+        let Spread { min, median, max } = Spread::of(&one.samples());
         let verdict = if one.is_met() { "met" } else { "missed" };
         let _never_fails = writeln!(
             text,
@@ -136,7 +135,7 @@ fn report_json(measured: &[Measured]) -> Result<String> {
     let results: Vec<Value> = measured
         .iter()
         .map(|one| {
-            let [min, median, max] = one.spread().map(ms);
+            let Spread { min, median, max } = Spread::of(&one.samples());
             json!({
                 "image": one.image,
                 "arch": one.arch.as_str(),
@@ -144,7 +143,7 @@ fn report_json(measured: &[Measured]) -> Result<String> {
                 "min": min,
                 "median": median,
                 "max": max,
-                "samples": one.times.iter().copied().map(ms).collect::<Vec<_>>(),
+                "samples": one.samples(),
                 "aim": ms(AIM),
                 "is_met": one.is_met(),
             })

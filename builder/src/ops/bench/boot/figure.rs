@@ -1,5 +1,6 @@
 //! From samples to figures: one quantity over all boots, and its aim. Pure.
 
+use super::super::spread::Spread;
 use super::sample::{Memory, Sample, Samples};
 
 /// What a figure is counted in.
@@ -58,25 +59,19 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    fn sorted(&self) -> Vec<f64> {
-        let mut sorted = self.samples.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted
-    }
-
     /// The least.
     pub(super) fn min(&self) -> f64 {
-        self.sorted().first().copied().unwrap_or_default()
+        Spread::of(&self.samples).min
     }
 
     /// The middle one; of an even number the greater of the two.
     pub(super) fn median(&self) -> f64 {
-        self.sorted().get(self.samples.len() / 2).copied().unwrap_or_default()
+        Spread::of(&self.samples).median
     }
 
     /// The greatest.
     pub(super) fn max(&self) -> f64 {
-        self.sorted().last().copied().unwrap_or_default()
+        Spread::of(&self.samples).max
     }
 
     /// Whether the aim is met, if there is one.
