@@ -24,6 +24,8 @@ pub enum Thing {
     Program(&'static str),
     /// A C header in the compiler's default places.
     Header(&'static str),
+    /// A C header in the default places of the cross compiler for this architecture.
+    CrossHeader(Arch, &'static str),
     /// UEFI firmware for guests.
     Firmware(Arch),
 }
@@ -43,6 +45,7 @@ impl std::fmt::Display for Thing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Program(name) | Self::Header(name) => f.write_str(name),
+            Self::CrossHeader(arch, name) => write!(f, "{name} for {arch}"),
             Self::Firmware(arch) => write!(f, "UEFI firmware for {arch}"),
         }
     }
@@ -65,10 +68,10 @@ impl Needs {
         self.with(table::kernel(Arch::host(), arch))
     }
 
-    /// And what linking static Rust binaries needs.
+    /// And what static Rust binaries for `arch` need.
     #[must_use]
-    pub fn userland(self) -> Self {
-        self.with(table::userland())
+    pub fn userland(self, arch: Arch) -> Self {
+        self.with(table::userland(Arch::host(), arch))
     }
 
     /// And what running a guest of `arch` needs.
@@ -99,7 +102,9 @@ impl Needs {
     }
 
     fn with(mut self, needs: impl IntoIterator<Item = Need>) -> Self {
-        self.0.extend(needs.into_iter().map(|need| (need.thing.clone(), need)));
+        for need in needs {
+            self.0.entry(need.thing.clone()).or_insert(need);
+        }
         self
     }
 }
@@ -112,6 +117,13 @@ pub fn is_present(thing: &Thing) -> bool {
         Thing::Header(name) => ["/usr/include", "/usr/local/include"]
             .iter()
             .any(|directory| Path::new(directory).join(name).is_file()),
+        Thing::CrossHeader(arch, name) => [
+            format!("/usr/{arch}-linux-gnu/include"),
+            format!("/usr/{arch}-linux-gnu/sys-root/usr/include"),
+            format!("/usr/include/{arch}-linux-gnu"),
+        ]
+        .iter()
+        .any(|directory| Path::new(directory).join(name).is_file()),
         Thing::Firmware(arch) => firmware::find(*arch).is_some(),
     }
 }
@@ -139,6 +151,20 @@ pub fn ensure(shell: &Shell, needs: &Needs, may_install: bool) -> Result<()> {
 #[must_use]
 pub fn packages(needs: &[&Need]) -> Vec<&'static str> {
     needs.iter().map(|need| need.debian).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// What may help a crate that did not compile: the C compiler and headers for
+/// `arch`, if this host lacks them. Most crates need neither.
+#[must_use]
+pub fn hint_for_crate(arch: Arch) -> Option<String> {
+    let needs = Needs::new().userland(arch);
+    let missing = needs.missing();
+    (!missing.is_empty()).then(|| {
+        let packages = packages(&missing).join(" ");
+        format!(
+            "it may have C in it, and this host lacks what compiles that for {arch}: {packages}"
+        )
+    })
 }
 
 /// The error that names all that is missing.
@@ -177,7 +203,8 @@ mod tests {
         let all = Needs::new()
             .kernel(Arch::X86_64)
             .kernel(Arch::Aarch64)
-            .userland()
+            .userland(Arch::X86_64)
+            .userland(Arch::Aarch64)
             .guest(Arch::X86_64, true)
             .guest(Arch::Aarch64, true)
             .judges();

@@ -32,22 +32,37 @@ pub(super) fn kernel(host: Option<Arch>, arch: Arch) -> Vec<Need> {
         needs.push(program("zstd", "zstd", "compresses the kernel"));
     }
     if host != Some(arch) {
-        let (gcc, package) = match arch {
-            Arch::X86_64 => ("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu"),
-            Arch::Aarch64 => ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
-        };
-        needs.push(program(gcc, package, COMPILES_KERNEL));
+        needs.push(cross_compiler(arch, COMPILES_KERNEL));
     }
     needs
 }
 
-/// For static Rust binaries. The Rust toolchain itself runs the builder, so it is there.
-pub(super) fn userland() -> Vec<Need> {
+const fn cross_compiler(arch: Arch, purpose: &'static str) -> Need {
+    match arch {
+        Arch::X86_64 => program("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu", purpose),
+        Arch::Aarch64 => program("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", purpose),
+    }
+}
+
+/// For static Rust binaries of `arch` on a host of `host`. The Rust toolchain
+/// itself runs the builder, so it is there.
+pub(super) fn userland(host: Option<Arch>, arch: Arch) -> Vec<Need> {
     let purpose = "links build scripts and target binaries";
-    vec![
+    let mut needs = vec![
         program("cc", "gcc", purpose),
         Need { thing: Thing::Header("stdio.h"), debian: "libc6-dev", purpose },
-    ]
+    ];
+    if host != Some(arch) {
+        let purpose = "compiles the C that crates bring";
+        let debian = match arch {
+            Arch::X86_64 => "libc6-dev-amd64-cross",
+            Arch::Aarch64 => "libc6-dev-arm64-cross",
+        };
+        // A header of that architecture alone: the host's own are no help.
+        let thing = Thing::CrossHeader(arch, "bits/wordsize.h");
+        needs.extend([cross_compiler(arch, purpose), Need { thing, debian, purpose }]);
+    }
+    needs
 }
 
 /// For a guest of `arch`, booted by firmware or not.

@@ -32,9 +32,9 @@ pub struct Args {
 /// If something is missing: kind `Host`, naming all of it.
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let arches = if args.arches.is_empty() { Arch::ALL.to_vec() } else { args.arches.clone() };
-    let mut needs = Needs::new().userland().judges();
+    let mut needs = Needs::new().judges();
     for arch in &arches {
-        needs = needs.kernel(*arch).guest(*arch, true);
+        needs = needs.kernel(*arch).userland(*arch).guest(*arch, true);
     }
     if args.install {
         host_needs::ensure(shell, &needs, true)?;

@@ -89,9 +89,9 @@ impl BuildArgs {
         if !self.yes {
             return Ok(());
         }
-        let mut needs = Needs::new().userland();
+        let mut needs = Needs::new();
         for arch in arches {
-            needs = needs.kernel(*arch);
+            needs = needs.kernel(*arch).userland(*arch);
         }
         host_needs::ensure(shell, &needs, true)
     }

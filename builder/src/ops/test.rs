@@ -71,9 +71,9 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     }
     if args.build.yes {
         // Judges too: without --yes their checks are skipped by name.
-        let mut needs = Needs::new().userland().judges();
+        let mut needs = Needs::new().judges();
         for arch in Arch::ALL {
-            needs = needs.kernel(arch).guest(arch, true);
+            needs = needs.kernel(arch).userland(arch).guest(arch, true);
         }
         host_needs::ensure(shell, &needs, true)?;
     }

@@ -12,6 +12,7 @@ use super::{BuiltBinary, Userland, snapshot};
 use crate::cache::{Key, KeyBuilder, hex, lock};
 use crate::definition::resolved::{Crate, CrateSource};
 use crate::error::{Context, IoContext, Result};
+use crate::host_needs;
 
 /// Raise the number when the recipe changes in a way its inputs do not show.
 const RECIPE: &str = "crate 1";
@@ -107,7 +108,12 @@ impl Userland<'_> {
             prefixes,
             directory: None,
         };
-        call.run(&arguments)?;
+        call.run(&arguments).map_err(|error| {
+            match host_needs::hint_for_crate(self.toolchain.arch) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })?;
         let names = wanted.binaries.iter().map(|binary| binary.name.as_str());
         let files: Vec<_> = names.map(|name| (name, install.join("bin").join(name))).collect();
         self.keep(CACHE_KIND, key, &files)
