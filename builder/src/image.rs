@@ -11,7 +11,7 @@ pub mod compose;
 pub mod descriptions;
 mod digest;
 mod fingerprint;
-mod manifest;
+pub mod manifest;
 mod outputs;
 pub mod programs;
 pub mod staging;

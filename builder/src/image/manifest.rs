@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::arch::Arch;
 use crate::cache::file_sha256;
@@ -15,6 +16,16 @@ use crate::kernel::source::SourceRecord;
 
 /// Raised when a field changes its meaning or goes.
 pub(super) const FORMAT: u32 = 1;
+
+/// The manifest at `path`, for who looks at an image that is built.
+///
+/// # Errors
+/// If it cannot be read or is not JSON.
+pub fn read(path: &Path) -> Result<Value> {
+    let bytes = fs::read(path).at("read", path)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Error::failure(format!("cannot read {}: {error}", path.display())))
+}
 
 /// The whole manifest.
 #[derive(Debug, Serialize)]

@@ -102,14 +102,18 @@ impl BuildArgs {
 /// # Errors
 /// If the host's is not one of ours.
 pub fn or_host(arches: &[Arch]) -> Result<Vec<Arch>> {
-    if !arches.is_empty() {
-        return Ok(arches.to_vec());
-    }
-    let host = Arch::host().ok_or_else(|| {
-        Error::definition("this host's architecture is not one that images are built for")
-            .hint("choose one with --arch")
-    })?;
-    Ok(vec![host])
+    if arches.is_empty() { Ok(vec![host_arch()?]) } else { Ok(arches.to_vec()) }
+}
+
+/// The architecture of a command line that named none: the host's.
+///
+/// # Errors
+/// If it is not one of ours.
+pub fn host_arch() -> Result<Arch> {
+    Arch::host().ok_or_else(|| {
+        Error::definition("this host's architecture is not one that Keelson builds for")
+            .hint("choose one with --arch x86_64 or --arch aarch64")
+    })
 }
 
 /// Builds every image for every architecture and prints the output directories.

@@ -16,6 +16,7 @@ use crate::kernel::kconfig::explain::explain;
 use crate::kernel::kconfig::{Kconfig, Symbol};
 use crate::kernel::source::SourceRequest;
 use crate::kernel::{self, KernelRequest};
+use crate::ops::image::host_arch;
 use crate::project::Project;
 use crate::shell::Shell;
 
@@ -80,10 +81,7 @@ struct SourceArgs {
 
 impl SourceArgs {
     fn request(&self, image: Option<&str>) -> Result<KernelRequest> {
-        let arch = self.arch.or_else(Arch::host).ok_or_else(|| {
-            Error::definition("this host is of no architecture Keelson knows")
-                .hint("choose one with --arch")
-        })?;
+        let arch = self.arch.map_or_else(host_arch, Ok)?;
         let project = Project::find()?;
         let source =
             SourceRequest::from_environment(self.kernel_source.clone(), self.offline, self.locked);

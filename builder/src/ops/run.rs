@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::host_needs::{self, Needs};
 use crate::image;
-use crate::ops::image::BuildArgs;
+use crate::ops::image::{BuildArgs, host_arch};
 use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
 use crate::qemu::machine::Disk;
@@ -85,10 +85,7 @@ pub struct Args {
 /// Those of the build; those of [`Ending`] with their exit codes; and, with the
 /// command's own exit code, a command that failed.
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
-    let arch = match args.arch {
-        Some(arch) => arch,
-        None => host_arch()?,
-    };
+    let arch = args.arch.map_or_else(host_arch, Ok)?;
     prepare_host(shell, args, arch)?;
     let built = image::build(shell, &args.build.request(&args.image, arch)?)?;
     let mut parts = Parts::of(&built);
@@ -120,13 +117,6 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         Some(command) => execute(shell, session, command, timeout.unwrap_or(EXEC_TIMEOUT_DEFAULT)),
         None => converse(session, timeout),
     }
-}
-
-fn host_arch() -> Result<Arch> {
-    Arch::host().ok_or_else(|| {
-        Error::definition("this host's architecture is not one of ours")
-            .hint("choose the guest's with --arch x86_64 or --arch aarch64")
-    })
 }
 
 /// Makes sure that there is a QEMU before an image is built for it. Where there

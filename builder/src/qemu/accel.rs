@@ -38,6 +38,18 @@ pub enum Choice {
     Tcg,
 }
 
+impl Choice {
+    /// Its word on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
 /// The accelerator for a guest of `arch`. A fallback is announced once.
 ///
 /// # Errors

@@ -43,7 +43,7 @@ impl Userland<'_> {
             .part("features", wanted.features.join(" "))
             .part("default features", wanted.default_features.to_string())
             .part("compiler", self.compiler())
-            .part("C compiler", self.toolchain.c_identity())
+            .part("C compiler", &self.toolchain.c_identity)
             .part("profile", format!("{RELEASE_PROFILE:?}"));
         for binary in &wanted.binaries {
             key = key.part("binary", &binary.name);

@@ -37,6 +37,9 @@ pub struct Toolchain {
     pub libc: Libc,
     /// What it is: the compiler's own words, and the linker's for glibc. Part of every key.
     pub identity: String,
+    /// The C compiler's version, or that there is none: many crates need none.
+    /// Part of the key of what may have C in it.
+    pub c_identity: String,
     cargo: PathBuf,
     rustc: PathBuf,
     sysroot: PathBuf,
@@ -81,7 +84,8 @@ impl Toolchain {
             return Err(Error::host(message).hint(format!("run `rustup target add {triple}`")));
         }
         let identity = version(&rustc)?;
-        Ok(Self { arch, libc: Libc::Musl, identity, cargo, rustc, sysroot })
+        let c_identity = c_identity(arch);
+        Ok(Self { arch, libc: Libc::Musl, identity, c_identity, cargo, rustc, sysroot })
     }
 
     fn gnu(arch: Arch) -> Result<Self> {
@@ -113,7 +117,8 @@ impl Toolchain {
         let linker_version = linker_version.lines().next().unwrap_or_default();
         let identity = format!("{}\n{linker_version}\nlibc.a {libc}", version(&rustc)?);
         let sysroot = sysroot(&rustc)?;
-        Ok(Self { arch, libc: Libc::Gnu, identity, cargo, rustc, sysroot })
+        let c_identity = c_identity(arch);
+        Ok(Self { arch, libc: Libc::Gnu, identity, c_identity, cargo, rustc, sysroot })
     }
 
     /// Cargo's name for the target.
@@ -177,12 +182,6 @@ impl Toolchain {
             // Directories may have spaces in their names.
             ("CC_SHELL_ESCAPED_FLAGS".to_owned(), "1".to_owned()),
         ]
-    }
-
-    /// The C compiler's version, or that there is none: many crates need none.
-    pub(super) fn c_identity(&self) -> String {
-        let version = Invocation::new(gnu_linker(self.arch)).arg("--version").read_text();
-        version.unwrap_or_else(|_| "none".to_owned())
     }
 
     /// A call of this toolchain's Cargo.
@@ -279,6 +278,11 @@ fn gnu_linker(arch: Arch) -> &'static str {
         (Arch::X86_64, false) => "x86_64-linux-gnu-gcc",
         (Arch::Aarch64, false) => "aarch64-linux-gnu-gcc",
     }
+}
+
+fn c_identity(arch: Arch) -> String {
+    let version = Invocation::new(gnu_linker(arch)).arg("--version").read_text();
+    version.unwrap_or_else(|_| "none".to_owned())
 }
 
 /// What a Debian host needs for a static glibc build.

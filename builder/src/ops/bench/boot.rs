@@ -12,13 +12,11 @@ mod workload;
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::arch::Arch;
 use crate::cache::Cache;
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Context, Error, Result};
 use crate::host_needs::{self, Needs};
-use crate::image::{self, BuiltImage, programs};
+use crate::image::{self, BuiltImage, manifest, programs};
 use crate::ops::guest::{Guest, Setup};
 use crate::ops::image::BuildArgs;
 use crate::ops::run::plan::{BootMethod, Parts};
@@ -160,9 +158,7 @@ fn boot(shell: &Shell, args: &Args, arch: Arch, built: &BuiltImage, logs: &Path)
 /// The kernel's release and the size of PID 1's binary in bytes, by the manifest.
 fn facts(built: &BuiltImage) -> Result<(String, u64)> {
     let path = &built.manifest;
-    let text = std::fs::read_to_string(path).at("read", path)?;
-    let manifest: Value = serde_json::from_str(&text)
-        .map_err(|error| Error::failure(format!("cannot read {}: {error}", path.display())))?;
+    let manifest = manifest::read(path)?;
     let init = manifest["programs"]
         .as_array()
         .and_then(|programs| programs.iter().find(|one| one["name"] == programs::INIT_PATH));

@@ -52,17 +52,9 @@ struct Workload {
 /// One contestant's figures.
 struct Measured {
     contestant: &'static Contestant,
-    /// Wall time of each round.
-    times: Vec<Duration>,
+    /// Wall time of each round, in seconds.
+    times_s: Vec<f64>,
     output_bytes: u64,
-}
-
-impl Measured {
-    fn median(&self) -> Duration {
-        let mut times = self.times.clone();
-        times.sort();
-        times.get(times.len() / 2).copied().unwrap_or_default()
-    }
 }
 
 /// Measures and prints.
@@ -85,7 +77,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let step = shell.counted_step("measure", present.len() as u64 * (u64::from(args.rounds) + 1));
     let mut measured: Vec<Measured> = present
         .into_iter()
-        .map(|contestant| Measured { contestant, times: Vec::new(), output_bytes: 0 })
+        .map(|contestant| Measured { contestant, times_s: Vec::new(), output_bytes: 0 })
         .collect();
     let mut done = 0;
     // The first round fills the page cache and is not counted.
@@ -93,7 +85,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         for measured in &mut measured {
             let time = measure(&workload, measured)?;
             if round > 0 {
-                measured.times.push(time);
+                measured.times_s.push(time.as_secs_f64());
             }
             done += 1;
             step.set_position(done);

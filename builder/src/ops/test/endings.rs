@@ -6,7 +6,6 @@ use super::ladder::{Report, Rung};
 use crate::arch::Arch;
 use crate::error::{IoContext, Result};
 use crate::host::Invocation;
-use crate::qemu::accel;
 use crate::qemu::ending::{EXIT_DIED, EXIT_EMULATOR, EXIT_PANIC, EXIT_TIMEOUT};
 
 /// A way to end a guest, and what `builder run` must say of it.
@@ -63,13 +62,10 @@ fn climb(boots: &Boots<'_>, arch: Arch, report: &mut Report) -> Result<()> {
     boots.build(arch)?;
     let builder = std::env::current_exe().at("find", std::path::Path::new("the builder"))?;
     for case in CASES {
-        let accel = match boots.accel {
-            accel::Choice::Auto => "auto",
-            accel::Choice::Kvm => "kvm",
-            accel::Choice::Tcg => "tcg",
-        };
         let mut words: Vec<String> =
-            ["run", IMAGE, "--arch", arch.as_str(), "--accel", accel].map(str::to_owned).into();
+            ["run", IMAGE, "--arch", arch.as_str(), "--accel", boots.accel.as_str()]
+                .map(str::to_owned)
+                .into();
         words.extend(boots.build.words());
         words.extend(case.arguments.iter().map(|word| (*word).to_owned()));
         report.doing(format_args!("builder {}", words.join(" ")));

@@ -13,6 +13,7 @@ use super::ladder::{Report, Rung};
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
+use crate::image::manifest;
 
 /// How often nothing is done. How long that takes is for `builder bench image`.
 const NOTHING_TIMES: u32 = 3;
@@ -45,7 +46,7 @@ fn climb(boots: &Boots<'_>, report: &mut Report) -> Result<()> {
     };
     let output = copy.root().join("out").join(IMAGE).join(arch.as_str());
     build()?;
-    let before = manifest(&output)?;
+    let before = manifest::read(&output.join("manifest.json"))?;
 
     nothing_to_do(report, &copy, &build)?;
 
@@ -57,7 +58,7 @@ fn climb(boots: &Boots<'_>, report: &mut Report) -> Result<()> {
     }
     std::fs::write(&changed, text).at("write", &changed)?;
     let lines = build()?;
-    let after = manifest(&output)?;
+    let after = manifest::read(&output.join("manifest.json"))?;
     let programs = differing(&before, &after, "/programs");
     report.check(
         "a changed service rebuilds its own program only",
@@ -127,13 +128,6 @@ fn states(root: &Path) -> Result<BTreeMap<PathBuf, [i64; 5]>> {
         states.insert(path, state);
     }
     Ok(states)
-}
-
-fn manifest(output: &Path) -> Result<Value> {
-    let path = output.join("manifest.json");
-    let bytes = std::fs::read(&path).at("read", &path)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Error::failure(format!("{}: {error}", path.display())))
 }
 
 /// The names of entries of a manifest's list that are not the same in both.

@@ -1,7 +1,7 @@
 //! The figures as a table and as JSON.
 
+use crate::ops::bench::spread::Spread;
 use std::fmt::Write;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,8 @@ use crate::format::{MIB, mib_ceil};
 
 /// How many times longer `peer` takes than the builder's own, by medians.
 fn ratio(own: Option<&Measured>, peer: &Measured) -> Option<f64> {
-    let own = own.filter(|_| !peer.contestant.is_own())?.median().as_secs_f64();
-    (own > 0.0).then(|| peer.median().as_secs_f64() / own)
+    let own = Spread::of(&own.filter(|_| !peer.contestant.is_own())?.times_s).median;
+    (own > 0.0).then(|| Spread::of(&peer.times_s).median / own)
 }
 
 /// Each contestant with its format's own.
@@ -44,16 +44,13 @@ pub(super) fn table(workload: &Workload, measured: &[Measured], rounds: u32) -> 
         "faster"
     );
     for (one, own) in pairs(measured) {
-        let seconds = |time: Option<&Duration>| time.map_or(0.0, Duration::as_secs_f64);
-        let least = seconds(one.times.iter().min());
-        let most = seconds(one.times.iter().max());
+        let Spread { min, median, max } = Spread::of(&one.times_s);
         let faster = ratio(own, one).map(|ratio| format!("{ratio:.2}x")).unwrap_or_default();
         let line = format!(
-            "{:<9} {:<26} {:>8.2} {:>15} {:>8} {faster:>8}",
+            "{:<9} {:<26} {median:>8.2} {:>15} {:>8} {faster:>8}",
             one.contestant.format,
             one.contestant.name,
-            one.median().as_secs_f64(),
-            format!("({least:.2}-{most:.2})"),
+            format!("({min:.2}-{max:.2})"),
             mib_ceil(one.output_bytes),
         );
         let _never_fails = writeln!(text, "{}", line.trim_end());
@@ -65,13 +62,12 @@ pub(super) fn table(workload: &Workload, measured: &[Measured], rounds: u32) -> 
 pub(super) fn json(workload: &Workload, measured: &[Measured], rounds: u32) -> Result<String> {
     let results: Vec<Value> = pairs(measured)
         .map(|(one, own)| {
-            let times: Vec<f64> = one.times.iter().map(Duration::as_secs_f64).collect();
             json!({
                 "format": one.contestant.format,
                 "by": one.contestant.name,
                 "is_own": one.contestant.is_own(),
-                "median_s": one.median().as_secs_f64(),
-                "times_s": times,
+                "median_s": Spread::of(&one.times_s).median,
+                "times_s": one.times_s,
                 "output_bytes": one.output_bytes,
                 "own_is_faster_by": ratio(own, one),
             })
