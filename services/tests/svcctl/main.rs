@@ -1,0 +1,10 @@
+//! `svcctl` against a PID 1 that the test plays: what it asks, what it prints,
+//! how it exits.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+mod bench;
+mod command_line;
+mod files;
+mod operate;
+mod show;

@@ -1,0 +1,137 @@
+//! What changes something: operations, shutdown, and what PID 1 refuses.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use init_core::event::{Operation, ShutdownKind};
+use init_core::protocol::{Reply, Request};
+use init_core::state::State;
+use serde_json::json;
+
+use crate::bench::{Bench, SVCCTL, answer, assert_outcome, name, services, status, summary};
+
+#[test]
+fn operations_are_done_in_order_and_all_are_reported() {
+    let bench = Bench::new();
+    let stderr = "\
+svcctl: error: `db` did not start: it is failed, exited with status 1
+  hint: `svcctl why db` explains it
+svcctl: error: there is no service `nobody`
+  hint: `svcctl list` shows all services
+";
+    let outcome = bench.run(&["start", "logd", "db", "nobody", "web"]);
+    assert_outcome(&outcome, "logd: ready, process 61\nweb: waiting\n", stderr, 1);
+    let asked = bench.requests.lock().unwrap();
+    let operated: Vec<_> = asked
+        .iter()
+        .filter_map(|request| match request {
+            Request::Operate { operation: Operation::Start, name } => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(operated, ["logd", "db", "nobody", "web"]);
+    drop(asked);
+    assert_eq!(bench.run(&["restart", "nobody"]).code, 4);
+    let (value, code) = bench.json(&["restart", "logd", "db"]);
+    assert_eq!(code, 1);
+    let results: Vec<_> = value.as_array().unwrap().iter().map(|one| &one["succeeded"]).collect();
+    assert_eq!(results, [true, false]);
+    assert_eq!(value[1]["service"]["reason_code"], "exited");
+}
+
+#[test]
+fn stop_names_what_went_down_with_it() {
+    let bench = Bench::with(|request| match request {
+        Request::List => {
+            let mut services = services();
+            services[2].reason_code = "requirement-down".to_owned();
+            services[2].state = State::Stopped;
+            Reply::Services(services)
+        }
+        Request::Operate { .. } => Reply::Done,
+        Request::Status { name } => {
+            let stopped = summary(name.as_str(), State::Stopped, "requested", "by request");
+            Reply::Service(Box::new(status(stopped)))
+        }
+        Request::Shutdown { .. } => Reply::Denied,
+    });
+    let outcome = bench.run(&["stop", "db", "logd"]);
+    assert_outcome(&outcome, "db: stopped, and with it web\nlogd: stopped\n", "", 0);
+    let (value, _) = bench.json(&["stop", "db"]);
+    assert_eq!(value[0]["taken_down"], json!(["web"]));
+}
+
+#[test]
+fn an_operation_is_waited_for_and_goes_on_without_the_one_who_waits() {
+    let bench = Bench::with(|request| {
+        if matches!(request, Request::Operate { .. }) {
+            thread::sleep(Duration::from_millis(300));
+        }
+        answer(request)
+    });
+    let begin = Instant::now();
+    assert_eq!(bench.run(&["start", "logd"]).code, 0);
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+    // Ended between request and answer: the request stands.
+    let mut child = bench.command(&["stop", "logd"]).stdout(Stdio::null()).spawn().unwrap();
+    let stop = Request::Operate { operation: Operation::Stop, name: name("logd") };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while bench.requests.lock().unwrap().last() != Some(&stop) {
+        assert!(Instant::now() < deadline, "the request does not come");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2));
+    assert_eq!(bench.requests.lock().unwrap().last(), Some(&stop));
+}
+
+#[test]
+fn the_system_is_taken_down_by_command_and_by_link() {
+    let bench = Bench::new();
+    let off = "the system stops its services and powers off\n";
+    assert_outcome(&bench.run(&["poweroff"]), off, "", 0);
+    for (link, kind) in [
+        ("poweroff", ShutdownKind::PowerOff),
+        ("reboot", ShutdownKind::Reboot),
+        ("halt", ShutdownKind::Halt),
+    ] {
+        symlink(SVCCTL, bench.path(link)).unwrap();
+        let socket = bench.path("control");
+        let status = Command::new(bench.path(link)).arg("--socket").arg(socket).output().unwrap();
+        assert!(status.status.success());
+        let last = bench.requests.lock().unwrap().last().cloned();
+        assert_eq!(last, Some(Request::Shutdown { kind }));
+    }
+}
+
+#[test]
+fn what_pid_1_refuses_is_said_with_a_remedy() {
+    let denied = Bench::with(|_| Reply::Denied).run(&["stop", "logd"]);
+    assert_eq!(denied.code, 1);
+    assert!(denied.stderr.contains("does not let this user") && denied.stderr.contains("hint: "));
+    let bad = Bench::with(|_| Reply::BadRequest("version 9".to_owned())).run(&["list"]);
+    assert_eq!(bad.code, 1);
+    assert!(bad.stderr.contains("did not understand: version 9"), "{}", bad.stderr);
+    let wrong = Bench::with(|_| Reply::Done).run(&["list"]);
+    assert!(wrong.stderr.contains("something else than it was asked") && wrong.code == 1);
+    let closed = Bench::raw(|_| Vec::new()).run(&["list"]);
+    assert!(closed.stderr.contains("PID 1 closed the connection") && closed.code == 1);
+    let noise = Bench::raw(|_| b"HTTP/1.1 400\r\n\r\n".to_vec()).run(&["list"]);
+    assert!(noise.stderr.contains("does not answer as PID 1 would") && noise.code == 1);
+}
+
+#[test]
+fn without_pid_1_it_names_the_socket_and_asks_who_pid_1_is() {
+    let bench = Bench::new();
+    fs::remove_file(bench.path("control")).unwrap();
+    let stderr = "\
+svcctl: error: cannot reach PID 1 at `PLACE/control`: No such file or directory (os error 2)
+  hint: is PID 1 Keelson's init? `readlink /proc/1/exe` tells
+";
+    assert_outcome(&bench.run(&["list"]), "", stderr, 1);
+}
