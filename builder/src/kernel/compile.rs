@@ -20,8 +20,14 @@ use super::toolchain::Toolchain;
 const BUILD_IDENTITY: &str = "keelson";
 /// When it was built: the epoch, since the real time would be in the image.
 const BUILD_TIMESTAMP: &str = "Thu Jan  1 00:00:00 UTC 1970";
+/// Variables for `make` that keep out of the configuration, and so out of the
+/// kernel, what the host happens to have besides the compiler: the target's C
+/// library (`CC_CAN_LINK`; no user program is compiled with the kernel) and a
+/// Rust compiler (`RUSTC_VERSION`; the kernel's Rust parts are not supported).
+const INDEPENDENT_OF_HOST: [&str; 3] =
+    ["USERCFLAGS=-nostdinc", "RUSTC=not-used", "BINDGEN=not-used"];
 /// Variables of the caller's environment that kbuild would listen to.
-const FOREIGN_VARIABLES: [&str; 17] = [
+const FOREIGN_VARIABLES: [&str; 18] = [
     "ARCH",
     "CC",
     "CFLAGS",
@@ -38,6 +44,7 @@ const FOREIGN_VARIABLES: [&str; 17] = [
     "LDFLAGS",
     "LLVM",
     "MAKEFLAGS",
+    "USERLDFLAGS",
     "V",
 ];
 /// The file that remembers how many objects the last full build had.
@@ -64,7 +71,7 @@ pub struct Build<'a> {
 /// The flags of a build that are the same on every host; part of the cache key.
 #[must_use]
 pub fn fixed_settings() -> String {
-    [BUILD_IDENTITY, BUILD_TIMESTAMP, "1"].join("\n")
+    [&[BUILD_IDENTITY, BUILD_TIMESTAMP, "1"][..], &INDEPENDENT_OF_HOST[..]].concat().join("\n")
 }
 
 impl Build<'_> {
@@ -157,7 +164,8 @@ impl Build<'_> {
             .arg(format!("O={}", self.objects.display()))
             .arg(format!("ARCH={}", self.arch.kernel()))
             .arg(format!("KCFLAGS={map}"))
-            .arg(format!("KAFLAGS={map}"));
+            .arg(format!("KAFLAGS={map}"))
+            .args(INDEPENDENT_OF_HOST);
         for (name, value) in &self.toolchain.variables {
             make = make.arg(format!("{name}={value}"));
         }

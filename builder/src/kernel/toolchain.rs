@@ -17,7 +17,8 @@ use super::memo;
 /// A compiler with its linker, as the kernel's `make` is told of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Toolchain {
-    /// What it says of itself: compiler and linker version. Part of the cache key.
+    /// What it says of itself: the versions of compiler, linker and, where it is
+    /// installed, pahole, which is in the configuration. Part of the cache key.
     pub identity: String,
     /// Variables for `make`.
     pub variables: Vec<(&'static str, String)>,
@@ -60,9 +61,11 @@ pub fn find(shell: &Shell, cache: &Cache, arch: Arch) -> Result<Toolchain> {
 
 /// The first line each program prints for `--version`, remembered while the
 /// program's file stays the same.
-fn identity(shell: &Shell, cache: &Cache, programs: &[PathBuf]) -> Result<String> {
-    let mut key = KeyBuilder::new("toolchain 1");
-    for program in programs {
+fn identity(shell: &Shell, cache: &Cache, programs: &[PathBuf; 2]) -> Result<String> {
+    let mut programs = programs.to_vec();
+    programs.extend(find_program("pahole"));
+    let mut key = KeyBuilder::new("toolchain 2");
+    for program in &programs {
         key = memo::identity(key, program)?;
     }
     memo::recall(shell, cache, &key.finish(), || {
