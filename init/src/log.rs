@@ -25,17 +25,33 @@ static KMSG: Once<OwnedFd> = Once::new();
 static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
 static RECORDS: AtomicU32 = AtomicU32::new(0);
 
-/// How grave a record is (syslog(3)).
+/// How grave a record is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Level {
     /// The system is not what it should be.
-    Error = 3,
+    Error,
     /// Something will be tried again, or was left out.
-    Warning = 4,
-    /// What happens in an ordinary life.
-    Info = 6,
+    Warning,
+    /// A landmark in an ordinary life.
+    Info,
+    /// Ordinary, and as frequent as services are many. A kernel with its usual
+    /// log level keeps it off the console: a line on a serial port takes longer
+    /// than starting a service, and interrupts whoever works there.
+    Routine,
     /// Steps on the way; written only with `debug` on the command line.
-    Debug = 7,
+    Step,
+}
+
+impl Level {
+    /// The kernel's number for it (syslog(3)).
+    const fn priority(self) -> u8 {
+        match self {
+            Self::Error => 3,
+            Self::Warning => 4,
+            Self::Info => 6,
+            Self::Routine | Self::Step => 7,
+        }
+    }
 }
 
 /// Opens the log. Before that, and if it fails, records go to standard error.
@@ -46,7 +62,7 @@ pub(crate) fn open_kmsg() {
     }
 }
 
-/// Lets [`Level::Debug`] through: the command line says `debug`.
+/// Lets [`Level::Step`] through: the command line says `debug`.
 pub(crate) fn set_verbose() {
     IS_VERBOSE.store(true, Ordering::Relaxed);
 }
@@ -61,7 +77,7 @@ fn lift_rate_limit() {
 
 /// Writes a record of `level`, one per line of `text`.
 pub(crate) fn record(level: Level, text: fmt::Arguments<'_>) {
-    if level == Level::Debug && !IS_VERBOSE.load(Ordering::Relaxed) {
+    if level == Level::Step && !IS_VERBOSE.load(Ordering::Relaxed) {
         return;
     }
     let mut line = Line::start(level);
@@ -98,7 +114,7 @@ impl Line {
         let mut line =
             Self { level, bytes: [0; RECORD_LENGTH_MAX_BYTES], length: 0, prefix_length: 0 };
         // Facility 3 is LOG_DAEMON: the kernel marks records of user space by it.
-        let _ = write!(line, "<{}>init: ", (3 << 3) | level as u8);
+        let _ = write!(line, "<{}>init: ", (3 << 3) | level.priority());
         line.prefix_length = line.length;
         line
     }
@@ -116,7 +132,7 @@ impl Line {
             Some(kmsg) => rustix::io::write(kmsg.as_fd(), bytes).is_err(),
             None => true,
         };
-        if failed && self.level != Level::Debug {
+        if failed && self.level != Level::Step {
             let start = bytes.iter().position(|byte| *byte == b'>').map_or(0, |at| at + 1);
             write_console(bytes.get(start..).unwrap_or_default());
         }

@@ -66,8 +66,8 @@ impl EventLoop<'_> {
         let level = match to {
             State::Failed => Level::Error,
             State::Backoff => Level::Warning,
-            State::Waiting | State::Starting | State::Running | State::Stopping => Level::Debug,
-            State::Ready | State::Completed | State::Stopped => Level::Info,
+            State::Waiting | State::Starting | State::Running | State::Stopping => Level::Step,
+            State::Ready | State::Completed | State::Stopped => Level::Routine,
         };
         if let Some(name) = self.supervisor.name(service) {
             log::record(level, format_args!("{name}: {from} -> {to} ({reason})"));

@@ -21,6 +21,9 @@ use crate::{log, service};
 /// An error number and where it belongs.
 type Failure = (SpawnStage, Errno);
 
+/// A service that PID 1 has no description of.
+const NO_SERVICE: Failure = (SpawnStage::User, Errno::NOENT);
+
 /// Says at which stage an error number came.
 fn at(stage: SpawnStage) -> impl Fn(Errno) -> Failure {
     move |errno| (stage, errno)
@@ -46,13 +49,14 @@ impl EventLoop<'_> {
         instance: InstanceId,
         cgroup: &mut Option<Cgroup>,
     ) -> Result<(), Failure> {
-        *cgroup = self.create_cgroup(service, instance).map_err(at(SpawnStage::Cgroup))?;
+        let description = self.supervisor.description(service).ok_or(NO_SERVICE)?;
+        *cgroup = self.create_cgroup(&description, instance).map_err(at(SpawnStage::Cgroup))?;
         let passed = self.connect_collector(service).map_err(at(SpawnStage::Output))?;
-        self.open_output(service).map_err(at(SpawnStage::Output))?;
-        let program = self.program(service, passed.is_some())?;
+        self.open_output(service, &description).map_err(at(SpawnStage::Output))?;
+        let program = self.program(service, &description, passed.is_some())?;
         let descriptors = Descriptors {
             input: self.console.null.as_fd(),
-            output: self.output(service),
+            output: self.output(service, &description),
             passed: passed.as_ref().map(OwnedFd::as_fd),
             cgroup: cgroup.as_ref().map(Cgroup::directory),
         };
@@ -79,10 +83,9 @@ impl EventLoop<'_> {
 
     fn create_cgroup(
         &mut self,
-        service: ServiceId,
+        description: &ServiceDescription,
         instance: InstanceId,
     ) -> Result<Option<Cgroup>, Errno> {
-        let description = self.supervisor.description(service).ok_or(Errno::NOENT)?;
         let Some(cgroups) = &mut self.cgroups else { return Ok(None) };
         cgroups.create(description.name.as_str(), instance.0, &description.limits).map(Some)
     }
@@ -101,8 +104,11 @@ impl EventLoop<'_> {
     }
 
     /// Makes the pipe of a service whose output goes to the log collector.
-    fn open_output(&mut self, service: ServiceId) -> Result<(), Errno> {
-        let Some(description) = self.supervisor.description(service) else { return Ok(()) };
+    fn open_output(
+        &mut self,
+        service: ServiceId,
+        description: &ServiceDescription,
+    ) -> Result<(), Errno> {
         let has_collector =
             self.supervisor.log_collector().is_some_and(|collector| collector != service);
         let wants = description.output == Output::Log && description.terminal.is_none();
@@ -114,19 +120,24 @@ impl EventLoop<'_> {
     }
 
     /// Where the service's output goes.
-    fn output(&self, service: ServiceId) -> BorrowedFd<'_> {
-        match self.supervisor.description(service).map(|description| description.output) {
-            Some(Output::Null) => self.console.null.as_fd(),
-            _ => self.outputs.write_end(service).unwrap_or(self.console.output.as_fd()),
+    fn output(&self, service: ServiceId, description: &ServiceDescription) -> BorrowedFd<'_> {
+        match description.output {
+            Output::Null => self.console.null.as_fd(),
+            Output::Log | Output::Console => {
+                self.outputs.write_end(service).unwrap_or(self.console.output.as_fd())
+            }
         }
     }
 
-    fn program(&self, service: ServiceId, is_collector: bool) -> Result<Program, Failure> {
-        let unknown = (SpawnStage::User, Errno::NOENT);
-        let description = self.supervisor.description(service).ok_or(unknown)?;
+    fn program(
+        &self,
+        service: ServiceId,
+        description: &ServiceDescription,
+        is_collector: bool,
+    ) -> Result<Program, Failure> {
         let index = usize::try_from(service.0).unwrap_or(usize::MAX);
-        let identity = self.identities.get(index).ok_or(unknown)?;
-        let extra = extra_environment(&description, is_collector);
+        let identity = self.identities.get(index).ok_or(NO_SERVICE)?;
+        let extra = extra_environment(description, is_collector);
         let terminal = description.terminal.as_deref().map(console::terminal_path);
         Ok(Program {
             argv: CStrings::new(description.command.iter().map(AsRef::<str>::as_ref)),
@@ -134,7 +145,7 @@ impl EventLoop<'_> {
             working_directory: CString::new(&*description.working_directory).unwrap_or_default(),
             terminal: terminal.map(|path| CString::new(path).unwrap_or_default()),
             credentials: identity.credentials().map_err(at(SpawnStage::User))?.cloned(),
-            limits: service::limits(&description),
+            limits: service::limits(description),
         })
     }
 }
