@@ -15,7 +15,7 @@ use rustix::process::WaitStatus;
 use crate::console::Console;
 use crate::environment;
 use crate::shutdown;
-use crate::sys::process::{self, CStrings, Child, Descriptors, Program, Start};
+use crate::sys::process::{self, CStrings, Descriptors, Program, Start};
 use crate::sys::reap::{self, Reap};
 use crate::sys::signal::SignalFd;
 
@@ -63,11 +63,13 @@ pub(crate) fn run(
         Err(errno) => {
             Ended::NotStarted(SpawnError { stage: SpawnStage::Clone, errno: errno.raw_os_error() })
         }
-        // The failed child is reaped by the next wait, whoever makes it.
-        Ok(Child { start: Start::Failed(error), .. }) => Ended::NotStarted(error),
-        // One that is slow to start shares our memory until its end at worst:
-        // its start is not dropped before.
-        Ok(child) => wait_for(child.pid, signals),
+        Ok(mut child) => match child.start.wait() {
+            // The failed child is reaped by the next wait, whoever makes it.
+            Some(Start::Failed(error)) => Ended::NotStarted(error),
+            // One that is slow to start shares our memory until its end at worst:
+            // its start is not dropped before.
+            _ => wait_for(child.pid, signals),
+        },
     }
 }
 

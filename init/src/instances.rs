@@ -37,16 +37,12 @@ impl Instances {
     /// Takes up an instance whose process has just been created. Its number is
     /// higher than all before.
     pub(crate) fn insert(&mut self, id: InstanceId, child: Child, cgroup: Option<Cgroup>) {
-        let failure = match child.start {
-            Start::Failed(error) => Some(error),
-            _ => None,
-        };
         self.0.push(Instance {
             id,
             child,
             is_waited_for: false,
             cgroup,
-            failure,
+            failure: None,
             events: None,
             is_group_dying: false,
         });
@@ -113,6 +109,16 @@ impl Instance {
             Start::Pending(pending) => pending.read(),
             Start::Executed | Start::Failed(_) => None,
         };
+        self.settle(start)
+    }
+
+    /// The same, after a short time for the child to get on.
+    pub(crate) fn wait_executed(&mut self) -> bool {
+        let start = self.child.start.wait();
+        self.settle(start)
+    }
+
+    fn settle(&mut self, start: Option<Start>) -> bool {
         let Some(start) = start else { return false };
         let is_executed = matches!(start, Start::Executed);
         if let Start::Failed(error) = start {

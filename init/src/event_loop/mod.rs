@@ -16,7 +16,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
-use init_core::event::{Event, ShutdownKind};
+use init_core::event::{Event, InstanceId, ShutdownKind};
 use init_core::supervisor::Supervisor;
 use init_core::time::Timestamp;
 use rustix::event::{Timespec, epoll};
@@ -57,6 +57,8 @@ pub(crate) struct EventLoop<'a> {
     control: Option<Control>,
     report: BootReport,
     queue: VecDeque<Event>,
+    /// The latest instances, whose programs may not be executed yet.
+    starting: VecDeque<InstanceId>,
     /// There may be more dead children than one turn waits for.
     may_have_dead: bool,
     finish: Option<ShutdownKind>,
@@ -86,6 +88,7 @@ impl<'a> EventLoop<'a> {
             control: opened("control", Control::open()),
             report,
             queue: VecDeque::new(),
+            starting: VecDeque::new(),
             may_have_dead: true,
             finish: None,
         };

@@ -14,9 +14,13 @@ use super::{EventLoop, Token};
 use crate::cgroup::Cgroup;
 use crate::console;
 use crate::errno::explain;
+use crate::instances::Instance;
 use crate::notify::NOTIFY_SOCKET;
 use crate::sys::process::{self, CStrings, Descriptors, PASSED_FD, Program, Start};
 use crate::{log, service};
+
+/// How many children may be on the way to their programs at a time.
+const STARTING_MAX: usize = 2;
 
 /// An error number and where it belongs.
 type Failure = (SpawnStage, Errno);
@@ -68,17 +72,27 @@ impl EventLoop<'_> {
             // It will be seen to be executed when it ends or says something.
             log::error(format_args!("cannot watch the start of a service: {}", explain(errno)));
         }
-        let is_executed = matches!(child.start, Start::Executed);
         let pid = child.pid;
         self.instances.insert(instance, child, cgroup.take());
         self.queue.push_back(Event::Spawned { instance, pid });
-        if is_executed {
-            self.queue.push_back(Event::Executed { instance });
-        }
+        self.wait_for_starts(instance);
         if self.outputs.has_pending() {
             self.send_pipes();
         }
         Ok(())
+    }
+
+    /// Lets children get on to their programs while PID 1 prepares the next
+    /// one, but only so many: each of them keeps memory of PID 1's.
+    fn wait_for_starts(&mut self, newest: InstanceId) {
+        self.starting.push_back(newest);
+        while self.starting.len() > STARTING_MAX {
+            let Some(oldest) = self.starting.pop_front() else { return };
+            let found = self.instances.get_mut(oldest);
+            if found.is_some_and(Instance::wait_executed) {
+                self.queue.push_back(Event::Executed { instance: oldest });
+            }
+        }
     }
 
     fn create_cgroup(

@@ -145,7 +145,8 @@ struct Launch {
     status: i32,
 }
 
-/// Creates a process for `program`. After this call its failures are its [`Start`].
+/// Creates a process for `program`, which gets on by itself: whatever fails in
+/// it is told by its [`Start`], later.
 pub(crate) fn spawn(program: Program, descriptors: Descriptors<'_>) -> Result<Child, Errno> {
     let (status, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let launch = Box::new(Launch {
@@ -162,11 +163,7 @@ pub(crate) fn spawn(program: Program, descriptors: Descriptors<'_>) -> Result<Ch
         Ok((pid, pidfd)) => {
             // From here on only the child has the end that its exec closes.
             drop(theirs);
-            let start = match pending.wait() {
-                None => Start::Pending(pending),
-                Some(start) => start,
-            };
-            Ok(Child { pid, pidfd, start })
+            Ok(Child { pid, pidfd, start: Start::Pending(pending) })
         }
         Err(errno) => {
             pending.release();
@@ -201,8 +198,18 @@ impl Memory {
     }
 }
 
+impl Start {
+    /// Waits a short time for the child to get on. `None` if it has not, or if
+    /// it was known before.
+    pub(crate) fn wait(&mut self) -> Option<Self> {
+        match self {
+            Self::Pending(pending) => pending.wait(),
+            Self::Executed | Self::Failed(_) => None,
+        }
+    }
+}
+
 impl Pending {
-    /// Waits a short time for the child to get on; `None` if it has not.
     fn wait(&mut self) -> Option<Start> {
         // Twice: first for what it says, then for its end.
         for _ in 0..2 {
