@@ -3,9 +3,9 @@
 //! The child shares PID 1's memory until it executes its program, so that
 //! nothing is copied; it only reads what was laid out for it in a [`Program`].
 //! If a step fails it writes stage and error number to a pipe and ends; if all
-//! succeed the pipe closes by `execve`, which is how PID 1 knows. PID 1 waits
-//! for that, but not for long: a program on a disk that hangs, or a terminal
-//! that does, must not stop it. Such a child keeps its memory as [`Pending`].
+//! succeed the pipe closes by `execve`, which is how PID 1 knows. Until then the
+//! child keeps its memory as [`Pending`]. PID 1 may wait for it, but not for
+//! long: a program on a disk that hangs, or a terminal that does, must not stop it.
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
