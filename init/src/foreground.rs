@@ -15,7 +15,7 @@ use rustix::process::WaitStatus;
 use crate::console::Console;
 use crate::environment;
 use crate::shutdown;
-use crate::sys::process::{self, CStrings, Descriptors, Program, Start};
+use crate::sys::process::{self, CStrings, Descriptors, Pending, Program, Start};
 use crate::sys::reap::{self, Reap};
 use crate::sys::signal::SignalFd;
 
@@ -63,7 +63,7 @@ pub(crate) fn run(
         Err(errno) => {
             Ended::NotStarted(SpawnError { stage: SpawnStage::Clone, errno: errno.raw_os_error() })
         }
-        Ok(mut child) => match child.start.wait() {
+        Ok(mut child) => match child.pending.as_mut().and_then(Pending::wait) {
             // The failed child is reaped by the next wait, whoever makes it.
             Some(Start::Failed(error)) => Ended::NotStarted(error),
             // One that is slow to start shares our memory until its end at worst:

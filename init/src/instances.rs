@@ -9,7 +9,7 @@ use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use crate::cgroup::{self, Cgroup};
 use crate::errno::explain;
 use crate::log;
-use crate::sys::process::{Child, Start};
+use crate::sys::process::{Child, Pending, Start};
 use crate::sys::signal;
 
 /// All instances, in ascending order of their numbers. There are few, and the
@@ -105,27 +105,26 @@ impl Instance {
     /// Takes what the child says of its start. True, once, if its program has
     /// been executed; a failure is kept until it has been waited for.
     pub(crate) fn take_executed(&mut self) -> bool {
-        let start = match &mut self.child.start {
-            Start::Pending(pending) => pending.read(),
-            Start::Executed | Start::Failed(_) => None,
-        };
+        let start = self.child.pending.as_mut().and_then(Pending::read);
         self.settle(start)
     }
 
     /// The same, after a short time for the child to get on.
     pub(crate) fn wait_executed(&mut self) -> bool {
-        let start = self.child.start.wait();
+        let start = self.child.pending.as_mut().and_then(Pending::wait);
         self.settle(start)
     }
 
     fn settle(&mut self, start: Option<Start>) -> bool {
         let Some(start) = start else { return false };
-        let is_executed = matches!(start, Start::Executed);
-        if let Start::Failed(error) = start {
-            self.failure = Some(error);
+        self.child.pending = None;
+        match start {
+            Start::Executed => true,
+            Start::Failed(error) => {
+                self.failure = Some(error);
+                false
+            }
         }
-        self.child.start = start;
-        is_executed
     }
 
     /// Asks the main process to end and lets no new process in.

@@ -16,7 +16,7 @@ use crate::console;
 use crate::errno::explain;
 use crate::instances::Instance;
 use crate::notify::NOTIFY_SOCKET;
-use crate::sys::process::{self, CStrings, Descriptors, PASSED_FD, Program, Start};
+use crate::sys::process::{self, CStrings, Descriptors, PASSED_FD, Program};
 use crate::{log, service};
 
 /// How many children may be on the way to their programs at a time.
@@ -65,7 +65,7 @@ impl EventLoop<'_> {
             cgroup: cgroup.as_ref().map(Cgroup::directory),
         };
         let child = process::spawn(program, descriptors).map_err(at(SpawnStage::Clone))?;
-        if let Start::Pending(pending) = &child.start
+        if let Some(pending) = &child.pending
             && let Err(errno) =
                 self.watch(pending.as_fd(), Token::ExecStatus(instance), EventFlags::IN)
         {

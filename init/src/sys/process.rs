@@ -106,18 +106,16 @@ pub(crate) struct Child {
     pub(crate) pid: u32,
     /// Its pidfd, close-on-exec.
     pub(crate) pidfd: OwnedFd,
-    /// Whether its program has been executed.
-    pub(crate) start: Start,
+    /// Its way to its program, until it is known how that ended.
+    pub(crate) pending: Option<Pending>,
 }
 
-/// How far a new process has come.
+/// What became of a new process.
 pub(crate) enum Start {
     /// Its program has been executed, or it was killed before that.
     Executed,
     /// It failed, and is gone or about to be: it can be waited for.
     Failed(SpawnError),
-    /// It is not known yet.
-    Pending(Pending),
 }
 
 /// A child that still uses PID 1's memory.
@@ -146,7 +144,7 @@ struct Launch {
 }
 
 /// Creates a process for `program`, which gets on by itself: whatever fails in
-/// it is told by its [`Start`], later.
+/// it is told by [`Pending`], later.
 pub(crate) fn spawn(program: Program, descriptors: Descriptors<'_>) -> Result<Child, Errno> {
     let (status, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let launch = Box::new(Launch {
@@ -163,7 +161,7 @@ pub(crate) fn spawn(program: Program, descriptors: Descriptors<'_>) -> Result<Ch
         Ok((pid, pidfd)) => {
             // From here on only the child has the end that its exec closes.
             drop(theirs);
-            Ok(Child { pid, pidfd, start: Start::Pending(pending) })
+            Ok(Child { pid, pidfd, pending: Some(pending) })
         }
         Err(errno) => {
             pending.release();
@@ -198,19 +196,9 @@ impl Memory {
     }
 }
 
-impl Start {
-    /// Waits a short time for the child to get on. `None` if it has not, or if
-    /// it was known before.
-    pub(crate) fn wait(&mut self) -> Option<Self> {
-        match self {
-            Self::Pending(pending) => pending.wait(),
-            Self::Executed | Self::Failed(_) => None,
-        }
-    }
-}
-
 impl Pending {
-    fn wait(&mut self) -> Option<Start> {
+    /// Waits a short time for the child to get on; `None` if it has not.
+    pub(crate) fn wait(&mut self) -> Option<Start> {
         // Twice: first for what it says, then for its end.
         for _ in 0..2 {
             let mut fds = [PollFd::new(&self.status, PollFlags::IN)];

@@ -46,7 +46,8 @@ fn climb(boots: &Boots<'_>, report: &mut Report) -> Result<()> {
     };
     let output = copy.root().join("out").join(IMAGE).join(arch.as_str());
     build()?;
-    let before = manifest::read(&output.join("manifest.json"))?;
+    let manifest = || manifest::read(&output.join("manifest.json"));
+    let before = manifest()?;
 
     nothing_to_do(report, &copy, &build)?;
 
@@ -58,7 +59,7 @@ fn climb(boots: &Boots<'_>, report: &mut Report) -> Result<()> {
     }
     std::fs::write(&changed, text).at("write", &changed)?;
     let lines = build()?;
-    let after = manifest::read(&output.join("manifest.json"))?;
+    let after = manifest()?;
     let programs = differing(&before, &after, "/programs");
     report.check(
         "a changed service rebuilds its own program only",

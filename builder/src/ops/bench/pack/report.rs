@@ -1,6 +1,5 @@
 //! The figures as a table and as JSON.
 
-use crate::ops::bench::spread::Spread;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -8,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Measured, Workload};
 use crate::error::{Error, Result};
 use crate::format::{MIB, mib_ceil};
+use crate::ops::bench::spread::Spread;
 
 /// How many times longer `peer` takes than the builder's own, by medians.
 fn ratio(own: Option<&Measured>, peer: &Measured) -> Option<f64> {
