@@ -5,6 +5,8 @@
 //! writes depends on who calls. Its output goes to a log file or to the caller,
 //! never to the terminal; when it fails, the error shows the end of it.
 
+pub mod gnu;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};

@@ -14,6 +14,7 @@ use std::path::Path;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::host::find_program;
+use crate::host::gnu::CrossTools;
 use crate::qemu::firmware;
 use crate::shell::Shell;
 
@@ -117,13 +118,16 @@ pub fn is_present(thing: &Thing) -> bool {
         Thing::Header(name) => ["/usr/include", "/usr/local/include"]
             .iter()
             .any(|directory| Path::new(directory).join(name).is_file()),
-        Thing::CrossHeader(arch, name) => [
-            format!("/usr/{arch}-linux-gnu/include"),
-            format!("/usr/{arch}-linux-gnu/sys-root/usr/include"),
-            format!("/usr/include/{arch}-linux-gnu"),
-        ]
-        .iter()
-        .any(|directory| Path::new(directory).join(name).is_file()),
+        Thing::CrossHeader(arch, name) => {
+            let triplet = CrossTools::of(*arch).triplet;
+            [
+                format!("/usr/{triplet}/include"),
+                format!("/usr/{triplet}/sys-root/usr/include"),
+                format!("/usr/include/{triplet}"),
+            ]
+            .iter()
+            .any(|directory| Path::new(directory).join(name).is_file())
+        }
         Thing::Firmware(arch) => firmware::find(*arch).is_some(),
     }
 }

@@ -6,6 +6,7 @@
 
 use super::{Need, Thing};
 use crate::arch::Arch;
+use crate::host::gnu::CrossTools;
 
 const fn program(name: &'static str, debian: &'static str, purpose: &'static str) -> Need {
     Need { thing: Thing::Program(name), debian, purpose }
@@ -31,17 +32,10 @@ pub(super) fn kernel(host: Option<Arch>, arch: Arch) -> Vec<Need> {
         needs.push(Need { thing: Thing::Header("gelf.h"), debian: "libelf-dev", purpose });
         needs.push(program("zstd", "zstd", "compresses the kernel"));
     }
-    if host != Some(arch) {
-        needs.push(cross_compiler(arch, COMPILES_KERNEL));
+    if let Some(tools) = CrossTools::needed(host, arch) {
+        needs.push(program(tools.compiler, tools.compiler_package, COMPILES_KERNEL));
     }
     needs
-}
-
-const fn cross_compiler(arch: Arch, purpose: &'static str) -> Need {
-    match arch {
-        Arch::X86_64 => program("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu", purpose),
-        Arch::Aarch64 => program("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", purpose),
-    }
 }
 
 /// For static Rust binaries of `arch` on a host of `host`. The Rust toolchain
@@ -52,15 +46,12 @@ pub(super) fn userland(host: Option<Arch>, arch: Arch) -> Vec<Need> {
         program("cc", "gcc", purpose),
         Need { thing: Thing::Header("stdio.h"), debian: "libc6-dev", purpose },
     ];
-    if host != Some(arch) {
+    if let Some(tools) = CrossTools::needed(host, arch) {
         let purpose = "compiles the C that crates bring";
-        let debian = match arch {
-            Arch::X86_64 => "libc6-dev-amd64-cross",
-            Arch::Aarch64 => "libc6-dev-arm64-cross",
-        };
+        needs.push(program(tools.compiler, tools.compiler_package, purpose));
         // A header of that architecture alone: the host's own are no help.
         let thing = Thing::CrossHeader(arch, "bits/wordsize.h");
-        needs.extend([cross_compiler(arch, purpose), Need { thing, debian, purpose }]);
+        needs.push(Need { thing, debian: tools.headers_package, purpose });
     }
     needs
 }

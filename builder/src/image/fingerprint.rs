@@ -12,14 +12,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::arch::Arch;
 use crate::cache::{Cache, KeyBuilder};
 use crate::definition::Image;
 use crate::definition::resolved::{CrateSource, FileContent, Fragment};
 use crate::error::{IoContext, Result};
-use crate::host::find_program;
-use crate::kernel::toolchain::gnu_prefix;
-use crate::kernel::{source, tree_digest};
+use crate::kernel::{source, toolchain as kernel_toolchain, tree_digest};
 use crate::shell::Shell;
 use crate::userland::{foreign, toolchain, workspace};
 
@@ -138,7 +135,7 @@ pub(super) fn of_request(
     key = workspace::add_sources(key, project.root())?;
     key = add_named(key, image)?;
     let mut programs = toolchain::fingerprint_files(request.arch);
-    programs.extend(kernel_compilers(request.arch));
+    programs.extend(kernel_toolchain::fingerprint_files(request.arch));
     programs.extend(std::env::current_exe());
     for program in programs {
         key = add_identity(key, &program);
@@ -179,14 +176,6 @@ fn add_named(mut key: KeyBuilder, image: &Image) -> Result<KeyBuilder> {
         key = key.directory("overlay", &overlay.value)?;
     }
     Ok(key)
-}
-
-/// The compilers and linkers that the kernel may be built with.
-fn kernel_compilers(arch: Arch) -> impl Iterator<Item = PathBuf> {
-    let prefix = if Arch::host() == Some(arch) { "" } else { gnu_prefix(arch) };
-    let gnu = ["gcc", "ld"].map(|name| format!("{prefix}{name}"));
-    let llvm = ["clang", "ld.lld"].map(str::to_owned);
-    gnu.into_iter().chain(llvm).filter_map(|name| find_program(&name))
 }
 
 /// A program or setting of the host, which need not exist.

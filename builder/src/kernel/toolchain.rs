@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::arch::Arch;
 use crate::cache::{Cache, KeyBuilder};
 use crate::error::Result;
-use crate::host::{Invocation, find_program};
+use crate::host::{Invocation, find_program, gnu};
 use crate::host_needs::{self, Needs};
 use crate::shell::Shell;
 
@@ -26,13 +26,19 @@ pub struct Toolchain {
     pub is_gnu: bool,
 }
 
-/// The prefix of the GNU tools' names for an architecture.
+/// LLVM's compiler and linker.
+const LLVM_PROGRAMS: [&str; 2] = ["clang", "ld.lld"];
+
+/// The GNU compiler and linker for `arch`.
+fn gnu_programs(arch: Arch) -> [String; 2] {
+    ["gcc", "ld"].map(|name| format!("{}{name}", gnu::prefix(arch)))
+}
+
+/// Files whose change means that [`find`] may answer differently.
 #[must_use]
-pub const fn gnu_prefix(arch: Arch) -> &'static str {
-    match arch {
-        Arch::X86_64 => "x86_64-linux-gnu-",
-        Arch::Aarch64 => "aarch64-linux-gnu-",
-    }
+pub fn fingerprint_files(arch: Arch) -> Vec<PathBuf> {
+    let names = gnu_programs(arch).into_iter().chain(LLVM_PROGRAMS.map(str::to_owned));
+    names.filter_map(|name| find_program(&name)).collect()
 }
 
 /// The toolchain for `arch`.
@@ -40,9 +46,9 @@ pub const fn gnu_prefix(arch: Arch) -> &'static str {
 /// # Errors
 /// If the host has none: then all is named that a kernel needs and the host lacks.
 pub fn find(shell: &Shell, cache: &Cache, arch: Arch) -> Result<Toolchain> {
-    let prefix = if Arch::host() == Some(arch) { "" } else { gnu_prefix(arch) };
-    let gcc = find_program(&format!("{prefix}gcc")).zip(find_program(&format!("{prefix}ld")));
-    if let Some((compiler, linker)) = gcc {
+    let prefix = gnu::prefix(arch);
+    let [compiler, linker] = gnu_programs(arch).map(|name| find_program(&name));
+    if let Some((compiler, linker)) = compiler.zip(linker) {
         let identity = identity(shell, cache, &[compiler, linker])?;
         let variables = match prefix {
             "" => Vec::new(),
@@ -50,7 +56,8 @@ pub fn find(shell: &Shell, cache: &Cache, arch: Arch) -> Result<Toolchain> {
         };
         return Ok(Toolchain { identity, variables, is_gnu: true });
     }
-    if let Some((compiler, linker)) = find_program("clang").zip(find_program("ld.lld")) {
+    let [compiler, linker] = LLVM_PROGRAMS.map(find_program);
+    if let Some((compiler, linker)) = compiler.zip(linker) {
         let identity = identity(shell, cache, &[compiler, linker])?;
         let variables = vec![("LLVM", "1".into())];
         return Ok(Toolchain { identity, variables, is_gnu: false });

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
+use crate::host::gnu::{self, CrossTools};
 use crate::host::{Invocation, find_program};
 use crate::shell::Shell;
 
@@ -104,7 +105,7 @@ impl Toolchain {
         if !rustc.is_file() || !has_target(&sysroot(&rustc)?, &triple) {
             return Err(lacks(format!("no Rust toolchain here has the target {triple}")));
         }
-        let linker = gnu_linker(arch);
+        let linker = gnu::compiler(arch);
         if find_program(linker).is_none() {
             return Err(lacks(format!("the linker {linker} is not installed")));
         }
@@ -144,7 +145,7 @@ impl Toolchain {
                 "-Clink-arg=--build-id=none".to_owned(),
             ]),
             Libc::Gnu => flags.extend([
-                format!("-Clinker={}", gnu_linker(self.arch)),
+                format!("-Clinker={}", gnu::compiler(self.arch)),
                 "-Clink-arg=-Wl,--build-id=none".to_owned(),
             ]),
         }
@@ -170,14 +171,9 @@ impl Toolchain {
                 .map(|(path, name)| format!("-ffile-prefix-map={}={name}", path.display())),
         );
         let flags: Vec<String> = flags.iter().map(|flag| shell_quoted(flag)).collect();
-        let compiler = gnu_linker(self.arch);
-        let archiver = match compiler.strip_suffix("gcc") {
-            Some(prefix) => format!("{prefix}ar"),
-            None => "ar".to_owned(),
-        };
         vec![
-            (format!("CC_{triple}"), compiler.to_owned()),
-            (format!("AR_{triple}"), archiver),
+            (format!("CC_{triple}"), gnu::compiler(self.arch).to_owned()),
+            (format!("AR_{triple}"), gnu::archiver(self.arch).to_owned()),
             (format!("CFLAGS_{triple}"), flags.join(" ")),
             // Directories may have spaces in their names.
             ("CC_SHELL_ESCAPED_FLAGS".to_owned(), "1".to_owned()),
@@ -224,7 +220,7 @@ pub fn fingerprint_files(arch: Arch) -> Vec<PathBuf> {
         }
     }
     files.extend([DEBIAN_RUSTC, DEBIAN_CARGO].map(PathBuf::from));
-    files.extend(find_program(gnu_linker(arch)));
+    files.extend(find_program(gnu::compiler(arch)));
     files
 }
 
@@ -271,32 +267,19 @@ fn shell_quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// The C compiler that links for `arch`.
-fn gnu_linker(arch: Arch) -> &'static str {
-    match (arch, Arch::host() == Some(arch)) {
-        (_, true) => "cc",
-        (Arch::X86_64, false) => "x86_64-linux-gnu-gcc",
-        (Arch::Aarch64, false) => "aarch64-linux-gnu-gcc",
-    }
-}
-
 fn c_identity(arch: Arch) -> String {
-    let version = Invocation::new(gnu_linker(arch)).arg("--version").read_text();
+    let version = Invocation::new(gnu::compiler(arch)).arg("--version").read_text();
     version.unwrap_or_else(|_| "none".to_owned())
 }
 
 /// What a Debian host needs for a static glibc build.
 fn gnu_packages(arch: Arch) -> String {
-    let debian = arch.debian();
-    if Arch::host() == Some(arch) {
+    let Some(tools) = CrossTools::needed(Arch::host(), arch) else {
         return "gcc and libc6-dev".to_owned();
-    }
-    let gcc = match arch {
-        Arch::X86_64 => "gcc-x86-64-linux-gnu",
-        Arch::Aarch64 => "gcc-aarch64-linux-gnu",
     };
+    let (debian, compiler) = (arch.debian(), tools.compiler_package);
     format!(
-        "rustc-web, cargo-web, libstd-rust-web-dev:{debian}, {gcc} and libc6-dev:{debian} \
+        "rustc-web, cargo-web, libstd-rust-web-dev:{debian}, {compiler} and libc6-dev:{debian} \
          (after `dpkg --add-architecture {debian}`)"
     )
 }
