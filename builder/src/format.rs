@@ -6,6 +6,7 @@
 //! program, consults a clock or draws a random number: the same arguments
 //! always give the same bytes, on any number of cores.
 
+pub mod bios_boot;
 pub mod bootconfig;
 pub mod compress;
 pub mod cpio;

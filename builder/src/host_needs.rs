@@ -75,6 +75,12 @@ impl Needs {
         self.with(table::userland(Arch::host(), arch))
     }
 
+    /// And what assembling the BIOS loader needs.
+    #[must_use]
+    pub fn bios_loader(self) -> Self {
+        self.with(table::bios_loader(Arch::host()))
+    }
+
     /// And what running a guest of `arch` needs.
     #[must_use]
     pub fn guest(self, arch: Arch, has_firmware: bool) -> Self {

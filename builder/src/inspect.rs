@@ -5,6 +5,7 @@
 //! an error. What is damaged is reported, not mended.
 
 mod archive;
+mod bios;
 mod disk;
 mod entry;
 mod kernel;
@@ -21,6 +22,7 @@ use crate::format::compress;
 use crate::format::source::{Source, SourceReader};
 
 pub use archive::{ArchiveReport, BootconfigReport, Member};
+pub use bios::{BiosLoaderReport, ExtentReport};
 pub use disk::{Ext4Report, FatReport, GptReport, PartitionReport};
 pub use entry::Entry;
 pub use kernel::{ArmImageReport, BzImageReport};

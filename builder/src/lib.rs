@@ -6,6 +6,7 @@
 //! decides where finished work is kept.
 
 pub mod arch;
+pub mod boot;
 pub mod cache;
 pub mod cli;
 pub mod definition;

@@ -18,8 +18,14 @@ pub struct CrossTools {
     pub compiler: &'static str,
     /// The archiver.
     pub archiver: &'static str,
+    /// The assembler.
+    pub assembler: &'static str,
+    /// The linker.
+    pub linker: &'static str,
     /// The Debian package of the compiler. It brings the binutils.
     pub compiler_package: &'static str,
+    /// The Debian package of the binutils alone.
+    pub binutils_package: &'static str,
     /// The Debian package of the C library's headers for that compiler.
     pub headers_package: &'static str,
 }
@@ -29,7 +35,10 @@ const X86_64: CrossTools = CrossTools {
     prefix: "x86_64-linux-gnu-",
     compiler: "x86_64-linux-gnu-gcc",
     archiver: "x86_64-linux-gnu-ar",
+    assembler: "x86_64-linux-gnu-as",
+    linker: "x86_64-linux-gnu-ld",
     compiler_package: "gcc-x86-64-linux-gnu",
+    binutils_package: "binutils-x86-64-linux-gnu",
     headers_package: "libc6-dev-amd64-cross",
 };
 
@@ -38,7 +47,10 @@ const AARCH64: CrossTools = CrossTools {
     prefix: "aarch64-linux-gnu-",
     compiler: "aarch64-linux-gnu-gcc",
     archiver: "aarch64-linux-gnu-ar",
+    assembler: "aarch64-linux-gnu-as",
+    linker: "aarch64-linux-gnu-ld",
     compiler_package: "gcc-aarch64-linux-gnu",
+    binutils_package: "binutils-aarch64-linux-gnu",
     headers_package: "libc6-dev-arm64-cross",
 };
 
@@ -78,6 +90,18 @@ pub fn archiver(arch: Arch) -> &'static str {
     CrossTools::needed(Arch::host(), arch).map_or("ar", |tools| tools.archiver)
 }
 
+/// This host's assembler for `arch`.
+#[must_use]
+pub fn assembler(arch: Arch) -> &'static str {
+    CrossTools::needed(Arch::host(), arch).map_or("as", |tools| tools.assembler)
+}
+
+/// This host's linker for `arch`.
+#[must_use]
+pub fn linker(arch: Arch) -> &'static str {
+    CrossTools::needed(Arch::host(), arch).map_or("ld", |tools| tools.linker)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,8 +115,11 @@ mod tests {
             assert_eq!(tools.prefix, format!("{triplet}-"));
             assert_eq!(tools.compiler, format!("{triplet}-gcc"));
             assert_eq!(tools.archiver, format!("{triplet}-ar"));
+            assert_eq!(tools.assembler, format!("{triplet}-as"));
+            assert_eq!(tools.linker, format!("{triplet}-ld"));
             // Debian's package names have no underscore (Debian Policy 5.6.1).
             assert_eq!(tools.compiler_package, format!("gcc-{}", triplet.replace('_', "-")));
+            assert_eq!(tools.binutils_package, format!("binutils-{}", triplet.replace('_', "-")));
             assert_eq!(tools.headers_package, format!("libc6-dev-{}-cross", arch.debian()));
         }
     }

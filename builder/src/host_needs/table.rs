@@ -56,6 +56,16 @@ pub(super) fn userland(host: Option<Arch>, arch: Arch) -> Vec<Need> {
     needs
 }
 
+/// For the BIOS loader, which is x86 code, on a host of `host`.
+pub(super) fn bios_loader(host: Option<Arch>) -> Vec<Need> {
+    let purpose = "assembles the BIOS loader";
+    let (assembler, linker, package) = CrossTools::needed(host, Arch::X86_64)
+        .map_or(("as", "ld", "binutils"), |tools| {
+            (tools.assembler, tools.linker, tools.binutils_package)
+        });
+    vec![program(assembler, package, purpose), program(linker, package, purpose)]
+}
+
 /// For a guest of `arch`, booted by firmware or not.
 pub(super) fn guest(arch: Arch, has_firmware: bool) -> Vec<Need> {
     let (qemu, package, firmware) = match arch {

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::entry::{self, Entry};
-use super::{Report, no_such_file};
+use super::{BiosLoaderReport, Report, no_such_file};
 use crate::error::{Error, Result};
 use crate::format::gpt::{self, Partition, TableCopy, partition_type};
 use crate::format::source::{Region, Source};
@@ -18,6 +18,8 @@ pub struct GptReport {
     pub guid: String,
     /// Size of the disk in bytes.
     pub size_bytes: u64,
+    /// The BIOS loader, if it is ours.
+    pub bios_loader: Option<BiosLoaderReport>,
     /// Its partitions.
     pub partitions: Vec<PartitionReport>,
     /// What is wrong with the table.
@@ -116,7 +118,8 @@ pub(super) fn inspect_gpt(source: &dyn Source) -> Result<GptReport> {
         });
     }
     let (guid, problems) = (table.guid.to_string(), table.problems);
-    Ok(GptReport { guid, size_bytes: source.len_bytes(), partitions, problems })
+    let (size_bytes, bios_loader) = (source.len_bytes(), BiosLoaderReport::of(source));
+    Ok(GptReport { guid, size_bytes, bios_loader, partitions, problems })
 }
 
 /// Looks into a partition, but not into a disk within a disk.

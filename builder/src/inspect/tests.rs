@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use super::*;
 use crate::format::MIB;
+use crate::format::bios_boot::{self, BootCode, Extent, Table};
 use crate::format::bootconfig;
 use crate::format::compress::{Compression, Encoder};
 use crate::format::cpio::{self, CpioOptions, XattrPolicy};
@@ -221,6 +222,33 @@ fn kernels_are_known_by_their_headers() {
     let Report::ArmImage(report) = inspect(&image).unwrap() else { panic!("no Image") };
     assert_eq!(report.release.as_deref(), Some("6.6.119 (x) #1 SMP"));
     assert_eq!((report.page_kib, report.has_efi_stub), (Some(4), false));
+}
+
+#[test]
+fn a_bios_loader_is_shown_with_what_it_boots_and_what_is_wrong() {
+    let mut disk = disk();
+    let kernel = Extent::of(&disk, MIB + 512, 700).unwrap();
+    let table = Table { kernel, initramfs: None, command_line: b"quiet a=\x1B[2J".to_vec() };
+    let mut mbr = vec![0; bios_boot::MBR_CODE_BYTES];
+    mbr[412..416].copy_from_slice(b"KEEL");
+    let code = BootCode { mbr, stage2: vec![1; 1024] };
+    assert!(!text(&disk).contains("BIOS"));
+    bios_boot::install(&code, &table, &mut disk).unwrap();
+    let expected = format!(
+        "BIOS loader: stage 2 at sector 34, 2 sectors, checksum {}\n\
+         kernel:        700 bytes at sector 2049, checksum {}\n\
+         command line:  quiet a=\\u{{1b}}[2J\n",
+        bios_boot::Checksum::of(&code.stage2),
+        kernel.checksum
+    );
+    let listing = text(&disk);
+    assert!(listing.contains(&expected), "{listing}");
+    disk[1024 * 1024 + 600] ^= 1;
+    let listing = text(&disk);
+    assert!(listing.contains("problem: the kernel has changed\nkernel: "), "{listing}");
+    let json = serde_json::to_value(inspect(&disk).unwrap()).unwrap();
+    assert_eq!(json["bios_loader"]["kernel"]["first_lba"], 2049);
+    assert_eq!(json["bios_loader"]["problems"][0], "the kernel has changed");
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Display for Entry {
 }
 
 /// Names from an image must not move the terminal's cursor.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
         .collect()
@@ -94,7 +94,7 @@ fn list(f: &mut Formatter<'_>, entries: &[Entry], indent: &str) -> fmt::Result {
     entries.iter().try_for_each(|entry| writeln!(f, "{indent}{entry}"))
 }
 
-fn problems(f: &mut Formatter<'_>, problems: &[String]) -> fmt::Result {
+pub(super) fn problems(f: &mut Formatter<'_>, problems: &[String]) -> fmt::Result {
     problems.iter().try_for_each(|problem| writeln!(f, "problem: {problem}"))
 }
 
@@ -152,6 +152,9 @@ impl Display for GptReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "GPT disk, {} MiB, GUID {}", mib_ceil(self.size_bytes), self.guid)?;
         problems(f, &self.problems)?;
+        if let Some(loader) = &self.bios_loader {
+            loader.fmt(f)?;
+        }
         self.partitions.iter().try_for_each(|partition| partition.fmt(f))
     }
 }

@@ -1,0 +1,108 @@
+//! The BIOS loader on a disk: boot code in the protective MBR, stage 2 between
+//! the partition table and the first partition, and behind it the boot table,
+//! which says where the kernel and the initramfs lie and what they must be.
+//!
+//! The loader itself is in `builder/boot/bios`; [`crate::boot::bios`] assembles
+//! it. What the two share is laid down here and in its `layout.inc`:
+//! docs/image-formats.md has it field by field. The reader takes hostile bytes.
+
+mod checksum;
+mod reader;
+mod table;
+
+pub use checksum::{Checksum, Summing};
+pub use reader::{Loader, read};
+pub use table::{COMMAND_LINE_BYTES_MAX, Extent, TABLE_BYTES, TABLE_VERSION, Table};
+
+use super::gpt;
+use super::sink::ImageSink;
+use crate::error::{Error, Result};
+
+/// Sectors of the loader, whatever the medium's own have.
+const SECTOR_BYTES: u64 = gpt::SECTOR_BYTES;
+const SECTOR_LEN: usize = 512;
+/// The boot code's share of the MBR; signature and partition entries follow it.
+pub const MBR_CODE_BYTES: usize = 440;
+/// Where stage 2 is put: behind the partition table's 128 entries.
+pub const STAGE2_LBA: u64 = 34;
+/// The first sector that belongs to a partition.
+const GAP_END_LBA: u64 = gpt::ALIGNMENT_BYTES / SECTOR_BYTES;
+/// What stage 2 and the table have of the first 64 KiB of memory.
+const MEMORY_BYTES: usize = 0x1_0000 - 0x7E00;
+
+/// Fields at the end of the boot code, which say what stage 1 loads.
+mod field {
+    /// Sectors of stage 2, 16 bits: what the checksum is of.
+    pub(super) const STAGE2_SECTORS: usize = 410;
+    /// How a reader knows this boot code.
+    pub(super) const MARK: usize = 412;
+    /// Sectors of stage 2 and the table, 16 bits.
+    pub(super) const LOADED_SECTORS: usize = 418;
+    /// The first of them, 64 bits.
+    pub(super) const STAGE2_LBA: usize = 424;
+    /// Checksum of stage 2.
+    pub(super) const CHECKSUM: usize = 432;
+}
+/// Stands at [`field::MARK`].
+const MARK: &[u8; 4] = b"KEEL";
+
+/// The assembled loader.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BootCode {
+    /// Stage 1: the first [`MBR_CODE_BYTES`] bytes of the disk, its fields not filled in.
+    pub mbr: Vec<u8>,
+    /// Stage 2, whole sectors of 512 bytes.
+    pub stage2: Vec<u8>,
+}
+
+/// Installs the loader on a disk whose partition table is written already or
+/// will be: the partition entries of the MBR and its signature are left alone.
+///
+/// # Errors
+/// If the table cannot be encoded, the code is not the loader's or does not fit
+/// before the first partition, or the sink fails.
+pub fn install(code: &BootCode, table: &Table, sink: &mut impl ImageSink) -> Result<()> {
+    let table = table.encode()?;
+    let stage1 = code.stage1()?;
+    let stage2_at = STAGE2_LBA * SECTOR_BYTES;
+    let end = stage2_at + (code.stage2.len() + table.len()) as u64;
+    if end > GAP_END_LBA * SECTOR_BYTES {
+        return Err(Error::internal(format!(
+            "stage 2 of the BIOS loader ends at byte {end}, inside the first partition"
+        )));
+    }
+    sink.write_at(0, &stage1)
+        .and_then(|()| sink.write_at(stage2_at, &code.stage2))
+        .and_then(|()| sink.write_at(stage2_at + code.stage2.len() as u64, &table))
+        .map_err(|error| crate::format::write_failed("BIOS loader", &error))
+}
+
+impl BootCode {
+    /// Stage 1 with its fields filled in for this stage 2.
+    fn stage1(&self) -> Result<Vec<u8>> {
+        let fits = self.stage2.len() + TABLE_BYTES <= MEMORY_BYTES
+            && !self.stage2.is_empty()
+            && self.stage2.len().is_multiple_of(SECTOR_LEN);
+        let is_ours = self.mbr.len() == MBR_CODE_BYTES && self.mbr[field::MARK..].starts_with(MARK);
+        let sectors = |bytes: usize| u16::try_from(bytes / SECTOR_LEN).ok();
+        let stage2 = sectors(self.stage2.len());
+        let loaded = sectors(self.stage2.len() + TABLE_BYTES);
+        let (true, true, Some(stage2), Some(loaded)) = (fits, is_ours, stage2, loaded) else {
+            return Err(Error::internal(format!(
+                "boot code of {} bytes and a stage 2 of {} are not the BIOS loader",
+                self.mbr.len(),
+                self.stage2.len()
+            )));
+        };
+        let mut mbr = self.mbr.clone();
+        let mut put = |at: usize, bytes: &[u8]| mbr[at..at + bytes.len()].copy_from_slice(bytes);
+        put(field::STAGE2_SECTORS, &stage2.to_le_bytes());
+        put(field::LOADED_SECTORS, &loaded.to_le_bytes());
+        put(field::STAGE2_LBA, &STAGE2_LBA.to_le_bytes());
+        put(field::CHECKSUM, &Checksum::of(&self.stage2).to_bytes());
+        Ok(mbr)
+    }
+}
+
+#[cfg(test)]
+mod tests;
