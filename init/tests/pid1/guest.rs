@@ -18,7 +18,7 @@ use init_core::protocol::{Reply, Request, Status, Summary};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes the tree and becomes PID 1. `$1` is the guest's directory; `$2` is
-/// `no-cgroup` if there shall be no cgroup v2.
+/// `no-cgroup` if there shall be no cgroup v2, `no-null` if no `/dev/null`.
 const SCRIPT: &str = r#"
 set -e
 root="$1/root"
@@ -37,6 +37,8 @@ done
 : > dev/kmsg; mount --bind "$1/kmsg" dev/kmsg
 : > dev/console; mount --bind "$1/console" dev/console
 ln -s /t/services.d etc/services.d
+# PID 1 cannot make it anew: a user namespace may make no nodes (mknod(2)).
+if [ "$2" = no-null ]; then umount dev/null; rm dev/null; fi
 if [ "$2" = no-cgroup ]; then
     mount -t sysfs sysfs sys
     mount -t tmpfs tmpfs sys/fs/cgroup
@@ -75,6 +77,19 @@ pub(crate) enum Kind {
     Ordinary,
     /// Without: process groups stand in.
     WithoutCgroup,
+    /// Like an ordinary one, but for `/dev/null`.
+    WithoutNull,
+}
+
+impl Kind {
+    /// What [`SCRIPT`] calls it.
+    const fn option(self) -> &'static str {
+        match self {
+            Self::Ordinary => "",
+            Self::WithoutCgroup => "no-cgroup",
+            Self::WithoutNull => "no-null",
+        }
+    }
 }
 
 impl Guest {
@@ -98,18 +113,17 @@ impl Guest {
         fs::copy(env!("CARGO_BIN_EXE_init"), path.join("init")).unwrap();
         fs::copy(std::env::current_exe().unwrap(), path.join("helper")).unwrap();
 
-        let cgroup = if kind == Kind::Ordinary { make_cgroup() } else { None };
+        let cgroup = if kind == Kind::WithoutCgroup { None } else { make_cgroup() };
         let enter = cgroup.as_deref().map_or(String::from(":"), |cgroup| {
             format!("echo $$ > '{}/cgroup.procs'", cgroup.display())
         });
-        let option = if kind == Kind::Ordinary { "" } else { "no-cgroup" };
         let mut outer = Command::new("sh");
         outer
             .args(["-c", &format!("{enter}; exec \"$@\""), "sh"])
             .args(UNSHARE)
             .args(["sh", "-c", SCRIPT, "sh"])
             .arg(path)
-            .arg(option)
+            .arg(kind.option())
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let outer = outer.spawn().unwrap();

@@ -72,3 +72,18 @@ fn the_end_may_be_asked_for_before_the_beginning() {
         assert_eq!(guest.wait_for_end(), End::PowerOff, "log:\n{}", guest.log());
     }
 }
+
+#[test]
+fn without_anything_to_stand_on_the_system_restarts() {
+    let test = "without_anything_to_stand_on_the_system_restarts";
+    let start = Instant::now();
+    let Some(mut guest) = Guest::boot(test, Kind::WithoutNull, &[]) else { return };
+    assert_eq!(guest.wait_for_end(), End::Restart, "console:\n{}", guest.text("console"));
+    // There is no log yet, so the reason is where a person would look for it.
+    let console = guest.text("console");
+    assert!(
+        console.contains("init: no descriptor to stand on: No such file or directory"),
+        "{console}"
+    );
+    assert!(start.elapsed() >= Duration::from_secs(10), "nobody can have read that");
+}
