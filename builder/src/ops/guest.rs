@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::arch::Arch;
 use crate::cache::Cache;
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::ops::run::plan::{self, BootMethod, Parts, Wishes};
 use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
@@ -71,8 +71,23 @@ pub struct Setup {
     pub cpus: u32,
     /// What runs it.
     pub accel: accel::Choice,
+    /// Kernel parameters on top of the image's own, for a direct boot.
+    pub parameters: Vec<String>,
     /// Where its console's output is kept.
     pub console_log: Option<PathBuf>,
+}
+
+impl Setup {
+    /// What a guest has written to its console so far.
+    ///
+    /// # Errors
+    /// If it is kept nowhere, or cannot be read.
+    pub fn read_console(&self) -> Result<String> {
+        let path = self.console_log.as_deref();
+        let path = path.ok_or_else(|| Error::internal("this guest's console is kept nowhere"))?;
+        let bytes = std::fs::read(path).at("read", path)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
 }
 
 impl Guest {
@@ -81,6 +96,22 @@ impl Guest {
     /// # Errors
     /// If it does not come up, or its services do not settle.
     pub fn boot(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Self> {
+        let mut session = Self::start(shell, parts, setup)?;
+        if !session.wait_until_ready(Instant::now() + BOOT_TIMEOUT)? {
+            return Err(Error::failure("the services that start at boot did not settle"));
+        }
+        Ok(Self { session })
+    }
+
+    /// Boots an image that is to end by itself, and says how it did.
+    ///
+    /// # Errors
+    /// If it does not start. A guest that goes on is an [`Ending::TimedOut`].
+    pub fn boot_to_end(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Ending> {
+        Self::start(shell, parts, setup)?.wait_for_end(Some(Instant::now() + BOOT_TIMEOUT))
+    }
+
+    fn start(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Session> {
         let directory = RunDirectory::new()?;
         let firmware = match setup.boot {
             BootMethod::Uefi => Some(firmware::prepare(setup.arch, directory.path())?),
@@ -94,16 +125,12 @@ impl Guest {
             accelerator: accel::choose(shell, &Cache::open()?, setup.arch, setup.accel)?,
             is_interactive: false,
             has_network: false,
-            parameters: Vec::new(),
+            parameters: setup.parameters.clone(),
             qemu: Vec::new(),
         };
         let spec = plan::plan(parts, wishes, firmware)?;
         let log = setup.console_log.clone();
-        let mut session = Session::start(shell, &spec, directory, false, log)?;
-        if !session.wait_until_ready(Instant::now() + BOOT_TIMEOUT)? {
-            return Err(Error::failure("the services that start at boot did not settle"));
-        }
-        Ok(Self { session })
+        Session::start(shell, &spec, directory, false, log)
     }
 
     /// How long it has been running, by the host's clock.

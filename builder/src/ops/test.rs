@@ -9,6 +9,7 @@ mod judge;
 mod ladder;
 mod libtest;
 mod reproducible;
+mod root_switch;
 mod workspace;
 
 use crate::arch::Arch;
@@ -34,7 +35,7 @@ pub struct Args {
     /// Name the rungs and do nothing
     #[arg(long)]
     list: bool,
-    /// Build everything twice to compare it: both architectures, kernels included
+    /// Build everything twice to compare it, and boot both architectures everywhere
     #[arg(long)]
     long: bool,
     /// What executes the guests' instructions
@@ -61,6 +62,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     rungs.extend(boots.rungs());
     rungs.extend(boots.stubborn_rungs());
     rungs.extend(endings::rungs(&boots));
+    rungs.extend(root_switch::rungs(&boots, args.long));
     rungs.push(incremental::rung(&boots));
     rungs.extend(reproducible::rungs(&boots, args.long));
     if args.list {

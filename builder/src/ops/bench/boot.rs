@@ -149,6 +149,7 @@ fn boot(shell: &Shell, args: &Args, arch: Arch, built: &BuiltImage, logs: &Path)
         boot: BootMethod::Direct,
         cpus: args.cpus,
         accel: args.accel,
+        parameters: Vec::new(),
         console_log: Some(log.clone()),
     };
     Guest::boot(shell, Parts::of(built), &setup)

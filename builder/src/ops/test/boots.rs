@@ -95,6 +95,13 @@ impl<'a> Boots<'a> {
         self.arches.iter().map(rung).collect()
     }
 
+    /// What a rung is for that costs too much to climb for every architecture:
+    /// the host's, or with `is_long` every one.
+    pub(super) fn arches_of(&self, is_long: bool) -> impl Iterator<Item = Arch> {
+        let host = Arch::host().unwrap_or(Arch::X86_64);
+        self.arches.iter().copied().filter(move |&arch| is_long || arch == host)
+    }
+
     /// The image, which later rungs find as an earlier one left it.
     pub(super) fn build(&self, arch: Arch) -> Result<BuiltImage> {
         image::build(self.shell, &self.build.request(IMAGE, arch)?)
@@ -140,6 +147,21 @@ impl<'a> Boots<'a> {
         judge::disk(report, disk, scratch.0.path(), LAST_WORDS)
     }
 
+    /// How a guest is booted whose console's log is named after `what`.
+    pub(super) fn setup(
+        &self,
+        report: &Report,
+        arch: Arch,
+        boot: BootMethod,
+        what: &str,
+    ) -> Result<Setup> {
+        let log = log_file(self.project.root(), &format!("console {arch} {what}"))?;
+        report.doing(format_args!("console: {}", log.display()));
+        let console_log = Some(log);
+        let parameters = Vec::new();
+        Ok(Setup { arch, boot, cpus: CPUS, accel: self.accel, parameters, console_log })
+    }
+
     /// A guest that takes commands, and the copy of the disk it writes to.
     fn boot(
         &self,
@@ -161,15 +183,7 @@ impl<'a> Boots<'a> {
                 kept = Some(copy);
             }
         }
-        let log = log_file(self.project.root(), &format!("console {arch} {}", medium.as_str()))?;
-        let setup = Setup {
-            arch,
-            boot: medium.boot(),
-            cpus: CPUS,
-            accel: self.accel,
-            console_log: Some(log.clone()),
-        };
-        report.doing(format_args!("console: {}", log.display()));
+        let setup = self.setup(report, arch, medium.boot(), medium.as_str())?;
         let guest = Guest::boot(self.shell, parts, &setup)?;
         let took = guest.elapsed().as_secs_f64();
         report.passed("it boots", format_args!("takes commands after {took:.1} s"));

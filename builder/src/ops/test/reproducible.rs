@@ -25,8 +25,7 @@ pub(super) fn rungs<'a>(boots: &Boots<'a>, is_long: bool) -> Vec<Rung<'a>> {
             climb(&boots, arch, is_long, report)
         })
     };
-    let host = Arch::host().unwrap_or(Arch::X86_64);
-    boots.arches.iter().copied().filter(|&arch| is_long || arch == host).map(rung).collect()
+    boots.arches_of(is_long).map(rung).collect()
 }
 
 fn climb(boots: &Boots<'_>, arch: Arch, is_long: bool, report: &mut Report) -> Result<()> {
