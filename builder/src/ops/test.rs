@@ -5,6 +5,7 @@ mod copies;
 mod endings;
 mod guest_checks;
 mod incremental;
+mod init_panic;
 mod judge;
 mod ladder;
 mod libtest;
@@ -63,6 +64,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     rungs.extend(boots.stubborn_rungs());
     rungs.extend(endings::rungs(&boots));
     rungs.extend(root_switch::rungs(&boots, args.long));
+    rungs.extend(init_panic::rungs(&boots, args.long));
     rungs.push(incremental::rung(&boots));
     rungs.extend(reproducible::rungs(&boots, args.long));
     if args.list {

@@ -5,10 +5,13 @@
 
 use std::env;
 use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 
+use init_core::protocol::{CONTROL_SOCKET, REQUEST_BYTES_MAX};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use services::notify::notify;
 use services::problem::{Context, Problem, Result};
 use services::sys::vfork_exit;
@@ -28,11 +31,17 @@ Modes:
                            of its own, whose parent has exited
   orphans N                leaves N ended processes behind, 500 at once, then runs
   chatty N                 prints N numbered lines, then exits with 0
+  starve-init              has the kernel refuse PID 1 more memory (RLIMIT_DATA), then
+                           makes PID 1 want some, which is a panic. Keelson's PID 1 only
 ";
 
 /// Orphans of one parent. They all exist until it ends, and a kernel with 256 MiB
 /// allows about 2,000 processes.
 const BURST: u32 = 500;
+
+/// Each makes PID 1 want up to [`REQUEST_BYTES_MAX`], which together is far more
+/// than its heap has free.
+const STARVING_CLIENTS: usize = 16;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -59,6 +68,7 @@ fn misbehave(arguments: &[String]) -> Result<ExitCode> {
         Some("never-dies") => ignore_signals().and_then(|()| ready()).map(|()| run_for_ever())?,
         Some("ignore-term-double-fork") => double_fork()?,
         Some("orphans") => leave_orphans(number()?)?,
+        Some("starve-init") => starve_init()?,
         Some("chatty") => chatter(number()?).context(|| "cannot print".to_owned())?,
         // What the modes above start this program with.
         Some("orphan-parent") => {
@@ -131,6 +141,28 @@ fn leave_orphans(count: u32) -> Result<()> {
         rest -= burst;
     }
     ready()?;
+    run_for_ever();
+    Ok(())
+}
+
+/// Requests that have begun and never end: PID 1 keeps what it has of them.
+fn starve_init() -> Result<()> {
+    // Connected first: where PID 1 is another one it shall not be harmed.
+    let mut clients = Vec::new();
+    for _ in 0..STARVING_CLIENTS {
+        let client = UnixStream::connect(CONTROL_SOCKET);
+        clients.push(client.context(|| format!("cannot reach PID 1 at `{CONTROL_SOCKET}`"))?);
+    }
+    // Far below what it has. Not 0, which Linux takes for Valgrind's way of saying
+    // "no limit" (mm/mmap.c, may_expand_vm).
+    let nothing_more = Rlimit { current: Some(1), maximum: None };
+    prlimit(Some(Pid::INIT), Resource::Data, nothing_more)
+        .context(|| "cannot limit PID 1's memory".to_owned())?;
+    let mut request = u32::try_from(REQUEST_BYTES_MAX).unwrap_or(0).to_le_bytes().to_vec();
+    request.resize(REQUEST_BYTES_MAX, 0);
+    for mut client in &clients {
+        client.write_all(&request).context(|| "cannot ask PID 1".to_owned())?;
+    }
     run_for_ever();
     Ok(())
 }
