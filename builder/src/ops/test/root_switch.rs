@@ -14,7 +14,7 @@ use super::ladder::{Report, Rung};
 use crate::arch::Arch;
 use crate::error::{Error, IoContext, Result};
 use crate::format::ext4;
-use crate::format::gpt::{self, Partition};
+use crate::format::gpt::{self, Partition, partition_type};
 use crate::format::source::{FileSource, Region};
 use crate::format::{MIB, guid::Guid};
 use crate::ops::guest::{Guest, Output};
@@ -53,14 +53,16 @@ struct Root {
 }
 
 impl Root {
-    /// Reads it from a disk: the last partition, as the builder lays disks out.
-    fn of(disk: &Path) -> Result<Self> {
+    /// Reads it from a disk, where it is told by its partition's type.
+    fn of(disk: &Path, arch: Arch) -> Result<Self> {
         let open = || -> Result<FileSource> {
             FileSource::new(File::open(disk).at("read", disk)?).at("read", disk)
         };
-        let partition = gpt::read(&open()?)?.partitions.pop().ok_or_else(|| {
-            Error::failure(format!("the disk {} has no partition", disk.display()))
-        })?;
+        let is_root = |partition: &Partition| partition.type_guid == partition_type::root(arch);
+        let partition =
+            gpt::read(&open()?)?.partitions.into_iter().find(is_root).ok_or_else(|| {
+                Error::failure(format!("the disk {} has no root for {arch}", disk.display()))
+            })?;
         let region = Region::new(open()?, partition.offset_bytes(), partition.len_bytes());
         let reader = ext4::Reader::open(region)?;
         Ok(Self { partition, uuid: reader.uuid(), label: reader.label() })
@@ -93,7 +95,7 @@ fn climb(boots: &Boots<'_>, arch: Arch, report: &mut Report) -> Result<()> {
     let parts = Parts::of(&built);
     let disk =
         built.disk.as_deref().ok_or_else(|| Error::internal("the image test has no disk"))?;
-    let root = Root::of(disk)?;
+    let root = Root::of(disk, arch)?;
     for name in root.names() {
         report.doing(format_args!("root={name}"));
         let way = name.split_once('=').map_or("path", |(way, _)| way);
