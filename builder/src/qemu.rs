@@ -1,11 +1,13 @@
 //! Guests: from a description of a machine to a running one and its end.
 //!
-//! [`machine`] turns a description into QEMU's arguments and [`ending`] turns
-//! what was seen into an outcome; both are pure. [`session`] owns the process
+//! [`machine`] turns a description into QEMU's arguments, with [`board`] for what
+//! boards and buses there are, and [`ending`] turns what was seen into an
+//! outcome; all are pure. [`session`] owns the process
 //! and its sockets. Nothing here reads the guest's console to learn how it
 //! fares: events come by QMP, commands and their output by the exec port.
 
 pub mod accel;
+pub mod board;
 pub mod console;
 pub mod ending;
 pub mod exec;

@@ -7,14 +7,18 @@ use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
 use crate::ops::run::plan::{self, BootMethod, Parts, Wishes};
+use crate::qemu::accel;
+use crate::qemu::board::Board;
 use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
+use crate::qemu::firmware::{self, Variables};
 use crate::qemu::session::{RunDirectory, Session, Stream};
-use crate::qemu::{accel, firmware};
 use crate::shell::Shell;
 
-/// What a guest of a test has, in MiB.
+/// What a guest has unless a test wants more or less, in MiB.
 const MEMORY_MIB: u32 = 512;
+/// Two, so that what goes wrong only between processors can go wrong.
+const CPUS: u32 = 2;
 /// How long a guest may take until it takes commands. Firmware under TCG on a
 /// busy machine needs most of a minute.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(240);
@@ -63,10 +67,14 @@ impl Output {
 /// How an image is booted.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The guest's architecture.
-    pub arch: Arch,
+    /// The guest's board, and what its disk hangs on.
+    pub board: Board,
     /// How its kernel is loaded.
     pub boot: BootMethod,
+    /// What becomes of variables it sets, in a boot by UEFI.
+    pub uefi_variables: Variables,
+    /// Its memory, in MiB.
+    pub memory_mib: u32,
     /// How many processors it has.
     pub cpus: u32,
     /// What runs it.
@@ -78,6 +86,21 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// A guest of `arch` on its usual board, with two processors.
+    #[must_use]
+    pub const fn of(arch: Arch, boot: BootMethod, accel: accel::Choice) -> Self {
+        Self {
+            board: Board::of(arch),
+            boot,
+            uefi_variables: Variables::Writable,
+            memory_mib: MEMORY_MIB,
+            cpus: CPUS,
+            accel,
+            parameters: Vec::new(),
+            console_log: None,
+        }
+    }
+
     /// What a guest has written to its console so far.
     ///
     /// # Errors
@@ -113,16 +136,19 @@ impl Guest {
 
     fn start(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Session> {
         let directory = RunDirectory::new()?;
+        let arch = setup.board.machine().arch();
         let firmware = match setup.boot {
-            BootMethod::Uefi => Some(firmware::prepare(setup.arch, directory.path())?),
-            BootMethod::Direct => None,
+            BootMethod::Uefi => {
+                Some(firmware::prepare(arch, setup.uefi_variables, directory.path())?)
+            }
+            BootMethod::Direct | BootMethod::Bios => None,
         };
         let wishes = Wishes {
-            arch: setup.arch,
+            board: setup.board,
             boot: setup.boot,
-            memory_mib: MEMORY_MIB,
+            memory_mib: setup.memory_mib,
             cpus: setup.cpus,
-            accelerator: accel::choose(shell, &Cache::open()?, setup.arch, setup.accel)?,
+            accelerator: accel::choose(shell, &Cache::open()?, arch, setup.accel)?,
             is_interactive: false,
             has_network: false,
             parameters: setup.parameters.clone(),

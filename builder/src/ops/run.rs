@@ -12,11 +12,13 @@ use crate::error::{Context, Error, IoContext, Result};
 use crate::host_needs::{self, Needs};
 use crate::image;
 use crate::ops::image::{BuildArgs, host_arch};
+use crate::qemu::accel;
+use crate::qemu::board::{Board, Bus, Machine};
 use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
+use crate::qemu::firmware::{self, Variables};
 use crate::qemu::machine::Disk;
 use crate::qemu::session::{RunDirectory, Session, Stream};
-use crate::qemu::{accel, firmware};
 use crate::shell::Shell;
 use plan::{BootMethod, Parts, Wishes};
 
@@ -45,6 +47,15 @@ pub struct Args {
     /// How the kernel is loaded
     #[arg(long, value_enum, default_value = "direct")]
     boot: BootMethod,
+    /// The guest's board [default: q35 for x86_64, virt for aarch64]
+    #[arg(long, value_enum)]
+    machine: Option<Machine>,
+    /// What the guest's disk hangs on
+    #[arg(long, value_enum, default_value = "virtio-blk")]
+    bus: Bus,
+    /// What becomes of variables the guest sets, with --boot uefi [default: writable]
+    #[arg(long, value_enum)]
+    uefi_variables: Option<Variables>,
     /// Run this command in the guest instead of its console, then power it off
     #[arg(long, value_name = "COMMAND")]
     exec: Option<String>,
@@ -86,6 +97,8 @@ pub struct Args {
 /// command's own exit code, a command that failed.
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let arch = args.arch.map_or_else(host_arch, Ok)?;
+    // Whatever cannot be is told before anything is built.
+    let board = args.board(arch)?;
     prepare_host(shell, args, arch)?;
     let built = image::build(shell, &args.build.request(&args.image, arch)?)?;
     let mut parts = Parts::of(&built);
@@ -95,11 +108,14 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let accelerator = accel::choose(shell, &Cache::open()?, arch, args.accel)?;
     let directory = RunDirectory::new()?;
     let firmware = match args.boot {
-        BootMethod::Uefi => Some(firmware::prepare(arch, directory.path())?),
-        BootMethod::Direct => None,
+        BootMethod::Uefi => {
+            let variables = args.uefi_variables.unwrap_or(Variables::Writable);
+            Some(firmware::prepare(arch, variables, directory.path())?)
+        }
+        BootMethod::Direct | BootMethod::Bios => None,
     };
     let wishes = Wishes {
-        arch,
+        board,
         boot: args.boot,
         memory_mib: args.memory_mib,
         cpus: args.cpus,
@@ -116,6 +132,19 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     match &args.exec {
         Some(command) => execute(shell, session, command, timeout.unwrap_or(EXEC_TIMEOUT_DEFAULT)),
         None => converse(session, timeout),
+    }
+}
+
+impl Args {
+    /// The machine that is wished for.
+    fn board(&self, arch: Arch) -> Result<Board> {
+        let board = Board::new(arch, self.machine, self.bus)?;
+        plan::check(self.boot, board, &self.parameters)?;
+        if self.uefi_variables.is_some() && self.boot != BootMethod::Uefi {
+            return Err(Error::definition("only UEFI firmware has variables")
+                .hint("leave out --uefi-variables, or use `--boot uefi`"));
+        }
+        Ok(board)
     }
 }
 

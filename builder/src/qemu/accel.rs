@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use super::board::Board;
 use super::machine::{Accelerator, board_arguments, program};
 use super::probe_guest::{CONSOLE_BYTE, CONSOLE_BYTES, probe_guest};
 use crate::arch::Arch;
@@ -135,7 +136,7 @@ pub fn probe(arch: Arch, accelerator: Accelerator) -> Result<()> {
     let console = directory.path().join("console");
     let serial = format!("file:{}", console.display());
     let mut qemu = Invocation::new(program(arch))
-        .args(board_arguments(arch, accelerator))
+        .args(board_arguments(Board::of(arch), accelerator))
         .args(guest.arguments)
         .arg("-bios")
         .arg(&firmware)

@@ -4,8 +4,19 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
 use crate::arch::Arch;
 use crate::error::{Error, IoContext, Result};
+
+/// What becomes of the variables that a guest sets in its firmware.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Variables {
+    /// They are written to a store of the guest's own, new for every run
+    Writable,
+    /// There is no store: the firmware holds them in memory until a reset
+    None,
+}
 
 /// A firmware's two flash images.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,21 +67,29 @@ pub fn find(arch: Arch) -> Option<Firmware> {
         .copied()
 }
 
-/// The firmware's code, and a copy of its variables in `directory` that a guest may write.
+/// The firmware's code, and a copy of its variables in `directory` that a guest
+/// may write, if it is to have one.
 ///
 /// # Errors
 /// If the host has no firmware for `arch`, or the copy cannot be made.
-pub fn prepare(arch: Arch, directory: &Path) -> Result<(PathBuf, PathBuf)> {
+pub fn prepare(
+    arch: Arch,
+    variables: Variables,
+    directory: &Path,
+) -> Result<(PathBuf, Option<PathBuf>)> {
     let firmware = find(arch).ok_or_else(|| {
         let places: Vec<&str> = candidates(arch).iter().map(|firmware| firmware.code).collect();
         Error::host(format!("no UEFI firmware for {arch} in {}", places.join(", ")))
             .hint("run `cargo builder doctor --install`, or use `--boot direct`")
     })?;
+    if variables == Variables::None {
+        return Ok((firmware.code.into(), None));
+    }
     let copy = directory.join("variables.fd");
     let bytes = std::fs::read(firmware.variables).at("read", Path::new(firmware.variables))?;
     // Written, not copied: the original may be read-only, and the copy must not be.
     std::fs::write(&copy, bytes).at("write", &copy)?;
-    Ok((firmware.code.into(), copy))
+    Ok((firmware.code.into(), Some(copy)))
 }
 
 #[cfg(test)]
@@ -78,15 +97,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_variables_are_a_writable_copy() {
+    fn the_variables_are_a_writable_copy_or_absent() {
         for arch in Arch::ALL {
             let Some(firmware) = find(arch) else {
                 println!("skipped: UEFI firmware for {arch} is not installed");
                 continue;
             };
             let directory = tempfile::tempdir().unwrap();
-            let (code, variables) = prepare(arch, directory.path()).unwrap();
+            let (code, none) = prepare(arch, Variables::None, directory.path()).unwrap();
+            assert_eq!((code.as_path(), none), (Path::new(firmware.code), None));
+            let (code, variables) = prepare(arch, Variables::Writable, directory.path()).unwrap();
             assert_eq!(code, Path::new(firmware.code));
+            let variables = variables.unwrap();
             assert!(variables.starts_with(directory.path()));
             assert!(!std::fs::metadata(variables).unwrap().permissions().readonly());
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use init_core::exec_protocol;
 
+use super::board::Board;
 use crate::arch::Arch;
 
 /// What executes the guest's instructions.
@@ -42,12 +43,15 @@ pub enum Boot {
         /// The kernel command line (Documentation/admin-guide/kernel-parameters.rst).
         command_line: String,
     },
+    /// QEMU's BIOS runs the boot code in the disk's first sector.
+    Bios,
     /// Firmware loads it from the disk's EFI system partition. Its command line is its own.
     Uefi {
         /// The firmware's code, which is only read.
         code: PathBuf,
-        /// Its variables, which the guest may write: a copy.
-        variables: PathBuf,
+        /// Its variables, which the guest may write: a copy. Without one it has
+        /// those of the factory, and forgets what is written.
+        variables: Option<PathBuf>,
     },
 }
 
@@ -63,8 +67,8 @@ pub struct Disk {
 /// Everything that makes the guest's machine what it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MachineSpec {
-    /// Its processor's architecture.
-    pub arch: Arch,
+    /// Its board, and what its disk hangs on.
+    pub board: Board,
     /// How it starts.
     pub boot: Boot,
     /// Its memory, in MiB.
@@ -115,18 +119,11 @@ pub const fn console_device(arch: Arch) -> &'static str {
     }
 }
 
-/// The arguments that make a bare machine of `arch`: board, accelerator and
-/// processor, without devices or a window.
+/// The arguments that make a bare machine: board, accelerator and processor,
+/// without devices or a window.
 #[must_use]
-pub fn board_arguments(arch: Arch, accelerator: Accelerator) -> Vec<OsString> {
-    let machine = match (arch, accelerator) {
-        // Without what a guest with virtio devices spends its boot looking for.
-        (Arch::X86_64, _) => "q35,sata=off,smbus=off,i8042=off",
-        // Under KVM the interrupt controller must be one the host's can virtualize.
-        (Arch::Aarch64, Accelerator::Kvm) => "virt,gic-version=host",
-        (Arch::Aarch64, Accelerator::Tcg) => "virt,gic-version=3",
-    };
-    let cpu = match (arch, accelerator) {
+pub fn board_arguments(board: Board, accelerator: Accelerator) -> Vec<OsString> {
+    let cpu = match (board.machine().arch(), accelerator) {
         (_, Accelerator::Kvm) => "host",
         (Arch::X86_64, Accelerator::Tcg) => "max",
         // `max` would spend most of its time on emulated pointer authentication.
@@ -136,18 +133,27 @@ pub fn board_arguments(arch: Arch, accelerator: Accelerator) -> Vec<OsString> {
     list.flag("-nodefaults");
     list.flag("-no-user-config");
     list.pair("-display", "none");
-    list.pair("-machine", machine);
+    list.pair("-machine", board.argument(accelerator));
     list.pair("-accel", accelerator.as_str());
     list.pair("-cpu", cpu);
+    if board.needs_counted_clock(accelerator) {
+        list.pair("-icount", "shift=auto");
+    }
     list.0
 }
 
 impl MachineSpec {
+    /// Its processor's architecture.
+    #[must_use]
+    pub const fn arch(&self) -> Arch {
+        self.board.machine().arch()
+    }
+
     /// QEMU's arguments. The machine stands still until QMP says `cont`, so
     /// that no event is missed.
     #[must_use]
     pub fn arguments(&self, endpoints: &Endpoints) -> Vec<OsString> {
-        let mut list = Arguments(board_arguments(self.arch, self.accelerator));
+        let mut list = Arguments(board_arguments(self.board, self.accelerator));
         list.flag("-S");
         if !self.restarts_on_reset {
             list.flag("-no-reboot");
@@ -155,23 +161,60 @@ impl MachineSpec {
         list.pair("-m", format!("{}M", self.memory_mib));
         list.pair("-smp", self.cpus.to_string());
         list.endpoints(endpoints);
-        list.pair("-device", "virtio-rng-pci");
-        // Tells the host of a kernel panic (Documentation of QEMU: specs/pvpanic).
-        list.pair("-device", "pvpanic-pci");
+        list.pair("-device", self.board.virtio("virtio-serial"));
+        let port = exec_protocol::PORT_NAME;
+        list.pair("-device", format!("virtserialport,chardev=exec,name={port}"));
+        list.pair("-device", self.board.virtio("virtio-rng"));
+        list.pair("-device", self.board.panic_device());
         if let Some(disk) = &self.disk {
-            // With -kernel, the first place is that of QEMU's own loader.
-            let bootindex =
-                if matches!(self.boot, Boot::Uefi { .. }) { ",bootindex=0" } else { "" };
-            list.disk(disk, bootindex);
+            self.disk(&mut list, disk);
         }
         if self.has_network {
             list.pair("-netdev", "user,id=net");
-            // Without an option ROM the firmware does not try to boot from it.
-            list.pair("-device", "virtio-net-pci,netdev=net,romfile=");
+            list.pair("-device", self.board.network_device());
         }
-        list.boot(&self.boot);
+        self.start(&mut list);
         list.0.extend(self.extra.iter().cloned());
         list.0
+    }
+
+    fn disk(&self, list: &mut Arguments, disk: &Disk) {
+        let suffix = if disk.keeps_writes { "" } else { ",snapshot=on" };
+        list.with_path("-drive", "if=none,id=disk,format=raw,file=", &disk.path, suffix);
+        let mut devices = self.board.disk_devices();
+        if let (Some(last), Boot::Bios | Boot::Uefi { .. }) = (devices.last_mut(), &self.boot) {
+            // With -kernel, the first place is that of QEMU's own loader.
+            last.push_str(",bootindex=0");
+        }
+        for device in devices {
+            list.pair("-device", device);
+        }
+    }
+
+    fn start(&self, list: &mut Arguments) {
+        match &self.boot {
+            Boot::Direct { kernel, initramfs, command_line } => {
+                list.pair("-kernel", kernel.as_os_str());
+                if let Some(initramfs) = initramfs {
+                    // -initrd takes a list for multiboot, so commas are doubled here too.
+                    list.pair("-initrd", escaped(initramfs));
+                }
+                if !command_line.is_empty() {
+                    list.pair("-append", command_line);
+                }
+            }
+            // Nothing but the disk is tried. A BIOS that finds no boot code there would
+            // wait for ever; where nobody reads its message, it resets at once, which ends it.
+            Boot::Bios if self.restarts_on_reset => list.pair("-boot", "strict=on"),
+            Boot::Bios => list.pair("-boot", "strict=on,reboot-timeout=0"),
+            Boot::Uefi { code, variables } => {
+                let read_only = "if=pflash,unit=0,format=raw,readonly=on,file=";
+                list.with_path("-drive", read_only, code, "");
+                if let Some(variables) = variables {
+                    list.with_path("-drive", "if=pflash,unit=1,format=raw,file=", variables, "");
+                }
+            }
+        }
     }
 }
 
@@ -212,37 +255,6 @@ impl Arguments {
         }
         self.pair("-serial", "chardev:console");
         self.with_path("-chardev", "socket,id=exec,path=", &endpoints.exec, "");
-        self.pair("-device", "virtio-serial-pci");
-        self.pair(
-            "-device",
-            format!("virtserialport,chardev=exec,name={}", exec_protocol::PORT_NAME),
-        );
-    }
-
-    fn disk(&mut self, disk: &Disk, bootindex: &str) {
-        let suffix = if disk.keeps_writes { "" } else { ",snapshot=on" };
-        self.with_path("-drive", "if=none,id=disk,format=raw,file=", &disk.path, suffix);
-        self.pair("-device", format!("virtio-blk-pci,drive=disk{bootindex}"));
-    }
-
-    fn boot(&mut self, boot: &Boot) {
-        match boot {
-            Boot::Direct { kernel, initramfs, command_line } => {
-                self.pair("-kernel", kernel.as_os_str());
-                if let Some(initramfs) = initramfs {
-                    // -initrd takes a list for multiboot, so commas are doubled here too.
-                    self.pair("-initrd", escaped(initramfs));
-                }
-                if !command_line.is_empty() {
-                    self.pair("-append", command_line);
-                }
-            }
-            Boot::Uefi { code, variables } => {
-                let read_only = "if=pflash,unit=0,format=raw,readonly=on,file=";
-                self.with_path("-drive", read_only, code, "");
-                self.with_path("-drive", "if=pflash,unit=1,format=raw,file=", variables, "");
-            }
-        }
     }
 }
 
@@ -264,6 +276,7 @@ fn escaped(path: &Path) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use super::super::board::{Bus, Machine};
     use super::*;
 
     fn endpoints() -> Endpoints {
@@ -277,7 +290,7 @@ mod tests {
 
     fn spec(arch: Arch, boot: Boot) -> MachineSpec {
         MachineSpec {
-            arch,
+            board: Board::of(arch),
             boot,
             memory_mib: 256,
             cpus: 2,
@@ -320,7 +333,9 @@ mod tests {
     fn each_choice_has_its_argument() {
         let base = spec(Arch::Aarch64, direct());
         let disk = Disk { path: "/o/disk.img".into(), keeps_writes: false };
-        let uefi = Boot::Uefi { code: "/f/code".into(), variables: "/t/vars".into() };
+        let uefi = |variables| Boot::Uefi { code: "/f/code".into(), variables };
+        let with_disk = MachineSpec { disk: Some(disk.clone()), ..base.clone() };
+        let pc = |machine, bus| Board::new(Arch::X86_64, Some(machine), bus).unwrap();
         let table: &[(&str, MachineSpec, &str)] = &[
             ("board", base.clone(), "-machine virt,gic-version=3 -accel tcg -cpu cortex-a72"),
             (
@@ -330,23 +345,66 @@ mod tests {
             ),
             (
                 "disk",
-                MachineSpec { disk: Some(disk.clone()), ..base.clone() },
+                with_disk.clone(),
                 "-drive if=none,id=disk,format=raw,file=/o/disk.img,snapshot=on \
                  -device virtio-blk-pci,drive=disk -kernel",
             ),
             (
                 "kept disk",
-                MachineSpec {
-                    disk: Some(Disk { keeps_writes: true, ..disk.clone() }),
-                    ..base.clone()
-                },
+                MachineSpec { disk: Some(Disk { keeps_writes: true, ..disk }), ..base.clone() },
                 "file=/o/disk.img -device",
             ),
             (
                 "uefi",
-                MachineSpec { boot: uefi, disk: Some(disk.clone()), ..base.clone() },
+                MachineSpec { boot: uefi(Some("/t/vars".into())), ..with_disk.clone() },
                 "-device virtio-blk-pci,drive=disk,bootindex=0 -drive if=pflash,unit=0,format=raw,readonly=on,file=/f/code \
                  -drive if=pflash,unit=1,format=raw,file=/t/vars",
+            ),
+            (
+                "uefi without a variable store",
+                MachineSpec { boot: uefi(None), extra: vec!["-s".into()], ..with_disk.clone() },
+                "bootindex=0 -drive if=pflash,unit=0,format=raw,readonly=on,file=/f/code -s",
+            ),
+            (
+                "bios",
+                MachineSpec {
+                    board: pc(Machine::Pc, Bus::VirtioScsi),
+                    boot: Boot::Bios,
+                    ..with_disk.clone()
+                },
+                "-device virtio-scsi-pci,id=scsi -device scsi-hd,bus=scsi.0,drive=disk,bootindex=0 \
+                 -boot strict=on,reboot-timeout=0",
+            ),
+            (
+                "bios with a person",
+                MachineSpec {
+                    board: pc(Machine::Pc, Bus::Ide),
+                    boot: Boot::Bios,
+                    restarts_on_reset: true,
+                    extra: vec!["-s".into()],
+                    ..with_disk
+                },
+                "-boot strict=on -s",
+            ),
+            (
+                "microvm",
+                MachineSpec {
+                    board: pc(Machine::Microvm, Bus::VirtioBlk),
+                    has_network: true,
+                    ..base.clone()
+                },
+                "-machine microvm,acpi=on -accel tcg -cpu max -icount shift=auto -S",
+            ),
+            (
+                "microvm's devices",
+                MachineSpec {
+                    board: pc(Machine::Microvm, Bus::VirtioBlk),
+                    has_network: true,
+                    ..base.clone()
+                },
+                "-device virtio-serial-device -device virtserialport,chardev=exec,name=org.keelson.exec \
+                 -device virtio-rng-device -device pvpanic \
+                 -netdev user,id=net -device virtio-net-device,netdev=net -kernel",
             ),
             (
                 "network",

@@ -406,7 +406,7 @@ struct Start {
 
 impl Start {
     fn new(spec: &MachineSpec, endpoints: &Endpoints, log: &Path) -> Result<Self> {
-        let program = program(spec.arch);
+        let program = program(spec.arch());
         let output = std::fs::File::create(log).at("create", log)?;
         let errors = output.try_clone().at("write", log)?;
         let mut qemu = supervised(program)?.args(spec.arguments(endpoints)).spawn(

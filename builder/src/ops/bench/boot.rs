@@ -145,12 +145,9 @@ fn boot(shell: &Shell, args: &Args, arch: Arch, built: &BuiltImage, logs: &Path)
     let name = &built.definition.name;
     let log = logs.join(format!("console-{arch}-{name}.log"));
     let setup = Setup {
-        arch,
-        boot: BootMethod::Direct,
         cpus: args.cpus,
-        accel: args.accel,
-        parameters: Vec::new(),
         console_log: Some(log.clone()),
+        ..Setup::of(arch, BootMethod::Direct, args.accel)
     };
     Guest::boot(shell, Parts::of(built), &setup)
         .context(|| format!("cannot boot {name} for {arch}; its console is in {}", log.display()))

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::image::BuiltImage;
+use crate::qemu::board::{Board, Machine};
 use crate::qemu::machine::{Accelerator, Boot, Disk, MachineSpec};
 
 /// How the guest's kernel is found.
@@ -15,8 +15,39 @@ use crate::qemu::machine::{Accelerator, Boot, Disk, MachineSpec};
 pub enum BootMethod {
     /// QEMU loads kernel and initramfs
     Direct,
-    /// Firmware loads the kernel from the disk
+    /// A BIOS starts the boot code on the disk
+    Bios,
+    /// UEFI firmware loads the kernel from the disk
     Uefi,
+}
+
+impl BootMethod {
+    /// Its word on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Bios => "bios",
+            Self::Uefi => "uefi",
+        }
+    }
+
+    /// How people call it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "-kernel",
+            Self::Bios => "BIOS",
+            Self::Uefi => "UEFI",
+        }
+    }
+
+    const fn is_on(self, machine: Machine) -> bool {
+        match self {
+            Self::Direct => true,
+            Self::Bios => machine.has_bios(),
+            Self::Uefi => machine.has_uefi(),
+        }
+    }
 }
 
 /// The parts of an image that a machine is made of.
@@ -55,8 +86,8 @@ impl Parts {
 /// What a person wishes of the machine.
 #[derive(Clone, Debug)]
 pub struct Wishes {
-    /// Its architecture.
-    pub arch: Arch,
+    /// Its board, and what its disk hangs on.
+    pub board: Board,
     /// How it boots.
     pub boot: BootMethod,
     /// Its memory, in MiB.
@@ -75,32 +106,58 @@ pub struct Wishes {
     pub qemu: Vec<OsString>,
 }
 
+/// Makes sure that a machine can boot in this way, and take the parameters so.
+///
+/// # Errors
+/// If its firmware cannot, or passes no parameters on.
+pub fn check(boot: BootMethod, board: Board, parameters: &[String]) -> Result<()> {
+    let (machine, method) = (board.machine(), boot.name());
+    if !boot.is_on(machine) {
+        let others = [BootMethod::Bios, BootMethod::Uefi]
+            .into_iter()
+            .filter(|other| other.is_on(machine))
+            .map(|other| format!(" or `--boot {}`", other.as_str()));
+        let hint = format!("use `--boot direct`{}", others.collect::<String>());
+        let name = machine.as_str();
+        return Err(
+            Error::definition(format!("the machine {name} does not boot by {method}")).hint(hint)
+        );
+    }
+    if boot != BootMethod::Direct && !parameters.is_empty() {
+        let message = format!("a boot by {method} takes no kernel parameters from outside");
+        return Err(Error::definition(message)
+            .hint("leave out --parameter, or use `--boot direct`: the disk has its own"));
+    }
+    Ok(())
+}
+
 /// The machine. `firmware` is code and variables for a boot by UEFI.
 ///
 /// # Errors
-/// If the image does not have what the boot method needs.
+/// If the image does not have what the boot method needs; see also [`check`].
 pub fn plan(
     parts: Parts,
     wishes: Wishes,
-    firmware: Option<(PathBuf, PathBuf)>,
+    firmware: Option<(PathBuf, Option<PathBuf>)>,
 ) -> Result<MachineSpec> {
+    check(wishes.boot, wishes.board, &wishes.parameters)?;
+    if wishes.boot != BootMethod::Direct && parts.disk.is_none() {
+        let (image, method) = (parts.image, wishes.boot.name());
+        let message = format!("the image {image} has no disk to boot from by {method}");
+        return Err(Error::definition(message)
+            .hint("let the definition's `outputs` have a disk, or use `--boot direct`"));
+    }
     let boot = match wishes.boot {
         BootMethod::Direct => direct(&parts, &wishes)?,
+        BootMethod::Bios => Boot::Bios,
         BootMethod::Uefi => {
-            if parts.disk.is_none() {
-                return Err(Error::definition(format!(
-                    "the image {} has no disk to boot from by UEFI",
-                    parts.image
-                ))
-                .hint("let the definition's `outputs` have a disk, or use `--boot direct`"));
-            }
             let (code, variables) =
                 firmware.ok_or_else(|| Error::internal("a boot by UEFI without firmware"))?;
             Boot::Uefi { code, variables }
         }
     };
     Ok(MachineSpec {
-        arch: wishes.arch,
+        board: wishes.board,
         boot,
         memory_mib: wishes.memory_mib,
         cpus: wishes.cpus,
@@ -142,7 +199,9 @@ fn direct(parts: &Parts, wishes: &Wishes) -> Result<Boot> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::Arch;
     use crate::error::Kind;
+    use crate::qemu::board::Bus;
 
     fn parts() -> Parts {
         Parts {
@@ -157,14 +216,14 @@ mod tests {
 
     fn wishes(boot: BootMethod) -> Wishes {
         Wishes {
-            arch: Arch::X86_64,
+            board: Board::of(Arch::X86_64),
             boot,
             memory_mib: 256,
             cpus: 1,
             accelerator: Accelerator::Tcg,
             is_interactive: false,
             has_network: false,
-            parameters: vec!["debug".into()],
+            parameters: Vec::new(),
             qemu: Vec::new(),
         }
     }
@@ -172,17 +231,18 @@ mod tests {
     fn command_line(spec: MachineSpec) -> String {
         match spec.boot {
             Boot::Direct { command_line, .. } => command_line,
-            Boot::Uefi { .. } => String::new(),
+            Boot::Bios | Boot::Uefi { .. } => String::new(),
         }
     }
 
     #[test]
     fn the_kernel_gets_a_root_only_where_there_is_no_initramfs() {
-        let spec = plan(parts(), wishes(BootMethod::Direct), None).unwrap();
+        let wishes = Wishes { parameters: vec!["debug".into()], ..wishes(BootMethod::Direct) };
+        let spec = plan(parts(), wishes.clone(), None).unwrap();
         assert!(spec.disk.is_some(), "the disk is attached all the same");
         assert_eq!(command_line(spec), "console=ttyS0 panic=-1 debug");
         let parts = Parts { initramfs: None, ..parts() };
-        let spec = plan(parts, wishes(BootMethod::Direct), None).unwrap();
+        let spec = plan(parts, wishes, None).unwrap();
         assert_eq!(command_line(spec), "console=ttyS0 root=PARTUUID=1-2 rootwait panic=-1 debug");
     }
 
@@ -191,20 +251,82 @@ mod tests {
         let wishes = Wishes { is_interactive: true, ..wishes(BootMethod::Direct) };
         let spec = plan(parts(), wishes, None).unwrap();
         assert!(spec.restarts_on_reset);
-        assert_eq!(command_line(spec), "console=ttyS0 debug");
+        assert_eq!(command_line(spec), "console=ttyS0");
     }
 
     #[test]
     fn an_image_without_what_it_boots_from_is_refused() {
         let nothing = Parts { initramfs: None, disk: None, root_partuuid: None, ..parts() };
         let no_disk = Parts { disk: None, ..parts() };
-        for (parts, boot) in [(nothing, BootMethod::Direct), (no_disk, BootMethod::Uefi)] {
+        for (parts, boot) in [
+            (nothing, BootMethod::Direct),
+            (no_disk.clone(), BootMethod::Bios),
+            (no_disk, BootMethod::Uefi),
+        ] {
             let error = plan(parts, wishes(boot), None).unwrap_err();
             assert_eq!(error.kind(), Kind::Definition);
             assert!(error.to_string().contains("image small"), "{error}");
         }
-        let firmware = Some(("/f/code".into(), "/t/variables".into()));
+        let firmware = Some(("/f/code".into(), Some("/t/variables".into())));
         let spec = plan(parts(), wishes(BootMethod::Uefi), firmware).unwrap();
         assert!(matches!(spec.boot, Boot::Uefi { .. }));
+        let spec = plan(parts(), wishes(BootMethod::Bios), None).unwrap();
+        assert_eq!(spec.boot, Boot::Bios);
+    }
+
+    #[test]
+    fn each_machine_boots_as_its_firmware_can() {
+        use BootMethod::{Bios, Direct, Uefi};
+        for (machine, bus, boot, complaint) in [
+            (Machine::Pc, Bus::Ide, Direct, None),
+            (Machine::Pc, Bus::Ide, Bios, None),
+            (Machine::Pc, Bus::Ide, Uefi, None),
+            (Machine::Q35, Bus::Nvme, Direct, None),
+            (Machine::Q35, Bus::Nvme, Bios, None),
+            (Machine::Q35, Bus::Nvme, Uefi, None),
+            (Machine::Microvm, Bus::VirtioBlk, Direct, None),
+            (
+                Machine::Microvm,
+                Bus::VirtioBlk,
+                Bios,
+                Some("the machine microvm does not boot by BIOS\nhint: use `--boot direct`"),
+            ),
+            (
+                Machine::Microvm,
+                Bus::VirtioBlk,
+                Uefi,
+                Some("the machine microvm does not boot by UEFI\nhint: use `--boot direct`"),
+            ),
+            (Machine::Virt, Bus::VirtioScsi, Direct, None),
+            (
+                Machine::Virt,
+                Bus::VirtioScsi,
+                Bios,
+                Some(
+                    "the machine virt does not boot by BIOS\n\
+                     hint: use `--boot direct` or `--boot uefi`",
+                ),
+            ),
+            (Machine::Virt, Bus::VirtioScsi, Uefi, None),
+        ] {
+            let board = Board::new(machine.arch(), Some(machine), bus).unwrap();
+            let error = check(boot, board, &[]).err();
+            if let Some(error) = &error {
+                assert_eq!(error.kind(), Kind::Definition);
+            }
+            let error = error.map(|error| error.to_string());
+            assert_eq!(error.as_deref(), complaint, "{machine:?} {boot:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_nobody_would_read_are_refused() {
+        let board = Board::of(Arch::X86_64);
+        let parameters = ["debug".to_owned()];
+        check(BootMethod::Direct, board, &parameters).unwrap();
+        for boot in [BootMethod::Bios, BootMethod::Uefi] {
+            let error = check(boot, board, &parameters).unwrap_err();
+            assert!(error.to_string().contains("leave out --parameter"), "{error}");
+        }
     }
 }

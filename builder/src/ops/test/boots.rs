@@ -20,8 +20,6 @@ use crate::shell::Shell;
 
 /// The image that the rungs boot.
 pub(super) const IMAGE: &str = "test";
-/// Two, so that what goes wrong only between processors can go wrong.
-const CPUS: u32 = 2;
 /// What is written just before the power goes, to be found again on the disk.
 const LAST_WORDS: &str = "written just before power-off";
 
@@ -157,9 +155,7 @@ impl<'a> Boots<'a> {
     ) -> Result<Setup> {
         let log = log_file(self.project.root(), &format!("console {arch} {what}"))?;
         report.doing(format_args!("console: {}", log.display()));
-        let console_log = Some(log);
-        let parameters = Vec::new();
-        Ok(Setup { arch, boot, cpus: CPUS, accel: self.accel, parameters, console_log })
+        Ok(Setup { console_log: Some(log), ..Setup::of(arch, boot, self.accel) })
     }
 
     /// A guest that takes commands, and the copy of the disk it writes to.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::arch::Arch;
+use crate::qemu::board::Board;
 use crate::qemu::machine::{Accelerator, Boot};
 
 /// The flash of the board `virt`.
@@ -34,8 +35,8 @@ fn guest(code: &[u32], extra: &[&str]) -> Option<Result<Session>> {
         path
     };
     let spec = MachineSpec {
-        arch: Arch::Aarch64,
-        boot: Boot::Uefi { code: flash("code", code), variables: flash("variables", &[]) },
+        board: Board::of(Arch::Aarch64),
+        boot: Boot::Uefi { code: flash("code", code), variables: Some(flash("variables", &[])) },
         memory_mib: 64,
         cpus: 1,
         accelerator: Accelerator::Tcg,
