@@ -143,10 +143,16 @@ fn only_the_host_module_starts_programs() {
 
 #[test]
 fn workspace_packages_import_only_the_core() {
-    let packages = [("builder", true), ("init", true), ("services", true), ("init/core", false)];
+    let packages = [
+        ("builder", true),
+        ("builder/boot/uefi", false),
+        ("init", true),
+        ("init/core", false),
+        ("services", true),
+    ];
     for (package, may_import_core) in packages {
         let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
-        for member in ["builder", "init", "init-core", "services"] {
+        for member in ["builder", "init", "init-core", "services", "uefi-stub"] {
             let imports = manifest.lines().any(|line| {
                 line.starts_with(&format!("{member}.")) || line.starts_with(&format!("{member} ="))
             });

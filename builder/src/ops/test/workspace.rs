@@ -36,6 +36,7 @@ const CALLS: &[Call] = &[
     // Optimized, because the simulation runs 100,000 schedules.
     tests("test init-core", &["test", "--no-fail-fast", "--release", "--package", "init-core"]),
     tests("test builder", &["test", "--no-fail-fast", "--package", "builder"]),
+    tests("test uefi-stub", &["test", "--no-fail-fast", "--package", "uefi-stub"]),
     tests("test services", &["test", "--no-fail-fast", "--package", "services"]),
     tests("test init", &["test", "--no-fail-fast", "--package", "init"]),
 ];
