@@ -14,8 +14,10 @@ pub mod ext4;
 pub mod fat;
 pub mod gpt;
 pub mod guid;
+pub mod pe;
 pub mod sink;
 pub mod source;
+pub mod uki;
 
 mod pack;
 #[cfg(test)]
