@@ -6,9 +6,10 @@
 //! and crates in directories of their own. Every binary is proven static before
 //! it enters the cache. Where binaries go in the tree is not decided here.
 
-mod cargo;
+pub(crate) mod cargo;
 pub mod foreign;
-mod snapshot;
+pub(crate) mod rust;
+pub(crate) mod snapshot;
 pub mod toolchain;
 pub mod workspace;
 

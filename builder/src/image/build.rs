@@ -306,7 +306,7 @@ impl Builder<'_> {
                 config_sha256: file_sha256(&parts.kernel.config)?,
             },
             userland: UserlandRecord {
-                target: parts.toolchain.triple(),
+                target: parts.toolchain.triple().to_owned(),
                 libc: parts.toolchain.libc.as_str(),
                 compiler: parts.toolchain.identity.lines().collect(),
             },

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::boot::uefi;
 use crate::cache::{Cache, KeyBuilder};
 use crate::definition::Image;
 use crate::definition::resolved::{CrateSource, FileContent, Fragment};
@@ -25,10 +26,11 @@ use super::ImageRequest;
 /// The file in an output directory that remembers the last build.
 pub(super) const STATE: &str = ".state.json";
 /// Variables that a build listens to.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 8] = [
     super::EPOCH_VARIABLE,
     toolchain::TARGET_VARIABLE,
     source::MIRROR_VARIABLE,
+    uefi::STUB_VARIABLE,
     "CARGO_HOME",
     "RUSTUP_HOME",
     "RUSTUP_TOOLCHAIN",
@@ -133,6 +135,7 @@ pub(super) fn of_request(
         .directory("rootfs", &project.rootfs())?
         .directory("kernel-config", &project.kernel_config())?;
     key = workspace::add_sources(key, project.root())?;
+    key = uefi::add_sources(key, project.root())?;
     key = add_named(key, image)?;
     let mut programs = toolchain::fingerprint_files(request.arch);
     programs.extend(kernel_toolchain::fingerprint_files(request.arch));

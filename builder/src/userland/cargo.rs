@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Userland;
+use super::rust::Compiler;
 use crate::error::{Error, Result};
+use crate::shell::Shell;
 
 /// Settings a person may have in the environment that would change what is built.
 const FOREIGN_VARIABLES: [&str; 9] = [
@@ -31,23 +32,27 @@ pub(super) const RELEASE_PROFILE: [(&str, &str); 7] = [
 ];
 
 /// A call of Cargo that builds for the target in a directory of its own.
-pub(super) struct CargoCall<'a> {
-    /// What it works for.
-    pub(super) userland: &'a Userland<'a>,
+pub(crate) struct CargoCall<'a> {
+    /// Where progress goes.
+    pub(crate) shell: &'a Shell,
+    /// What compiles, and for what.
+    pub(crate) compiler: &'a dyn Compiler,
+    /// Whether it must do without the network.
+    pub(crate) offline: bool,
     /// The step's name: "compile init".
-    pub(super) title: String,
+    pub(crate) title: String,
     /// Where Cargo keeps its own state.
-    pub(super) target_directory: PathBuf,
+    pub(crate) target_directory: PathBuf,
     /// Host directories that must not show in the binaries, and their names there.
-    pub(super) prefixes: Vec<(PathBuf, &'static str)>,
+    pub(crate) prefixes: Vec<(PathBuf, &'static str)>,
     /// Where to run; the current directory if `None`.
-    pub(super) directory: Option<PathBuf>,
+    pub(crate) directory: Option<PathBuf>,
 }
 
 impl CargoCall<'_> {
     /// Runs Cargo with `arguments`, showing how many crates are done.
-    pub(super) fn run(self, arguments: &[String]) -> Result<()> {
-        let toolchain = self.userland.toolchain;
+    pub(crate) fn run(self, arguments: &[String]) -> Result<()> {
+        let rust = self.compiler.rust();
         let home = cargo_home()?;
         let mut prefixes = vec![
             (home.join("registry/src"), "/registry"),
@@ -55,13 +60,14 @@ impl CargoCall<'_> {
             (self.target_directory.clone(), "/target"),
         ];
         prefixes.extend(self.prefixes);
-        let flags = toolchain.rustflags(&prefixes);
+        let mut flags = self.compiler.flags();
+        flags.extend(rust.path_flags(&prefixes));
         let log = self.target_directory.with_extension("log");
         let _no_old_log = std::fs::remove_file(&log);
-        let mut invocation = toolchain
+        let mut invocation = rust
             .cargo()
             .args(arguments)
-            .args(["--target", &toolchain.triple()])
+            .args(["--target", &rust.triple])
             .arg("--target-dir")
             .arg(&self.target_directory)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
@@ -75,16 +81,16 @@ impl CargoCall<'_> {
             invocation = invocation.env_remove(variable);
         }
         let profile = RELEASE_PROFILE.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        for (name, value) in profile.into_iter().chain(toolchain.c_variables(&prefixes)) {
+        for (name, value) in profile.into_iter().chain(self.compiler.c_variables(&prefixes)) {
             invocation = invocation.env(name, value);
         }
-        if self.userland.offline {
+        if self.offline {
             invocation = invocation.arg("--offline");
         }
         if let Some(directory) = &self.directory {
             invocation = invocation.current_dir(directory);
         }
-        let step = self.userland.shell.step(&self.title);
+        let step = self.shell.step(&self.title);
         let mut crates = 0;
         invocation.run_lines(|line| {
             if let Some((done, total, rest)) = progress(line) {

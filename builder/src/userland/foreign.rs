@@ -102,7 +102,9 @@ impl Userland<'_> {
             arguments.extend(["--bin".to_owned(), binary.name.clone()]);
         }
         let call = CargoCall {
-            userland: self,
+            shell: self.shell,
+            compiler: self.toolchain,
+            offline: self.offline,
             title: format!("compile {} {version} for {triple}", wanted.name),
             target_directory: work.join("target"),
             prefixes,

@@ -22,7 +22,7 @@ const LEFT_OUT: [&str; 2] = ["target", ".git"];
 ///
 /// # Errors
 /// If a file cannot be read or written.
-pub(super) fn sync(root: &Path, copy: &Path) -> Result<()> {
+pub(crate) fn sync(root: &Path, copy: &Path) -> Result<()> {
     fs::create_dir_all(copy).at("create", copy)?;
     for part in PARTS {
         sync_entry(&root.join(part), &copy.join(part))?;

@@ -14,11 +14,10 @@ use crate::host::gnu::{self, CrossTools};
 use crate::host::{Invocation, find_program};
 use crate::shell::Shell;
 
+use super::rust::{Compiler, DEBIAN_CARGO, DEBIAN_RUSTC, RustCompiler};
+
 /// Forces the choice: `musl` or `gnu`.
 pub const TARGET_VARIABLE: &str = "KEELSON_USERLAND_TARGET";
-/// Debian's compiler and Cargo, apart from those rustup puts into `PATH`.
-const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
-const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 
 /// The C library that is linked into every binary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,9 +40,7 @@ pub struct Toolchain {
     /// The C compiler's version, or that there is none: many crates need none.
     /// Part of the key of what may have C in it.
     pub c_identity: String,
-    cargo: PathBuf,
-    rustc: PathBuf,
-    sysroot: PathBuf,
+    rust: RustCompiler,
 }
 
 impl Toolchain {
@@ -73,38 +70,21 @@ impl Toolchain {
     }
 
     fn musl(shell: &Shell, arch: Arch, offline: bool) -> Result<Self> {
-        let rustc = rustup_program("rustc")?;
-        let cargo = rustup_program("cargo")?;
-        let sysroot = sysroot(&rustc)?;
-        let triple = triple(arch, Libc::Musl);
-        if !has_target(&sysroot, &triple) {
-            add_target(shell, &triple, offline)?;
-        }
-        if !has_target(&sysroot, &triple) {
-            let message = format!("the Rust target {triple} is not installed");
-            return Err(Error::host(message).hint(format!("run `rustup target add {triple}`")));
-        }
-        let identity = version(&rustc)?;
-        let c_identity = c_identity(arch);
-        Ok(Self { arch, libc: Libc::Musl, identity, c_identity, cargo, rustc, sysroot })
+        let rust = RustCompiler::of_rustup(shell, &triple(arch, Libc::Musl), offline)?;
+        let (identity, c_identity) = (rust.version.clone(), c_identity(arch));
+        Ok(Self { arch, libc: Libc::Musl, identity, c_identity, rust })
     }
 
     fn gnu(arch: Arch) -> Result<Self> {
         let triple = triple(arch, Libc::Gnu);
-        let (rustc, cargo) = match rustup_program("rustc").and_then(|rustc| sysroot(&rustc)) {
-            Ok(sysroot) if has_target(&sysroot, &triple) => {
-                (rustup_program("rustc")?, rustup_program("cargo")?)
-            }
-            _ => (PathBuf::from(DEBIAN_RUSTC), PathBuf::from(DEBIAN_CARGO)),
-        };
         let packages = gnu_packages(arch);
         let lacks = |what: String| {
             Error::host(format!("{what}, which a static glibc build for {arch} needs"))
                 .hint(format!("install {packages}"))
         };
-        if !rustc.is_file() || !has_target(&sysroot(&rustc)?, &triple) {
+        let Some(rust) = RustCompiler::of_any(&triple)? else {
             return Err(lacks(format!("no Rust toolchain here has the target {triple}")));
-        }
+        };
         let linker = gnu::compiler(arch);
         if find_program(linker).is_none() {
             return Err(lacks(format!("the linker {linker} is not installed")));
@@ -116,16 +96,15 @@ impl Toolchain {
         let linker_version = Invocation::new(linker).arg("--version").read_text()?;
         let libc = crate::cache::file_sha256(Path::new(&archive))?;
         let linker_version = linker_version.lines().next().unwrap_or_default();
-        let identity = format!("{}\n{linker_version}\nlibc.a {libc}", version(&rustc)?);
-        let sysroot = sysroot(&rustc)?;
+        let identity = format!("{}\n{linker_version}\nlibc.a {libc}", rust.version);
         let c_identity = c_identity(arch);
-        Ok(Self { arch, libc: Libc::Gnu, identity, c_identity, cargo, rustc, sysroot })
+        Ok(Self { arch, libc: Libc::Gnu, identity, c_identity, rust })
     }
 
     /// Cargo's name for the target.
     #[must_use]
-    pub fn triple(&self) -> String {
-        triple(self.arch, self.libc)
+    pub fn triple(&self) -> &str {
+        &self.rust.triple
     }
 
     /// The compiler's version in one line, for the manifest.
@@ -133,10 +112,15 @@ impl Toolchain {
     pub fn version(&self) -> &str {
         self.identity.lines().next().unwrap_or_default()
     }
+}
 
-    /// Flags for every target crate. `--build-id` is off because its default
-    /// depends on the linker's configuration.
-    pub(super) fn rustflags(&self, prefixes: &[(PathBuf, &str)]) -> Vec<String> {
+impl Compiler for Toolchain {
+    fn rust(&self) -> &RustCompiler {
+        &self.rust
+    }
+
+    /// `--build-id` is off because its default depends on the linker's configuration.
+    fn flags(&self) -> Vec<String> {
         let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
         match self.libc {
             Libc::Musl => flags.extend([
@@ -149,20 +133,15 @@ impl Toolchain {
                 "-Clink-arg=-Wl,--build-id=none".to_owned(),
             ]),
         }
-        let library = self.sysroot.join("lib/rustlib/src/rust");
-        for (path, name) in prefixes.iter().cloned().chain([(library, "/rust")]) {
-            flags.push(format!("--remap-path-prefix={}={name}", path.display()));
-        }
         flags
     }
 
-    /// What a crate's build script is told about C (`cc` crate, "External
-    /// configuration via environment variables"), by variable. Where musl's own
-    /// headers are not installed, which is the rule, the compiler of the host's
-    /// distribution takes glibc's: code that only computes works, and what asks
-    /// for more than musl has does not link. Checked variants of functions are
-    /// glibc's alone, so they are off.
-    pub(super) fn c_variables(&self, prefixes: &[(PathBuf, &str)]) -> Vec<(String, String)> {
+    /// The variables are those of the `cc` crate ("External configuration via
+    /// environment variables"). Where musl's own headers are not installed, which
+    /// is the rule, the compiler of the host's distribution takes glibc's: code
+    /// that only computes works, and what asks for more than musl has does not
+    /// link. Checked variants of functions are glibc's alone, so they are off.
+    fn c_variables(&self, prefixes: &[(PathBuf, &str)]) -> Vec<(String, String)> {
         let triple = self.triple().replace('-', "_");
         let mut flags = vec!["-U_FORTIFY_SOURCE".to_owned(), "-D_FORTIFY_SOURCE=0".to_owned()];
         flags.extend(
@@ -178,11 +157,6 @@ impl Toolchain {
             // Directories may have spaces in their names.
             ("CC_SHELL_ESCAPED_FLAGS".to_owned(), "1".to_owned()),
         ]
-    }
-
-    /// A call of this toolchain's Cargo.
-    pub(super) fn cargo(&self) -> Invocation {
-        Invocation::new(&self.cargo).env("RUSTC", &self.rustc)
     }
 }
 
@@ -226,40 +200,6 @@ pub fn fingerprint_files(arch: Arch) -> Vec<PathBuf> {
 
 fn triple(arch: Arch, libc: Libc) -> String {
     format!("{arch}-unknown-linux-{libc}")
-}
-
-fn rustup_program(name: &str) -> Result<PathBuf> {
-    find_program(name).ok_or_else(|| {
-        Error::host(format!("{name} is not installed")).hint("install Rust from https://rustup.rs")
-    })
-}
-
-fn sysroot(rustc: &Path) -> Result<PathBuf> {
-    Ok(PathBuf::from(Invocation::new(rustc).args(["--print", "sysroot"]).read_text()?))
-}
-
-fn version(rustc: &Path) -> Result<String> {
-    Invocation::new(rustc).arg("-vV").read_text()
-}
-
-fn has_target(sysroot: &Path, triple: &str) -> bool {
-    sysroot.join("lib/rustlib").join(triple).join("lib").is_dir()
-}
-
-/// Failing is no error here: the caller looks at what is there afterwards.
-fn add_target(shell: &Shell, triple: &str, offline: bool) -> Result<()> {
-    if offline || find_program("rustup").is_none() {
-        return Ok(());
-    }
-    let step = shell.step(format!("add the Rust target {triple}"));
-    match Invocation::new("rustup").args(["target", "add", triple]).run() {
-        Ok(()) => step.done(""),
-        Err(error) => {
-            drop(step);
-            shell.warn(error);
-        }
-    }
-    Ok(())
 }
 
 /// One word of a shell, whatever is in it (POSIX.1-2024, XCU 2.2.2).

@@ -154,7 +154,9 @@ impl Userland<'_> {
         }
         let target_directory = work.join("target");
         let call = CargoCall {
-            userland: self,
+            shell: self.shell,
+            compiler: toolchain,
+            offline: self.offline,
             title: format!("compile {} for {}", missing.join(", "), toolchain.triple()),
             target_directory: target_directory.clone(),
             prefixes: vec![(source.clone(), "/keelson")],

@@ -11,7 +11,7 @@ use builder::shell::Shell;
 use builder::userland::Toolchain;
 
 /// What every project has, by path and content.
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 18] = [
     (
         "Cargo.toml",
         "[workspace]\nmembers = [\"init\", \"init/core\", \"services\"]\nresolver = \"3\"\n\
@@ -36,6 +36,7 @@ const FILES: [(&str, &str); 17] = [
     ),
     ("services/src/bin/ticker.rs", "fn main() {}\n"),
     ("builder/README.md", "What the builder's workspace has beside.\n"),
+    ("builder/boot/uefi/README.md", "What would be compiled for UEFI.\n"),
     ("rootfs/device_table.txt", "/dev d 755 0 0 - - - - -\n"),
     (
         "rootfs/skeleton/usr/lib/services.d/ticker.toml",
@@ -94,6 +95,7 @@ impl Project {
         command.args(arguments).current_dir(self.directory.path());
         command.env("XDG_CACHE_HOME", self.path("cache")).env_remove("KEELSON_KERNEL_MIRROR");
         command.env_remove("KEELSON_USERLAND_TARGET").env_remove("SOURCE_DATE_EPOCH");
+        command.env_remove("KEELSON_UEFI_STUB");
         command
     }
 
