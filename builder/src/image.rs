@@ -10,6 +10,7 @@ pub mod check;
 pub mod compose;
 pub mod descriptions;
 mod digest;
+mod esp;
 mod fingerprint;
 pub mod manifest;
 mod outputs;

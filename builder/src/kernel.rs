@@ -48,6 +48,8 @@ pub const ROOT_PARTUUID: &str = "c27cd0e8-3a2e-4a5c-9d0b-5b1f6a7e4d21";
 
 /// The cache's name for finished kernels.
 const KERNELS: &str = "kernel";
+/// The kernel itself in its entry of the cache.
+const IMAGE: &str = "vmlinuz";
 /// The pin, below `kernel-config/`.
 const PIN: &str = "linux.toml";
 /// The options init cannot live without, below `kernel-config/`.
@@ -122,7 +124,7 @@ pub fn build(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<Bu
         make(shell, cache, request, &plan, directory)
     })?;
     Ok(BuiltKernel {
-        image: entry.join("vmlinuz"),
+        image: entry.join(IMAGE),
         config: entry.join("config"),
         system_map: entry.join("System.map"),
         release: compile::release(&entry)?,
@@ -179,6 +181,12 @@ pub fn plan(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<Pla
 pub fn read_pin(project: &Project) -> Result<Pin> {
     let path = project.kernel_config().join(PIN);
     Pin::parse(&project.show(&path), &read(&path)?)
+}
+
+/// A finished kernel, if the cache has it.
+#[must_use]
+pub fn cached_image(cache: &Cache, plan: &Plan) -> Option<PathBuf> {
+    cache.find(KERNELS, &plan.key).map(|entry| entry.join(IMAGE))
 }
 
 /// The configuration of a finished kernel, if the cache has it.

@@ -14,7 +14,7 @@ mod time;
 mod writer;
 
 pub use reader::{Entry, Reader};
-pub use writer::{FatOptions, FatSummary, FileExtent, write};
+pub use writer::{FatOptions, FatSummary, FileExtent, lacking, write};
 
 /// The only sector size that is written.
 const SECTOR_LEN: usize = 512;

@@ -28,12 +28,14 @@ use super::manifest::{FORMAT, FileRecord, KernelRecord, Manifest, TreeRecord, Us
 use super::outputs::{DISK, KERNEL, MANIFEST, Material, NAMES, ROOT};
 use super::programs::{BuiltProgram, Program, ProgramSource};
 use super::staging::{OutputDirectory, Staging};
-use super::{BuiltImage, EPOCH_VARIABLE, ImageRequest, digest};
+use super::{BuiltImage, EPOCH_VARIABLE, ImageRequest, digest, esp};
 
 /// The time that everything in an image has unless `SOURCE_DATE_EPOCH` says
 /// otherwise: 2025-01-01 00:00:00 UTC. Any constant would do; this one is after
 /// 1980, where FAT begins.
 const EPOCH_DEFAULT_S: u32 = 1_735_689_600;
+/// What outputs of a fixed size come to that is too small.
+const CANNOT_BE_MADE: &str = "its outputs cannot be made";
 
 /// Builds an image, or finds that there is nothing to do.
 ///
@@ -152,7 +154,7 @@ impl Builder<'_> {
         let project = &self.request.project;
         let epoch_s = epoch_s()?;
         // What can be found wrong without building is found before.
-        let Plan { descriptions, programs, verdict, shortage, .. } =
+        let Plan { descriptions, programs, verdict, output_findings, .. } =
             check::plan(project, self.image)?;
         for warning in &verdict.warnings {
             self.shell.warn(warning);
@@ -160,8 +162,8 @@ impl Builder<'_> {
         if !verdict.errors.is_empty() {
             return Err(Error::findings("its services cannot run", verdict.errors));
         }
-        if let Some(finding) = shortage {
-            return Err(Error::findings("its root cannot be made", vec![finding]));
+        if !output_findings.is_empty() {
+            return Err(Error::findings(CANNOT_BE_MADE, output_findings));
         }
         let source = SourceRequest::from_environment(
             self.request.kernel_source.clone(),
@@ -170,6 +172,9 @@ impl Builder<'_> {
         );
         let kernel_request = kernel_request(project, self.image, self.request.arch, source)?;
         let kernel = kernel::build(self.shell, self.cache, &kernel_request)?;
+        if let Some(finding) = esp::shortage(self.image, &[(self.request.arch, &kernel.image)])? {
+            return Err(Error::findings(CANNOT_BE_MADE, vec![finding]));
+        }
         let toolchain = Toolchain::find(self.shell, self.request.arch, self.request.offline)?;
         let programs = self.build_programs(&toolchain, programs)?;
         let tree = compose(project, self.image, &descriptions, &programs)?;

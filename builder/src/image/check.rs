@@ -16,8 +16,8 @@ use crate::userland::workspace::service_binaries;
 
 use super::compose::compose;
 use super::descriptions::{self, Description, Verdict};
-use super::outputs;
 use super::programs::{self, BuiltProgram, Program};
+use super::{esp, outputs};
 
 /// An image's parts and the tree they make, in which programs are empty files.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub struct Plan {
     pub tree: FileTree,
     /// What PID 1 will say of the services.
     pub verdict: Verdict,
-    /// What the root lacks even without the programs.
-    pub shortage: Option<Finding>,
+    /// What keeps the outputs from being made, whatever the programs are.
+    pub output_findings: Vec<Finding>,
 }
 
 /// Works out what an image is made of and checks its services, as PID 1 will see them.
@@ -49,7 +49,8 @@ pub fn plan(project: &Project, image: &Image) -> Result<Plan> {
     let tree = compose(project, image, &descriptions, &unbuilt)?;
     let verdict = descriptions::check(project, &tree)?;
     let shortage = outputs::root_shortage(image, &tree, "its files, before any program is added")?;
-    Ok(Plan { descriptions, programs, tree, verdict, shortage })
+    let output_findings = shortage.into_iter().chain(esp::shortage(image, &[])?).collect();
+    Ok(Plan { descriptions, programs, tree, verdict, output_findings })
 }
 
 /// What [`check`] looked at and found.
@@ -84,17 +85,18 @@ pub fn check(
         warnings: plan.verdict.warnings,
         ..Report::default()
     };
-    report.findings.extend(plan.shortage);
+    report.findings.extend(plan.output_findings);
     let problems = elf::closure::check(&plan.tree, arch)?;
     report.problems.extend(problems.iter().map(ToString::to_string));
     let request = super::kernel_request(project, image, arch, source)?;
-    check_kernel(shell, cache, &request, &mut report)?;
+    check_kernel(shell, cache, image, &request, &mut report)?;
     Ok(report)
 }
 
 fn check_kernel(
     shell: &Shell,
     cache: &Cache,
+    image: &Image,
     request: &KernelRequest,
     report: &mut Report,
 ) -> Result<()> {
@@ -106,6 +108,13 @@ fn check_kernel(
             return Ok(());
         }
     };
+    if let Some(kernel) = kernel::cached_image(cache, &plan) {
+        let shortage = esp::shortage(image, &[(request.arch, &kernel)])?;
+        // Too small for any file is known already, and said at the same place.
+        let is_new =
+            |finding: &Finding| !report.findings.iter().any(|known| known.place == finding.place);
+        report.findings.extend(shortage.filter(is_new));
+    }
     // A kernel in the cache has passed.
     if kernel::cached_config(cache, &plan)?.is_some() {
         return Ok(());

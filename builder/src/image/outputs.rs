@@ -22,8 +22,9 @@ use crate::format::gpt::{self, DiskOptions, PartitionOptions, partition_type};
 use crate::format::guid::Guid;
 use crate::format::sink::FileRegion;
 use crate::format::{self, bootconfig, compress, cpio, ext4, fat};
-use crate::tree::{Content, FileTree, Node, NodeKind, TreePath};
+use crate::tree::{FileTree, Node, NodeKind, TreePath};
 
+use super::esp;
 use super::programs::INIT_PATH;
 use super::staging::Staging;
 
@@ -212,32 +213,16 @@ impl Material<'_> {
         let options = FatOptions {
             size,
             volume_id: self.guid("esp file system").to_volume_id(),
-            label: "ESP".to_owned(),
+            label: esp::LABEL.to_owned(),
             epoch_s: self.epoch_s,
             partition_lba: u32::try_from(partition_lba).unwrap_or(u32::MAX),
         };
-        let summary =
-            fat::write(&self.esp_tree()?, &options, sink).map_err(|error| {
-                match &self.image.disk.esp_size {
-                    Size::Bytes(_, place) => error.context(place.to_string()),
-                    Size::Minimal => error,
-                }
+        let summary = fat::write(&esp::tree(&[(self.arch, self.kernel)])?, &options, sink)
+            .map_err(|error| match &self.image.disk.esp_size {
+                Size::Bytes(_, place) => error.context(place.to_string()),
+                Size::Minimal => error,
             })?;
         Ok(summary.size_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES))
-    }
-
-    /// The kernel at the removable path (UEFI Specification 2.10, 3.5.1.1).
-    fn esp_tree(&self) -> Result<FileTree> {
-        let path = match self.arch {
-            Arch::X86_64 => "EFI/BOOT/BOOTX64.EFI",
-            Arch::Aarch64 => "EFI/BOOT/BOOTAA64.EFI",
-        };
-        let size_bytes = std::fs::metadata(self.kernel).at("read", self.kernel)?.len();
-        let kernel = Content::HostFile { path: self.kernel.to_owned(), size_bytes };
-        let node = Node::new(NodeKind::File(kernel), 0o644, "the kernel");
-        let mut tree = FileTree::new();
-        tree.insert(TreePath::new(path)?, node)?;
-        Ok(tree)
     }
 }
 

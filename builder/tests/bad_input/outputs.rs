@@ -8,7 +8,7 @@ use builder::arch::Arch;
 use builder::cache::file_sha256;
 
 use crate::mounts::{may_mount, remount, tmpfs};
-use crate::project::{Project, can_build_images};
+use crate::project::{Project, can_build_images, has_kernel_tools, kernel_source};
 
 const KIB: usize = 1024;
 
@@ -149,4 +149,44 @@ fn an_image_too_small_for_its_content_is_told_with_the_size_it_needs() {
         assert!(!ending.stderr.contains("compile"), "{}", ending.stderr);
     }
     assert!(!output(&project).join("root.ext4").exists());
+}
+
+#[test]
+fn an_efi_system_partition_too_small_is_told_before_any_program_is_compiled() {
+    let text = definition("disk", "disk.esp-size = \"2MiB\"\n");
+    let project = Project::new(&[("images/bad.toml", &text), ("images/content", "one")]);
+    for ending in [project.run(&["check", "bad"]), project.image("bad")] {
+        ending.is(
+            2,
+            &[
+                "images/bad.toml:3:17: the EFI system partition is too small for any file: \
+                 it needs 4 MiB and has 2 MiB",
+                "hint: give it a size of at least 4 MiB",
+            ],
+        );
+        assert!(!ending.stderr.contains("compile"), "{}", ending.stderr);
+    }
+    if !has_kernel_tools() {
+        return;
+    }
+    let more = "disk.esp-size = \"6MiB\"\nkernel.options = [\"CONFIG_BIG=y\"]\n";
+    project.write("images/bad.toml", definition("disk", more));
+    let source = kernel_source();
+    let arch = Arch::host().unwrap();
+    let check =
+        ["check", "bad", "--arch", arch.as_str(), "--kernel-source", source.to_str().unwrap()];
+    project.run(&check).is(0, &["nothing wrong found"]);
+    // The first build makes the kernel; from then on a check knows it too.
+    for ending in [project.image("bad"), project.image("bad"), project.run(&check)] {
+        ending.is(
+            2,
+            &[
+                "images/bad.toml:3:17: the EFI system partition is too small for the kernel: it needs ",
+                " MiB and has 6 MiB",
+                "hint: give it a size of at least ",
+            ],
+        );
+        assert!(!ending.stderr.contains("compile init"), "{}", ending.stderr);
+    }
+    assert!(!output(&project).join("disk.img").exists());
 }

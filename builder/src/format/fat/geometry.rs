@@ -97,10 +97,9 @@ impl Geometry {
             FatSize::Fit { free_bytes } => Self::fit(free_bytes, clusters_needed),
             FatSize::Fixed { bytes } => {
                 let geometry = Self::of_size(bytes)?;
-                if clusters_needed(&geometry) <= geometry.clusters {
+                let Some(needed) = Self::lacking(bytes, clusters_needed)? else {
                     return Ok(geometry);
-                }
-                let needed = Self::fit(0, clusters_needed)?.total_sectors * SECTOR_BYTES;
+                };
                 let (needed, given) = (mib_ceil(needed), bytes / MIB);
                 Err(Error::definition(format!(
                     "the FAT file system is too small for its content: it needs {needed} MiB and has {given} MiB"
@@ -108,6 +107,21 @@ impl Geometry {
                 .hint(format!("give it a size of at least {needed} MiB")))
             }
         }
+    }
+
+    /// The least size in bytes that holds what `clusters_needed` says, if one of
+    /// `given_bytes` does not.
+    pub(super) fn lacking(
+        given_bytes: u64,
+        clusters_needed: impl Fn(&Self) -> u64,
+    ) -> Result<Option<u64>> {
+        if given_bytes >= SIZE_MIN_BYTES {
+            let geometry = Self::of_size(given_bytes)?;
+            if clusters_needed(&geometry) <= geometry.clusters {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Self::fit(0, clusters_needed)?.total_sectors * SECTOR_BYTES))
     }
 
     fn fit(free_bytes: u64, clusters_needed: impl Fn(&Self) -> u64) -> Result<Self> {

@@ -131,6 +131,13 @@ fn a_file_system_too_small_says_what_it_needs() {
     assert!(error.contains(&format!("it needs {needed} MiB and has 8 MiB")), "{error}");
     image(&tree, FatSize::Fixed { bytes: needed * MIB });
     assert!(fails((needed - 1) * MIB).contains("too small"));
+    let lacking = |bytes| lacking(&tree, "ESP", bytes).unwrap();
+    for too_small in [0, MIB, 8 * MIB, (needed - 1) * MIB] {
+        assert_eq!(lacking(too_small), Some(needed * MIB), "{too_small}");
+    }
+    for enough in [needed * MIB, 64 * MIB] {
+        assert_eq!(lacking(enough), None, "{enough}");
+    }
     assert!(fails(MIB).contains("at least 4 MiB"));
     assert!(fails(8 * MIB + 1).contains("no multiple of 512"));
 }

@@ -102,6 +102,16 @@ pub fn write(
     Ok(FatSummary { size_bytes, free_bytes, files })
 }
 
+/// The least size in bytes that holds the tree under this label, if `given_bytes`
+/// do not: what [`write()`] would say, before there is anything to write.
+///
+/// # Errors
+/// If the tree does not fit the format.
+pub fn lacking(tree: &FileTree, label_text: &str, given_bytes: u64) -> Result<Option<u64>> {
+    let content = TreeContent::new(tree, label(label_text)?.is_some())?;
+    Geometry::lacking(given_bytes, |geometry| content.clusters(geometry))
+}
+
 fn label(text: &str) -> Result<Option<[u8; LABEL_BYTES]>> {
     if text.is_empty() {
         return Ok(None);
