@@ -75,10 +75,10 @@ impl Needs {
         self.with(table::userland(Arch::host(), arch))
     }
 
-    /// And what assembling the BIOS loader needs.
+    /// And what the BIOS loader of `arch` needs to be assembled, if it has one.
     #[must_use]
-    pub fn bios_loader(self) -> Self {
-        self.with(table::bios_loader(Arch::host()))
+    pub fn bios_loader(self, arch: Arch) -> Self {
+        self.with(table::bios_loader(Arch::host(), arch))
     }
 
     /// And what running a guest of `arch` needs.

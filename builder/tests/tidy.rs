@@ -89,6 +89,21 @@ fn no_file_is_too_long() {
 }
 
 #[test]
+fn assembler_sources_say_what_they_do_and_are_short() {
+    let mut findings = Vec::new();
+    let paths = files(&root().join("builder/boot"), "s");
+    assert!(!paths.is_empty(), "the loader was not found");
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        let length = text.lines().count();
+        if !text.starts_with("# ") || length > FILE_LINES_MAX {
+            findings.push(format!("{}: {length} lines", path.display()));
+        }
+    }
+    assert_none("assembly begins with what it is responsible for, and is split by noun", &findings);
+}
+
+#[test]
 fn pid_1_has_no_way_to_panic_on_purpose() {
     let forbidden = [".unwrap()", ".expect(", "panic!(", "unreachable!(", "assert!(", "todo!("];
     let mut findings = Vec::new();

@@ -52,7 +52,9 @@ disk_holds:
         xorl    %edx, %edx
         addl    EXTENT_LBA(%si), %eax
         adcl    EXTENT_LBA + 4(%si), %edx
-        jc      1f
+        sbbl    %ecx, %ecx              # an end beyond 64 bits becomes the last number
+        orl     %ecx, %eax
+        orl     %ecx, %edx
         cmpl    disk_sectors + 4, %edx
         jb      2f
         ja      1f

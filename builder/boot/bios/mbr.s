@@ -89,15 +89,9 @@ digit:  cmpb    $10, %al
         stosb
         ret
 
-# Prints "keelson: " and the text at SI on the screen and, when that is whole (the
-# firmware may copy the screen to the port), on the serial port; then halts.
+# Prints "keelson: " and the text at SI on the serial port and then on the screen, which
+# the firmware may copy to the port when it finds the time; then halts.
 fail:
-        pushw   %si
-        movw    $prefix, %si
-        call    to_screen
-        popw    %si
-        pushw   %si
-        call    to_screen
 # 115,200 bits per second, 8 data bits, no parity; DTR and RTS set.
         movw    $0x3FB, %dx
         movb    $0x80, %al              # the divisor's turn
@@ -113,10 +107,16 @@ fail:
         outb    %al, %dx
         incw    %dx
         outb    %al, %dx
+        pushw   %si
         movw    $prefix, %si
         call    to_serial
         popw    %si
+        pushw   %si
         call    to_serial
+        movw    $prefix, %si
+        call    to_screen
+        popw    %si
+        call    to_screen
 halt:   hlt
         jmp     halt
 
@@ -146,7 +146,7 @@ to_serial:
         jmp     to_serial
 7:      ret
 
-prefix:         .asciz  "keelson: "
+prefix:         .asciz  "\r\nkeelson: "
 no_extensions:  .asciz  "the BIOS has no INT 13h extensions\r\n"
 cannot_read:    .ascii  "stage 2 cannot be read: BIOS status "
 status:         .asciz  "00h\r\n"

@@ -20,9 +20,10 @@ fail:
         popw    %si
         call    compose
         movl    $0x000A0D, (%di)        # CR, LF and the end
-# The screen first and as a whole: firmware may copy what it shows to the same port.
-        call    to_screen
+# The port first: firmware may copy the screen to the same port, and keeps what it has
+# not yet sent until its next timer tick.
         call    to_serial
+        call    to_screen
 # With interrupts, so that Ctrl-Alt-Del is answered.
 halt:   sti
         hlt
@@ -145,7 +146,7 @@ to_serial:
 3:      ret
 
         .data
-prefix: .asciz  "keelson: "
+prefix: .asciz  "\r\nkeelson: "          # other words may stand in the line
         .globl  number, second, status
         .balign 4
 number: .quad   0

@@ -87,7 +87,7 @@ impl Tools {
         if let (Some(assembler), Some(linker)) = (programs.next(), programs.next()) {
             return Ok(Self { assembler, linker });
         }
-        let needs = Needs::new().bios_loader();
+        let needs = Needs::new().bios_loader(Arch::X86_64);
         Err(host_needs::lacking(&needs.missing(), host_needs::can_install()))
     }
 

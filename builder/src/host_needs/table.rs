@@ -56,10 +56,13 @@ pub(super) fn userland(host: Option<Arch>, arch: Arch) -> Vec<Need> {
     needs
 }
 
-/// For the BIOS loader, which is x86 code, on a host of `host`.
-pub(super) fn bios_loader(host: Option<Arch>) -> Vec<Need> {
+/// For the BIOS loader, which x86 alone has, on a host of `host`.
+pub(super) fn bios_loader(host: Option<Arch>, arch: Arch) -> Vec<Need> {
+    if arch != Arch::X86_64 {
+        return Vec::new();
+    }
     let purpose = "assembles the BIOS loader";
-    let (assembler, linker, package) = CrossTools::needed(host, Arch::X86_64)
+    let (assembler, linker, package) = CrossTools::needed(host, arch)
         .map_or(("as", "ld", "binutils"), |tools| {
             (tools.assembler, tools.linker, tools.binutils_package)
         });

@@ -34,7 +34,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let arches = if args.arches.is_empty() { Arch::ALL.to_vec() } else { args.arches.clone() };
     let mut needs = Needs::new().judges();
     for arch in &arches {
-        needs = needs.kernel(*arch).userland(*arch).guest(*arch, true);
+        needs = needs.kernel(*arch).bios_loader(*arch).userland(*arch).guest(*arch, true);
     }
     if args.install {
         host_needs::ensure(shell, &needs, true)?;

@@ -91,7 +91,7 @@ impl BuildArgs {
         }
         let mut needs = Needs::new();
         for arch in arches {
-            needs = needs.kernel(*arch).userland(*arch);
+            needs = needs.kernel(*arch).bios_loader(*arch).userland(*arch);
         }
         host_needs::ensure(shell, &needs, true)
     }

@@ -156,7 +156,7 @@ fn prepare_host(shell: &Shell, args: &Args, arch: Arch) -> Result<()> {
     if guest.missing().is_empty() {
         return Ok(());
     }
-    host_needs::ensure(shell, &guest.kernel(arch).userland(arch), args.build.yes)
+    host_needs::ensure(shell, &guest.kernel(arch).bios_loader(arch).userland(arch), args.build.yes)
 }
 
 /// The person's own copy of the image's disk.

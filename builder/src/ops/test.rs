@@ -1,5 +1,6 @@
 //! `builder test`: the whole test ladder, cheapest rung first (docs/testing.md).
 
+mod bios_failures;
 mod boots;
 mod copies;
 mod endings;
@@ -65,6 +66,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     rungs.extend(endings::rungs(&boots));
     rungs.extend(root_switch::rungs(&boots, args.long));
     rungs.extend(init_panic::rungs(&boots, args.long));
+    rungs.push(bios_failures::rung(&boots));
     rungs.push(incremental::rung(&boots));
     rungs.extend(reproducible::rungs(&boots, args.long));
     if args.list {
@@ -77,7 +79,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         // Judges too: without --yes their checks are skipped by name.
         let mut needs = Needs::new().judges();
         for arch in Arch::ALL {
-            needs = needs.kernel(arch).userland(arch).guest(arch, true);
+            needs = needs.kernel(arch).bios_loader(arch).userland(arch).guest(arch, true);
         }
         host_needs::ensure(shell, &needs, true)?;
     }

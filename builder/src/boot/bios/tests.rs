@@ -23,7 +23,7 @@ fn assembled(root: &Path) -> BootCode {
 }
 
 fn can_assemble() -> bool {
-    let missing = Needs::new().bios_loader().missing().len();
+    let missing = Needs::new().bios_loader(Arch::X86_64).missing().len();
     if missing > 0 {
         println!("skipped: as and ld for x86 are not installed");
     }
