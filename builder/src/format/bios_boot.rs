@@ -14,8 +14,11 @@ pub use checksum::{Checksum, Summing};
 pub use reader::{Loader, read};
 pub use table::{COMMAND_LINE_BYTES_MAX, Extent, TABLE_BYTES, TABLE_VERSION, Table};
 
+use sha2::{Digest, Sha256};
+
 use super::gpt;
 use super::sink::ImageSink;
+use crate::cache::hex;
 use crate::error::{Error, Result};
 
 /// Sectors of the loader, whatever the medium's own have.
@@ -78,6 +81,15 @@ pub fn install(code: &BootCode, table: &Table, sink: &mut impl ImageSink) -> Res
 }
 
 impl BootCode {
+    /// The SHA-256 of both stages, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let mut digest = Sha256::new();
+        digest.update(&self.mbr);
+        digest.update(&self.stage2);
+        hex(&digest.finalize())
+    }
+
     /// Stage 1 with its fields filled in for this stage 2.
     fn stage1(&self) -> Result<Vec<u8>> {
         let fits = self.stage2.len() + TABLE_BYTES <= MEMORY_BYTES

@@ -95,6 +95,8 @@ pub(super) fn judges() -> Vec<Need> {
         program("cpio", "cpio", "reads cpio"),
         program("zstd", "zstd", "reads zstd"),
         program("gzip", "gzip", "reads gzip"),
+        program("qemu-img", "qemu-utils", "checks qcow2"),
+        program("xorriso", "xorriso", "reads ISO 9660"),
         program("unshare", "util-linux", "gives PID 1's tests a namespace"),
     ]
 }

@@ -83,7 +83,11 @@ fn disk() -> Vec<u8> {
         attributes: 0,
         size_bytes: (content.len() as u64).next_multiple_of(MIB),
     });
-    let options = DiskOptions { guid: Guid::derive("disk", &[]), partitions: partitions.collect() };
+    let options = DiskOptions {
+        guid: Guid::derive("disk", &[]),
+        partitions: partitions.collect(),
+        size_bytes: None,
+    };
     let layout = Layout::new(&options).unwrap();
     let mut disk = vec![0; usize::try_from(layout.disk_bytes()).unwrap()];
     for (partition, (_, _, content)) in layout.partitions().iter().zip(&contents) {

@@ -14,6 +14,7 @@ fn options() -> DiskOptions {
         size_bytes: mib * MIB,
     };
     DiskOptions {
+        size_bytes: None,
         guid: Guid::derive("disk", &[]),
         partitions: vec![
             partition("esp", partition_type::ESP, 8),

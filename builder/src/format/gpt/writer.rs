@@ -32,6 +32,9 @@ pub struct DiskOptions {
     pub guid: Guid,
     /// Its partitions, in order.
     pub partitions: Vec<PartitionOptions>,
+    /// Size of the whole disk in bytes, a multiple of 1 MiB; as small as the
+    /// partitions allow if `None`.
+    pub size_bytes: Option<u64>,
 }
 
 /// Where everything on the disk lies.
@@ -43,12 +46,13 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Places the partitions one after the other from 1 MiB on. The disk ends a
-    /// MiB after the last one, which leaves room for the backup.
+    /// Places the partitions one after the other from 1 MiB on. The disk ends at
+    /// least a MiB after the last one, which leaves room for the backup.
     ///
     /// # Errors
     /// If there are more than 128 partitions, or one has a size, name or GUID
-    /// that the format or the alignment does not allow; all such at once.
+    /// that the format or the alignment does not allow, or the disk is too
+    /// small for them; all such at once.
     pub fn new(options: &DiskOptions) -> Result<Self> {
         check(options)?;
         let mut at_bytes = ALIGNMENT_BYTES;
@@ -66,7 +70,8 @@ impl Layout {
             });
             at_bytes = end_bytes;
         }
-        let disk_sectors = (at_bytes + ALIGNMENT_BYTES) / SECTOR_BYTES;
+        let disk_bytes = options.size_bytes.unwrap_or(at_bytes + ALIGNMENT_BYTES);
+        let disk_sectors = disk_bytes / SECTOR_BYTES;
         Ok(Self { guid: options.guid, partitions, disk_sectors })
     }
 
@@ -187,8 +192,14 @@ fn check(options: &DiskOptions) -> Result<()> {
         .partitions
         .iter()
         .try_fold(2 * ALIGNMENT_BYTES, |sum, partition| sum.checked_add(partition.size_bytes));
-    if total.is_none() {
-        problems.push("the partitions are larger than any disk".into());
+    match (total, options.size_bytes) {
+        (None, _) => problems.push("the partitions are larger than any disk".into()),
+        (Some(total), Some(bytes)) if bytes < total || bytes % ALIGNMENT_BYTES != 0 => {
+            problems.push(format!(
+                "{bytes} bytes are less than the {total} it needs, or not a whole number of MiB"
+            ));
+        }
+        _ => {}
     }
     if problems.is_empty() {
         return Ok(());

@@ -114,6 +114,7 @@ impl Trial {
         let initramfs_at = (kernel_at + kernel.len() as u64).next_multiple_of(gpt::SECTOR_BYTES);
         let size_bytes = (initramfs_at + initramfs.len() as u64 - kernel_at).next_multiple_of(MIB);
         let layout = Layout::new(&DiskOptions {
+            size_bytes: None,
             guid: Guid::derive("trial disk", &[]),
             partitions: vec![PartitionOptions {
                 type_guid: partition_type::LINUX,
