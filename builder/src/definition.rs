@@ -9,6 +9,7 @@ mod accounts;
 mod files;
 pub mod keys;
 pub mod load;
+mod outputs;
 pub mod raw;
 pub mod reader;
 mod resolve;

@@ -14,11 +14,14 @@ pub mod ext4;
 pub mod fat;
 pub mod gpt;
 pub mod guid;
+pub mod iso9660;
 pub mod pe;
+pub mod qcow2;
 pub mod sink;
 pub mod source;
 pub mod uki;
 
+mod calendar;
 mod pack;
 #[cfg(test)]
 mod testing;

@@ -12,14 +12,18 @@ pub mod descriptions;
 mod digest;
 mod esp;
 mod fingerprint;
+mod kernel_needs;
 pub mod manifest;
 mod outputs;
+mod parameters;
 pub mod programs;
 pub mod staging;
+mod system;
 
 use std::path::PathBuf;
 
-pub use build::{build, kernel_request};
+pub use build::build;
+pub use system::kernel_request;
 
 use crate::arch::Arch;
 use crate::definition::Image;
@@ -28,6 +32,9 @@ use crate::project::Project;
 /// Sets the time of everything in every output, in seconds since 1970
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
 pub const EPOCH_VARIABLE: &str = "SOURCE_DATE_EPOCH";
+
+/// What an error says whose findings are about the outputs.
+const CANNOT_BE_MADE: &str = "its outputs cannot be made";
 
 /// An image to build for one architecture.
 #[derive(Clone, Debug)]
@@ -63,8 +70,14 @@ pub struct BuiltImage {
     pub initramfs: Option<PathBuf>,
     /// The ext4 root alone, if the definition asks for it.
     pub root: Option<PathBuf>,
+    /// Kernel, parameters and initramfs as one EFI application, if the definition asks for it.
+    pub uki: Option<PathBuf>,
     /// The GPT disk, if the definition asks for it.
     pub disk: Option<PathBuf>,
+    /// The disk in QEMU's format, if the definition asks for it.
+    pub qcow2: Option<PathBuf>,
+    /// The CD image, if the definition asks for it.
+    pub iso: Option<PathBuf>,
     /// `PARTUUID` of the disk's root partition, if there is a disk.
     pub root_partuuid: Option<String>,
     /// Inputs and outputs with their digests.

@@ -26,6 +26,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use init_core::diagnostic::Finding;
+
 use crate::arch::Arch;
 use crate::cache::{Cache, Key, KeyBuilder, lock};
 use crate::error::{Error, IoContext, Result};
@@ -72,6 +74,9 @@ pub struct KernelRequest {
     pub fragments: Vec<PathBuf>,
     /// Options that win over all fragments, each with the place that asks for it.
     pub extra_options: Vec<Assignment>,
+    /// Options that what the kernel is for needs, each with the place that
+    /// asks for it. They change nothing; a kernel without one is refused.
+    pub needs: Vec<Assignment>,
     /// Where the source comes from.
     pub source: SourceRequest,
 }
@@ -120,6 +125,7 @@ pub fn default_fragments(project: &Project) -> Result<Vec<PathBuf>> {
 /// If the source is not to be had, an option does not survive, or the compiler fails.
 pub fn build(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<BuiltKernel> {
     let plan = plan(shell, cache, request)?;
+    check_cached(shell, cache, request, &plan)?;
     let entry = cache.find_or_make(shell, KERNELS, &plan.key, |directory| {
         make(shell, cache, request, &plan, directory)
     })?;
@@ -142,6 +148,8 @@ pub struct Plan {
     pub requested: Merged,
     /// What init cannot live without.
     pub required: Merged,
+    /// What the kernel is for needs.
+    pub needed: Merged,
     /// The compiler.
     pub toolchain: Toolchain,
     parameters: String,
@@ -171,7 +179,9 @@ pub fn plan(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<Pla
         .part("compiler", &toolchain.identity)
         .part("settings", compile::fixed_settings())
         .finish();
-    Ok(Plan { source, requested, required, toolchain, parameters, key })
+    let mut needed = Merged::default();
+    request.needs.iter().for_each(|need| needed.add(need.clone()));
+    Ok(Plan { source, requested, required, needed, toolchain, parameters, key })
 }
 
 /// The pinned release of a project.
@@ -230,18 +240,35 @@ pub fn configure(
     Ok(Config::parse(&build.configure(&plan.requested.text())?))
 }
 
-/// Whether every option survives, told without compiling anything. A kernel in
-/// the cache has passed.
+/// Whether every option survives, told without compiling anything.
 ///
 /// # Errors
 /// As [`build`], but for the compiler's.
 pub fn check(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<()> {
     let plan = plan(shell, cache, request)?;
-    if cache.find(KERNELS, &plan.key).is_some() {
+    if check_cached(shell, cache, request, &plan)? {
         return Ok(());
     }
     let config = configure(shell, cache, request, &plan)?;
     verify(request, &plan, &plan.source.tree(shell, cache)?, &config)
+}
+
+/// Whether the kernel is in the cache. One that is there was verified when it
+/// was made, but perhaps for something that needs less.
+///
+/// # Errors
+/// If it lacks what it is needed for.
+fn check_cached(
+    shell: &Shell,
+    cache: &Cache,
+    request: &KernelRequest,
+    plan: &Plan,
+) -> Result<bool> {
+    let Some(config) = cached_config(cache, plan)? else { return Ok(false) };
+    if !verify::missed(&plan.needed, &config).is_empty() {
+        verify(request, plan, &plan.source.tree(shell, cache)?, &config)?;
+    }
+    Ok(true)
 }
 
 fn make(
@@ -284,14 +311,7 @@ fn new_build<'a>(
 
 /// Compares what was asked for with what came out.
 fn verify(request: &KernelRequest, plan: &Plan, tree: &Path, config: &Config) -> Result<()> {
-    let kconfig = read_kconfig(tree, request.arch);
-    let mut findings = verify::findings(&plan.requested, config, &kconfig);
-    let known: BTreeSet<_> = findings.iter().map(|finding| finding.message.clone()).collect();
-    findings.extend(
-        verify::findings(&plan.required, config, &kconfig)
-            .into_iter()
-            .filter(|finding| !known.contains(&finding.message)),
-    );
+    let findings = findings(plan, config, &read_kconfig(tree, request.arch));
     if findings.is_empty() {
         return Ok(());
     }
@@ -301,6 +321,17 @@ fn verify(request: &KernelRequest, plan: &Plan, tree: &Path, config: &Config) ->
     );
     Err(Error::findings(what, findings)
         .hint("`cargo builder kernel why OPTION` explains an option; docs/kernel.md has the rules"))
+}
+
+/// Everything that a configuration lacks, each thing once.
+#[must_use]
+pub fn findings(plan: &Plan, config: &Config, kconfig: &Kconfig) -> Vec<Finding> {
+    let mut known = BTreeSet::new();
+    [&plan.requested, &plan.required, &plan.needed]
+        .into_iter()
+        .flat_map(|asked| verify::findings(asked, config, kconfig))
+        .filter(|finding| known.insert(finding.message.clone()))
+        .collect()
 }
 
 /// The object directory for a plan, locked until the file is dropped.

@@ -7,6 +7,7 @@
 
 pub mod arch;
 pub mod boot;
+pub mod bus;
 pub mod cache;
 pub mod cli;
 pub mod definition;

@@ -76,7 +76,9 @@ pub enum Merge {
 }
 
 const ARCHES: &[&str] = &["x86_64", "aarch64"];
-const OUTPUTS: &[&str] = &["initramfs", "root", "disk"];
+const OUTPUTS: &[&str] = &["initramfs", "root", "uki", "disk", "qcow2", "iso"];
+const DISK_INITRAMFS: &[&str] = &["none", "root", "system"];
+const BUSES: &[&str] = &["virtio-blk", "virtio-scsi", "nvme", "sata", "ide"];
 const COMPRESSIONS: &[&str] = &["zstd", "gzip", "none"];
 /// Largest uid or gid: the one above means "no change" to chown(2).
 const ID_MAX: i64 = 0xffff_fffe;
@@ -117,7 +119,11 @@ pub const KEYS: &[Key] = &[
     key("root.free", Kind::Size, Merge::Replace, Default::Toml("\"16MiB\"")),
     key("root.label", Kind::Text, Merge::Replace, Default::Toml("\"root\"")),
     key("disk", Kind::Table, Merge::PerKey, Default::Nothing),
+    key("disk.size", Kind::SizeOrMinimal, Merge::Replace, Default::Toml("\"minimal\"")),
     key("disk.esp-size", Kind::SizeOrMinimal, Merge::Replace, Default::Toml("\"minimal\"")),
+    key("disk.initramfs", Kind::Word(DISK_INITRAMFS), Merge::Replace, Default::Toml("\"none\"")),
+    key("disk.buses", Kind::Words(BUSES), Merge::Replace, Default::Toml("[\"virtio-blk\"]")),
+    key("disk.arch", Kind::Words(ARCHES), Merge::Replace, Default::Toml("[]")),
     key("tool", Kind::Tables, Merge::ByName, Default::Nothing),
     key("tool[].name", Kind::Text, Merge::Entry, Default::Required),
     key("tool[].path", Kind::Text, Merge::Entry, Default::Derived("`/usr/bin/NAME`")),

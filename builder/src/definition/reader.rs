@@ -251,7 +251,7 @@ mod tests {
             ("hostname = 3", "i.toml:1:12: `hostname` must be text, not integer"),
             (
                 "outputs = [\"disc\"]",
-                "i.toml:1:12: \"disc\" is none of the values of `outputs`: initramfs, root, disk\n  hint: did you mean \"disk\"?",
+                "i.toml:1:12: \"disc\" is none of the values of `outputs`: initramfs, root, uki, disk, qcow2, iso\n  hint: did you mean \"disk\"?",
             ),
             (
                 "root.size = \"64MB\"",

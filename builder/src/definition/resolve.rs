@@ -9,21 +9,14 @@ use init_core::diagnostic::{Finding, Place, suggest};
 use init_core::name::ServiceName;
 
 use super::raw::{Located, Table, Value};
-use super::resolved::{
-    ArchKernel, Binary, Compression, Crate, CrateSource, Disk, Fragment, Image, Initramfs, Kernel,
-    Outputs, Root, Size, Tool,
-};
-use super::{accounts, files};
+use super::resolved::{ArchKernel, Binary, Crate, CrateSource, Fragment, Image, Kernel, Tool};
+use super::{accounts, files, outputs};
 use crate::arch::Arch;
 use crate::project::Project;
 use crate::tree::TreePath;
 
-/// Longest ext4 volume label, in bytes (Documentation/filesystems/ext4/super.rst, `s_volume_name`).
-const LABEL_LENGTH_MAX: usize = 16;
 /// Longest host name, in bytes (`__NEW_UTS_LEN`, sethostname(2)).
 const HOSTNAME_LENGTH_MAX: usize = 64;
-/// Highest level of gzip.
-const GZIP_LEVEL_MAX: i64 = 9;
 
 /// Checks the merged `table` of image `name`. `None` only if findings were added.
 pub(super) fn resolve(
@@ -37,18 +30,19 @@ pub(super) fn resolve(
     checker.image_name(name, table);
     let (users, groups) = accounts::resolve(&mut checker, table);
     let owners = files::Owners { users: &users, groups: &groups };
+    let arches = checker.arches(table);
     Some(Image {
         name: name.to_owned(),
         description: table.text("description")?.to_owned(),
-        arches: checker.arches(table),
+        arches: arches.clone(),
         hostname: checker.hostname(table)?,
-        outputs: outputs(table),
+        outputs: outputs::chosen(table),
         services: checker.services(table),
         overlays: checker.host_paths(table, "overlays"),
         kernel: checker.kernel(table.table("kernel")?),
-        initramfs: checker.initramfs(table.table("initramfs")?)?,
-        root: checker.root(table.table("root")?)?,
-        disk: Disk { esp_size: size(table.table("disk")?, "esp-size")? },
+        initramfs: outputs::initramfs(&mut checker, table.table("initramfs")?)?,
+        root: outputs::root(&mut checker, table.table("root")?)?,
+        disk: outputs::disk(&mut checker, table.table("disk")?, &arches)?,
         tools: checker.tools(table),
         crates: table.tables("crate").iter().filter_map(|entry| checker.crate_(entry)).collect(),
         files: files::files(&mut checker, &owners, table),
@@ -248,30 +242,6 @@ impl Checker<'_> {
         table.list("command-line").to_vec()
     }
 
-    fn initramfs(&mut self, table: &Table) -> Option<Initramfs> {
-        let compression = match table.text("compression")? {
-            "zstd" => Compression::Zstd,
-            "gzip" => Compression::Gzip,
-            _ => Compression::None,
-        };
-        let level = number(table, "level")?;
-        if compression == Compression::Gzip && level > GZIP_LEVEL_MAX {
-            let message = format!("gzip has levels 1 to {GZIP_LEVEL_MAX}, not {level}");
-            self.find(table.place_of("level"), message);
-        }
-        Some(Initramfs { compression, level: u8::try_from(level).ok()? })
-    }
-
-    fn root(&mut self, table: &Table) -> Option<Root> {
-        let label = table.text("label")?;
-        if label.len() > LABEL_LENGTH_MAX {
-            let message = format!("a label has at most {LABEL_LENGTH_MAX} bytes, not {label:?}");
-            self.find(table.place_of("label"), message);
-        }
-        let free_bytes = bytes(table, "free")?;
-        Some(Root { size: size(table, "size")?, free_bytes, label: label.to_owned() })
-    }
-
     fn tools(&mut self, table: &Table) -> Vec<Tool> {
         let entries = table.tables("tool").iter();
         let tool = |entry| {
@@ -373,29 +343,10 @@ impl Checker<'_> {
     }
 }
 
-fn outputs(table: &Table) -> Outputs {
-    let named = |name: &str| table.list("outputs").iter().any(|word| word.value == name);
-    Outputs { initramfs: named("initramfs"), root: named("root"), disk: named("disk") }
-}
-
 /// A key's number, which the reader checked.
 pub(super) fn number(table: &Table, key: &str) -> Option<i64> {
     match table.get(key)?.value {
         Value::Number(number) => Some(number),
         _ => None,
-    }
-}
-
-fn bytes(table: &Table, key: &str) -> Option<u64> {
-    match table.get(key)?.value {
-        Value::Bytes(bytes) => Some(bytes),
-        _ => None,
-    }
-}
-
-fn size(table: &Table, key: &str) -> Option<Size> {
-    match &table.get(key)?.value {
-        Value::Bytes(bytes) => Some(Size::Bytes(*bytes, table.place_of(key))),
-        _ => Some(Size::Minimal),
     }
 }

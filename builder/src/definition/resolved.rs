@@ -11,6 +11,7 @@ use init_core::name::ServiceName;
 
 use super::raw::Located;
 use crate::arch::Arch;
+use crate::bus::Bus;
 use crate::tree::TreePath;
 
 /// An image to build.
@@ -57,14 +58,22 @@ pub struct Image {
 }
 
 /// What is built beside the kernel and the manifest.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outputs {
+    /// Where it was said.
+    pub place: Place,
     /// The whole system as a compressed cpio archive.
     pub initramfs: bool,
     /// The whole system as an ext4 file system.
     pub root: bool,
+    /// Kernel, parameters and initramfs as one EFI application.
+    pub uki: bool,
     /// A GPT disk with an EFI system partition and the ext4 root.
     pub disk: bool,
+    /// The same disk in QEMU's own format.
+    pub qcow2: bool,
+    /// A CD image that boots into the whole system in RAM, also from a USB stick.
+    pub iso: bool,
 }
 
 /// Kernel configuration and command line.
@@ -141,8 +150,27 @@ pub struct Root {
 /// The disk.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Disk {
+    /// Size of the whole disk; what is left goes to the last root.
+    pub size: Size,
     /// Size of the EFI system partition.
     pub esp_size: Size,
+    /// What the kernel gets to start with.
+    pub initramfs: DiskInitramfs,
+    /// Where the kernel must find the disk without a module.
+    pub buses: Vec<Located<Bus>>,
+    /// The architectures it boots on, beside the one that is built.
+    pub arches: Vec<Located<Arch>>,
+}
+
+/// What the kernel on a disk gets to start with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskInitramfs {
+    /// Nothing: it mounts the root itself.
+    None,
+    /// PID 1 alone, which finds, checks and mounts the root.
+    Root,
+    /// The whole system, in RAM: the disk has no root.
+    System,
 }
 
 /// A binary of the `services` package without a description.
@@ -277,6 +305,56 @@ pub struct Symlink {
     pub replace: bool,
     /// Where it was asked for.
     pub place: Place,
+}
+
+impl Image {
+    /// Whether a disk is made, in whatever format.
+    #[must_use]
+    pub fn has_disk(&self) -> bool {
+        self.outputs.has_disk()
+    }
+
+    /// The architectures whose systems are in the outputs when it is built for
+    /// `arch`, in the order of [`Arch::ALL`].
+    #[must_use]
+    pub fn system_arches(&self, arch: Arch) -> Vec<Arch> {
+        let is_on_disk = |other: &Arch| self.disk.arches.iter().any(|on| on.value == *other);
+        let has_medium = self.outputs.has_medium();
+        let is_held = |other: &Arch| *other == arch || has_medium && is_on_disk(other);
+        Arch::ALL.into_iter().filter(is_held).collect()
+    }
+
+    /// Whether an ext4 root is made, alone or on a disk.
+    #[must_use]
+    pub fn has_root(&self) -> bool {
+        self.outputs.root || self.disk_has_root()
+    }
+
+    /// Whether a disk with a root partition is made.
+    #[must_use]
+    pub fn disk_has_root(&self) -> bool {
+        self.has_disk() && self.disk.initramfs != DiskInitramfs::System
+    }
+}
+
+impl Outputs {
+    /// Whether a disk is made, in whatever format.
+    #[must_use]
+    pub fn has_disk(&self) -> bool {
+        self.disk || self.qcow2
+    }
+
+    /// Whether something is made that a machine boots from, be it a disk or a CD.
+    #[must_use]
+    pub fn has_medium(&self) -> bool {
+        self.iso || self.has_disk()
+    }
+
+    /// Whether an EFI application is made for firmware to start.
+    #[must_use]
+    pub fn has_boot_file(&self) -> bool {
+        self.uki || self.has_medium()
+    }
 }
 
 impl Kernel {

@@ -49,7 +49,7 @@ fn shadow(users: &[User]) -> String {
 }
 
 /// os-release(5). Its readers are shells, hence the quotes.
-fn os_release(image: &Image) -> String {
+pub(super) fn os_release(image: &Image) -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
         "NAME=\"Keelson\"\nID=keelson\nPRETTY_NAME=\"Keelson {version} ({name})\"\n\

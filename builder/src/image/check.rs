@@ -17,7 +17,7 @@ use crate::userland::workspace::service_binaries;
 use super::compose::compose;
 use super::descriptions::{self, Description, Verdict};
 use super::programs::{self, BuiltProgram, Program};
-use super::{esp, outputs};
+use super::{esp, outputs, parameters};
 
 /// An image's parts and the tree they make, in which programs are empty files.
 #[derive(Debug)]
@@ -49,7 +49,11 @@ pub fn plan(project: &Project, image: &Image) -> Result<Plan> {
     let tree = compose(project, image, &descriptions, &unbuilt)?;
     let verdict = descriptions::check(project, &tree)?;
     let shortage = outputs::root_shortage(image, &tree, "its files, before any program is added")?;
-    let output_findings = shortage.into_iter().chain(esp::shortage(image, &[])?).collect();
+    let output_findings = shortage
+        .into_iter()
+        .chain(esp::shortage(image, &[])?)
+        .chain(parameters::finding(image))
+        .collect();
     Ok(Plan { descriptions, programs, tree, verdict, output_findings })
 }
 
@@ -115,21 +119,19 @@ fn check_kernel(
             |finding: &Finding| !report.findings.iter().any(|known| known.place == finding.place);
         report.findings.extend(shortage.filter(is_new));
     }
-    // A kernel in the cache has passed.
-    if kernel::cached_config(cache, &plan)?.is_some() {
-        return Ok(());
-    }
-    let step = shell.step(format!("configure Linux {}", plan.source.record.version));
-    let config = kernel::configure(shell, cache, request, &plan)?;
-    let kconfig = kernel::read_kconfig(&plan.source.tree(shell, cache)?, request.arch);
-    for merged in [&plan.requested, &plan.required] {
-        for finding in kernel::verify::findings(merged, &config, &kconfig) {
-            if !report.findings.iter().any(|known| known.message == finding.message) {
-                report.findings.push(finding);
-            }
+    let config = match kernel::cached_config(cache, &plan)? {
+        // Verified when it was made, but perhaps for something that needs less.
+        Some(config) if kernel::verify::missed(&plan.needed, &config).is_empty() => return Ok(()),
+        Some(config) => config,
+        None => {
+            let step = shell.step(format!("configure Linux {}", plan.source.record.version));
+            let config = kernel::configure(shell, cache, request, &plan)?;
+            step.done("");
+            config
         }
-    }
-    step.done("");
+    };
+    let kconfig = kernel::read_kconfig(&plan.source.tree(shell, cache)?, request.arch);
+    report.findings.extend(kernel::findings(&plan, &config, &kconfig));
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::tree::{Content, FileTree, Node, NodeKind, TreePath};
 pub(super) const LABEL: &str = "ESP";
 
 /// Where firmware looks on a removable medium (UEFI Specification 2.10, 3.5.1.1).
-const fn removable_path(arch: Arch) -> &'static str {
+pub(super) const fn removable_path(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "EFI/BOOT/BOOTX64.EFI",
         Arch::Aarch64 => "EFI/BOOT/BOOTAA64.EFI",
@@ -47,7 +47,7 @@ pub(super) fn tree(boot_files: &[(Arch, &Path)]) -> Result<FileTree> {
 /// # Errors
 /// If a kernel cannot be read, or no FAT file system holds it.
 pub(super) fn shortage(image: &Image, kernels: &[(Arch, &Path)]) -> Result<Option<Finding>> {
-    let (true, Size::Bytes(given_bytes, place)) = (image.outputs.disk, &image.disk.esp_size) else {
+    let (true, Size::Bytes(given_bytes, place)) = (image.has_disk(), &image.disk.esp_size) else {
         return Ok(None);
     };
     let needed_bytes = fat::lacking(&tree(kernels)?, LABEL, *given_bytes)?;

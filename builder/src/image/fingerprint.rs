@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::boot::uefi;
+use crate::boot::{bios, uefi};
 use crate::cache::{Cache, KeyBuilder};
 use crate::definition::Image;
 use crate::definition::resolved::{CrateSource, FileContent, Fragment};
@@ -137,8 +137,15 @@ pub(super) fn of_request(
     key = workspace::add_sources(key, project.root())?;
     key = uefi::add_sources(key, project.root())?;
     key = add_named(key, image)?;
-    let mut programs = toolchain::fingerprint_files(request.arch);
-    programs.extend(kernel_toolchain::fingerprint_files(request.arch));
+    let mut programs = Vec::new();
+    if image.outputs.has_medium() {
+        key = key.directory("bios loader", &bios::sources(project))?;
+        programs.extend(bios::programs());
+    }
+    for arch in image.system_arches(request.arch) {
+        programs.extend(toolchain::fingerprint_files(arch));
+        programs.extend(kernel_toolchain::fingerprint_files(arch));
+    }
     programs.extend(std::env::current_exe());
     for program in programs {
         key = add_identity(key, &program);

@@ -35,26 +35,64 @@ pub(super) struct Manifest<'a> {
     pub(super) format: u32,
     /// The image's name.
     pub(super) image: &'a str,
-    /// The architecture.
-    pub(super) arch: Arch,
     /// Version of the builder.
     pub(super) builder: &'a str,
     /// Every time in every output, in seconds since 1970.
     pub(super) source_date_epoch: u32,
+    /// The system that was asked for.
+    #[serde(flatten)]
+    pub(super) system: SystemRecord<'a>,
+    /// Those that share the disk with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) further_systems: Vec<SystemRecord<'a>>,
+    /// Digest of both stages of the disk's BIOS loader, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bios_loader: Option<String>,
+    /// Definitions and other files that were read, by their path in the repository.
+    pub(super) inputs: Vec<FileRecord>,
+    /// Outputs but this one, by name.
+    pub(super) outputs: Vec<FileRecord>,
+}
+
+/// One architecture's system.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct SystemRecord<'a> {
+    /// The architecture.
+    pub(super) arch: Arch,
     /// Kernel parameters, without those that find the root.
-    pub(super) command_line: &'a str,
+    pub(super) command_line: String,
     /// The kernel.
     pub(super) kernel: KernelRecord<'a>,
+    /// What UEFI firmware starts, if anything is made for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) uefi: Option<UefiRecord<'a>>,
     /// What compiled the programs.
     pub(super) userland: UserlandRecord<'a>,
     /// The root tree.
     pub(super) tree: TreeRecord<'a>,
-    /// Definitions and other files that were read, by their path in the repository.
-    pub(super) inputs: Vec<FileRecord>,
     /// Programs, by their path on the target.
     pub(super) programs: Vec<FileRecord>,
-    /// Outputs but this one, by name.
-    pub(super) outputs: Vec<FileRecord>,
+}
+
+/// What UEFI firmware starts.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub(super) enum UefiRecord<'a> {
+    /// One file with everything in it.
+    #[serde(rename_all = "kebab-case")]
+    UnifiedKernelImage {
+        /// Digest of the stub.
+        stub_sha256: String,
+        /// What it was compiled for.
+        target: &'a str,
+        /// What compiled it.
+        compiler: &'a str,
+        /// The kernel's parameters.
+        parameters: String,
+    },
+    /// The kernel alone, with the parameters that are built into it.
+    Kernel,
 }
 
 /// The kernel and where it comes from.
@@ -92,7 +130,7 @@ pub(super) struct TreeRecord<'a> {
     /// Files, directories, links and nodes.
     pub(super) entries: usize,
     /// `PARTUUID` of the root partition, if there is a disk.
-    pub(super) root_partuuid: Option<&'a str>,
+    pub(super) root_partuuid: Option<String>,
 }
 
 /// A file.

@@ -1,64 +1,75 @@
 //! The outputs of an image: what is packed how, and how the parts find each other.
 //!
 //! The initramfs is the whole system in RAM and carries the image's kernel
-//! parameters as a boot configuration. The disk has an EFI system partition with
-//! the kernel as the removable-path boot application, and the ext4 root, whose
-//! PARTUUID the kernel's built-in parameters name: firmware passes none.
+//! parameters as a boot configuration. The disk has what firmware starts on an
+//! EFI system partition, and the ext4 root, whose PARTUUID its parameters name.
 
-use std::fs::File;
+mod boot_file;
+mod disk;
+mod initramfs;
+
+use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use init_core::diagnostic::Finding;
 
-use crate::arch::Arch;
+use crate::cache::file_sha256;
 use crate::definition::Image;
-use crate::definition::resolved::{Compression, Size};
+use crate::definition::resolved::{DiskInitramfs, Size};
 use crate::error::{Context, Error, IoContext, Result};
+use crate::format::bios_boot::BootCode;
 use crate::format::ext4::{Ext4Options, Ext4Size, Shortage};
-use crate::format::fat::{FatOptions, FatSize};
-use crate::format::gpt::{self, DiskOptions, PartitionOptions, partition_type};
 use crate::format::guid::Guid;
+use crate::format::iso9660::{self, IsoOptions};
 use crate::format::sink::FileRegion;
-use crate::format::{self, bootconfig, compress, cpio, ext4, fat};
-use crate::tree::{FileTree, Node, NodeKind, TreePath};
+use crate::format::source::FileSource;
+use crate::format::{bootconfig, ext4, qcow2};
+use crate::tree::FileTree;
 
-use super::esp;
-use super::programs::INIT_PATH;
+use super::manifest::{FileRecord, KernelRecord, SystemRecord, TreeRecord, UserlandRecord};
+use super::parameters;
 use super::staging::Staging;
+use super::system::System;
+use disk::Medium;
 
 /// Names of outputs in the output directory.
 pub(super) const KERNEL: &str = "vmlinuz";
 pub(super) const ROOT: &str = "root.ext4";
+pub(super) const UKI: &str = "uki.efi";
 pub(super) const DISK: &str = "disk.img";
+pub(super) const QCOW2: &str = "disk.qcow2";
+pub(super) const ISO: &str = "system.iso";
 pub(super) const MANIFEST: &str = "manifest.json";
 /// Every name that an output may have.
-pub(super) const NAMES: [&str; 7] =
-    [KERNEL, "initramfs.cpio", "initramfs.cpio.gz", "initramfs.cpio.zst", ROOT, DISK, MANIFEST];
-/// Free bytes on an EFI system partition of minimal size.
-const ESP_FREE_BYTES: u64 = format::MIB;
+pub(super) const NAMES: [&str; 10] = [
+    KERNEL,
+    "initramfs.cpio",
+    "initramfs.cpio.gz",
+    "initramfs.cpio.zst",
+    ROOT,
+    UKI,
+    DISK,
+    QCOW2,
+    ISO,
+    MANIFEST,
+];
+/// The volume identifier of every ISO.
+const ISO_VOLUME_ID: &str = "KEELSON";
 /// Share of the blocks of the root that only root may use, in percent. None: a
 /// small system's services are root's or bounded otherwise.
 const RESERVED_PERCENT: u8 = 0;
 
-/// What all outputs are made of.
+/// Everything that outputs are made of, and how they are made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Material<'a> {
+pub(super) struct Outputs<'a> {
     /// The definition.
     pub(super) image: &'a Image,
-    /// The architecture.
-    pub(super) arch: Arch,
-    /// The whole system.
-    pub(super) tree: &'a FileTree,
-    /// Its digest, from which identifiers are derived.
-    pub(super) tree_sha256: &'a str,
-    /// The kernel, an EFI application.
-    pub(super) kernel: &'a Path,
-    /// Kernel parameters for the initramfs.
-    pub(super) command_line: &'a str,
-    /// `PARTUUID` of the root partition, which the kernel looks for.
-    pub(super) root_partuuid: Guid,
+    /// The systems, in the order of `Arch::ALL`. More than one is for the disk.
+    pub(super) systems: &'a [System],
+    /// Which of them the other outputs are of.
+    pub(super) requested: usize,
+    /// What starts a disk from a BIOS, if one of the systems is for such machines.
+    pub(super) bios_loader: Option<&'a BootCode>,
     /// Every time in every output, in seconds since 1970.
     pub(super) epoch_s: u32,
 }
@@ -73,9 +84,7 @@ pub(super) fn root_shortage(
     tree: &FileTree,
     content: &str,
 ) -> Result<Option<Finding>> {
-    let (true, Size::Bytes(bytes, place)) =
-        (image.outputs.root || image.outputs.disk, &image.root.size)
-    else {
+    let (true, Size::Bytes(bytes, place)) = (image.has_root(), &image.root.size) else {
         return Ok(None);
     };
     Ok(Shortage::of(tree, *bytes)?.map(|shortage| {
@@ -84,76 +93,152 @@ pub(super) fn root_shortage(
     }))
 }
 
-impl Material<'_> {
-    /// The name of the initramfs output.
-    pub(super) fn initramfs_name(&self) -> String {
-        format!("initramfs.cpio{}", self.compression().suffix())
+impl Outputs<'_> {
+    /// The system that all outputs but the disk are of.
+    pub(super) fn system(&self) -> &System {
+        &self.systems[self.requested]
     }
 
-    /// Writes every output the definition asks for but kernel and manifest.
+    /// The `PARTUUID` of the requested system's root partition, if there is one.
+    pub(super) fn partuuid(&self) -> Result<Option<Guid>> {
+        self.image.disk_has_root().then(|| self.root_partuuid(self.system())).transpose()
+    }
+
+    /// What the manifest says of a system.
+    ///
+    /// # Errors
+    /// If a part cannot be read.
+    pub(super) fn record<'s>(&self, system: &'s System) -> Result<SystemRecord<'s>> {
+        let mut programs = Vec::new();
+        for built in &system.programs {
+            if let Some(file) = &built.file {
+                programs.push(FileRecord::of(built.program.binary.path.to_string(), file)?);
+            }
+        }
+        let has_partition = self.image.disk_has_root();
+        let root_partuuid = has_partition.then(|| self.root_partuuid(system)).transpose()?;
+        Ok(SystemRecord {
+            arch: system.arch,
+            command_line: parameters::of_definition(self.image, system.arch).join(" "),
+            kernel: KernelRecord {
+                release: &system.kernel.release,
+                source: &system.kernel.source,
+                compiler: &system.kernel.compiler,
+                config_sha256: file_sha256(&system.kernel.config)?,
+            },
+            uefi: self.uefi_record(system)?,
+            userland: UserlandRecord {
+                target: system.toolchain.triple().to_owned(),
+                libc: system.toolchain.libc.as_str(),
+                compiler: system.toolchain.identity.lines().collect(),
+            },
+            tree: TreeRecord {
+                sha256: &system.tree_sha256,
+                entries: system.tree.len(),
+                root_partuuid: root_partuuid.map(|guid| guid.to_string()),
+            },
+            programs,
+        })
+    }
+
+    /// Writes every output the definition asks for but the manifest.
     ///
     /// # Errors
     /// If something does not fit or cannot be written.
     pub(super) fn write(&self, staging: &mut Staging<'_>) -> Result<()> {
-        let outputs = self.image.outputs;
-        if let Some(finding) = root_shortage(self.image, self.tree, "its content")? {
-            return Err(Error::findings("its root cannot be made", vec![finding]));
+        let wanted = &self.image.outputs;
+        let system = self.system();
+        for system in self.systems {
+            if let Some(finding) = root_shortage(self.image, &system.tree, "its content")? {
+                return Err(Error::findings("its root cannot be made", vec![finding]));
+            }
         }
-        if outputs.initramfs {
-            let name = self.initramfs_name();
+        let kernel = fs::read(&system.kernel.image).at("read", &system.kernel.image)?;
+        staging.create(KERNEL)?.write_all(&kernel).at("write", &staging.path_of(KERNEL))?;
+        if wanted.initramfs {
+            let name = initramfs::name(self.image);
             let file = staging.create(&name)?;
             self.write_initramfs(&file).context(|| format!("cannot make {name}"))?;
         }
-        if outputs.root {
+        if wanted.root {
             let file = staging.create(ROOT)?;
-            self.write_root(&mut FileRegion::whole(&file))
+            self.write_root(system, self.root_size(), &mut FileRegion::whole(&file))
                 .context(|| format!("cannot make {ROOT}"))?;
         }
-        if outputs.disk {
-            let file = staging.create(DISK)?;
-            self.write_disk(&file).context(|| format!("cannot make {DISK}"))?;
+        if wanted.uki {
+            self.write_uki(staging).context(|| format!("cannot make {UKI}"))?;
+        }
+        if wanted.has_disk() {
+            self.write_disk(staging)?;
+        }
+        if wanted.iso {
+            self.write_iso(staging).context(|| format!("cannot make {ISO}"))?;
         }
         Ok(())
     }
 
-    fn guid(&self, purpose: &str) -> Guid {
-        let root = &self.image.root;
-        let size = format!("{:?} {}", self.root_size(), root.free_bytes);
-        let parts = [self.tree_sha256, self.arch.as_str(), &root.label, &size];
-        Guid::derive(purpose, &parts.map(str::as_bytes))
+    /// The boot file of the disk as an output of its own.
+    fn write_uki(&self, staging: &mut Staging<'_>) -> Result<()> {
+        let initramfs = self.image.disk.initramfs;
+        let boot_file = self.write_boot_file(self.system(), initramfs, staging)?;
+        let mut from = File::open(&boot_file.path).at("open", &boot_file.path)?;
+        let mut file = staging.create(UKI)?;
+        std::io::copy(&mut from, &mut file).at("write", &staging.path_of(UKI)).map(|_bytes| ())
     }
 
-    fn compression(&self) -> compress::Compression {
-        let level = self.image.initramfs.level;
-        match self.image.initramfs.compression {
-            Compression::Zstd => compress::Compression::Zstd { level: i32::from(level) },
-            Compression::Gzip => compress::Compression::Gzip { level: u32::from(level) },
-            Compression::None => compress::Compression::None,
+    fn write_disk(&self, staging: &mut Staging<'_>) -> Result<()> {
+        let wanted = &self.image.outputs;
+        let file = if wanted.disk { staging.create(DISK)? } else { staging.scratch(DISK)?.0 };
+        self.write_medium(&self.disk_medium(), &file, staging)
+            .context(|| format!("cannot make {DISK}"))?;
+        if wanted.qcow2 {
+            let source = FileSource::new(file).at("read", &staging.path_of(DISK))?;
+            let file = staging.create(QCOW2)?;
+            qcow2::write(&source, &mut FileRegion::whole(&file))
+                .context(|| format!("cannot make {QCOW2}"))?;
         }
+        Ok(())
+    }
+
+    /// A medium that is read only: the whole system is in RAM.
+    fn write_iso(&self, staging: &mut Staging<'_>) -> Result<()> {
+        let file = staging.create(ISO)?;
+        let medium =
+            Medium { initramfs: DiskInitramfs::System, size: None, esp_size: &Size::Minimal };
+        let written = self.write_medium(&medium, &file, staging)?;
+        let options = IsoOptions {
+            volume_id: ISO_VOLUME_ID,
+            epoch_s: self.epoch_s,
+            disk_bytes: written.len_bytes,
+            esp: written.esp,
+            bios_image: None,
+        };
+        iso9660::install(&options, &mut FileRegion::whole(&file))
     }
 
     fn write_initramfs(&self, file: &File) -> Result<()> {
-        let mut tree = self.tree.clone();
-        // The kernel runs /init; without it, it would look for a root to mount.
-        let target = NodeKind::Symlink(INIT_PATH.as_bytes().into());
-        tree.insert(TreePath::new("init")?, Node::new(target, 0o777, "the initramfs"))?;
-        let options =
-            cpio::CpioOptions { mtime_s: self.epoch_s, xattrs: cpio::XattrPolicy::default() };
-        let len_bytes = match self.compression() {
-            compress::Compression::None => {
-                cpio::write_image(&tree, &options, &mut FileRegion::whole(file))?.len_bytes
-            }
-            compression => {
-                let mut counter = Counter { out: file, count: 0 };
-                let mut encoder = compress::Encoder::new(&mut counter, compression)?;
-                cpio::write(&tree, &options, &mut encoder)?;
-                encoder.finish()?;
-                counter.count
-            }
-        };
-        let text = bootconfig::from_command_line(self.command_line)?;
-        let trailer = bootconfig::trailer(&text, len_bytes)?;
-        file.write_all_at(&trailer, len_bytes).at("write", Path::new("the boot configuration"))
+        let system = self.system();
+        let tree = initramfs::with_entry(&system.tree)?;
+        let words = parameters::of_definition(self.image, system.arch).join(" ");
+        let text = bootconfig::from_command_line(&words)?;
+        initramfs::write(self.image, &tree, &text, self.epoch_s, file)?;
+        Ok(())
+    }
+
+    /// An identifier of something that is one system's.
+    fn guid(&self, purpose: &str, system: &System) -> Guid {
+        let root = &self.image.root;
+        let size = format!("{:?} {}", self.root_size(), root.free_bytes);
+        let parts = [&system.tree_sha256, system.arch.as_str(), &root.label, &size];
+        Guid::derive(purpose, &parts.map(str::as_bytes))
+    }
+
+    /// An identifier of something that all systems share.
+    fn disk_guid(&self, purpose: &str) -> Guid {
+        let parts: Vec<String> =
+            self.systems.iter().map(|system| self.guid(purpose, system).to_string()).collect();
+        let parts: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
+        Guid::derive(purpose, &parts)
     }
 
     fn root_size(&self) -> Ext4Size {
@@ -163,83 +248,21 @@ impl Material<'_> {
         }
     }
 
-    fn write_root(&self, sink: &mut FileRegion<'_>) -> Result<u64> {
+    /// Writes a system's root and says how large it is, in bytes.
+    fn write_root(
+        &self,
+        system: &System,
+        size: Ext4Size,
+        sink: &mut FileRegion<'_>,
+    ) -> Result<u64> {
         let options = Ext4Options {
-            size: self.root_size(),
-            uuid: self.guid("root file system"),
-            hash_seed: self.guid("root directory hash"),
+            size,
+            uuid: self.guid("root file system", system),
+            hash_seed: self.guid("root directory hash", system),
             label: self.image.root.label.clone(),
             epoch_s: self.epoch_s,
             reserved_percent: RESERVED_PERCENT,
         };
-        Ok(ext4::write(self.tree, &options, sink)?.size_bytes)
-    }
-
-    fn write_disk(&self, file: &File) -> Result<()> {
-        let esp_start = gpt::ALIGNMENT_BYTES;
-        let esp_bytes = self.write_esp(&mut FileRegion::starting_at(file, esp_start), esp_start)?;
-        let root_start = esp_start + esp_bytes;
-        let root_bytes = self.write_root(&mut FileRegion::starting_at(file, root_start))?;
-        let partition = |type_guid, name: &str, guid, size_bytes: u64| PartitionOptions {
-            type_guid,
-            guid,
-            name: name.to_owned(),
-            attributes: 0,
-            size_bytes: size_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES),
-        };
-        let root_type = partition_type::root(self.arch);
-        let layout = gpt::Layout::new(&DiskOptions {
-            guid: self.guid("disk"),
-            partitions: vec![
-                partition(partition_type::ESP, "esp", self.guid("esp partition"), esp_bytes),
-                partition(root_type, "root", self.root_partuuid, root_bytes),
-            ],
-        })?;
-        let starts: Vec<u64> =
-            layout.partitions().iter().map(gpt::Partition::offset_bytes).collect();
-        if starts != [esp_start, root_start] {
-            return Err(Error::internal("the partition table does not fit what was written"));
-        }
-        file.set_len(layout.disk_bytes()).at("write", Path::new(DISK))?;
-        layout.write(&mut FileRegion::whole(file))
-    }
-
-    fn write_esp(&self, sink: &mut FileRegion<'_>, start_bytes: u64) -> Result<u64> {
-        let size = match self.image.disk.esp_size {
-            Size::Minimal => FatSize::Fit { free_bytes: ESP_FREE_BYTES },
-            Size::Bytes(bytes, _) => FatSize::Fixed { bytes },
-        };
-        let partition_lba = start_bytes / gpt::SECTOR_BYTES;
-        let options = FatOptions {
-            size,
-            volume_id: self.guid("esp file system").to_volume_id(),
-            label: esp::LABEL.to_owned(),
-            epoch_s: self.epoch_s,
-            partition_lba: u32::try_from(partition_lba).unwrap_or(u32::MAX),
-        };
-        let summary = fat::write(&esp::tree(&[(self.arch, self.kernel)])?, &options, sink)
-            .map_err(|error| match &self.image.disk.esp_size {
-                Size::Bytes(_, place) => error.context(place.to_string()),
-                Size::Minimal => error,
-            })?;
-        Ok(summary.size_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES))
-    }
-}
-
-/// Counts what is written.
-struct Counter<W> {
-    out: W,
-    count: u64,
-}
-
-impl<W: Write> Write for Counter<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.count += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.out.flush()
+        Ok(ext4::write(&system.tree, &options, sink)?.size_bytes)
     }
 }

@@ -18,12 +18,17 @@ use super::{fingerprint, outputs};
 const LOCK: &str = ".lock";
 /// What an output is called while it is written: `.NAME.partial`.
 const PARTIAL_SUFFIX: &str = ".partial";
+/// What a file is called that outputs are made of: `.NAME.scratch`.
+const SCRATCH_SUFFIX: &str = ".scratch";
 
 /// Whether a file of this name in an output directory was made by the builder.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
     let partial = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL_SUFFIX));
-    name == LOCK || name == fingerprint::STATE || outputs::NAMES.contains(&partial.unwrap_or(name))
+    name == LOCK
+        || name == fingerprint::STATE
+        || name.starts_with('.') && name.ends_with(SCRATCH_SUFFIX)
+        || outputs::NAMES.contains(&partial.unwrap_or(name))
 }
 
 /// An output directory that this builder alone writes to.
@@ -56,6 +61,7 @@ impl OutputDirectory {
 pub struct Staging<'a> {
     directory: &'a OutputDirectory,
     files: Vec<Staged>,
+    scratch: Vec<PathBuf>,
 }
 
 /// One output being written.
@@ -69,7 +75,7 @@ impl<'a> Staging<'a> {
     /// Nothing yet.
     #[must_use]
     pub fn new(directory: &'a OutputDirectory) -> Self {
-        Self { directory, files: Vec::new() }
+        Self { directory, files: Vec::new(), scratch: Vec::new() }
     }
 
     /// Begins the output of this name with an empty file, open to read and write.
@@ -77,11 +83,27 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// If it cannot be made.
     pub fn create(&mut self, name: &str) -> Result<File> {
-        let partial = self.directory.path.join(format!(".{name}{PARTIAL_SUFFIX}"));
-        let options = File::options().read(true).write(true).create(true).truncate(true).clone();
-        let file = options.open(&partial).at("create", &partial)?;
+        let (file, partial) = self.open(&format!(".{name}{PARTIAL_SUFFIX}"))?;
         self.files.push(Staged { name: name.to_owned(), partial });
         Ok(file)
+    }
+
+    /// Begins a file that outputs are made of and that is gone with this value,
+    /// empty and open to read and write, and says where it is.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn scratch(&mut self, name: &str) -> Result<(File, PathBuf)> {
+        let (file, path) = self.open(&format!(".{name}{SCRATCH_SUFFIX}"))?;
+        self.scratch.push(path.clone());
+        Ok((file, path))
+    }
+
+    fn open(&self, name: &str) -> Result<(File, PathBuf)> {
+        let path = self.directory.path.join(name);
+        let options = File::options().read(true).write(true).create(true).truncate(true).clone();
+        let file = options.open(&path).at("create", &path)?;
+        Ok((file, path))
     }
 
     /// Where an output that was begun is for now; its final place otherwise.
@@ -116,8 +138,9 @@ impl<'a> Staging<'a> {
 
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
-        for staged in &self.files {
-            let _nothing_to_keep = fs::remove_file(&staged.partial);
+        let partials = self.files.iter().map(|staged| &staged.partial);
+        for path in partials.chain(&self.scratch) {
+            let _nothing_to_keep = fs::remove_file(path);
         }
     }
 }
@@ -136,6 +159,7 @@ mod tests {
         let read = |name: &str| fs::read_to_string(output.path().join(name)).ok();
 
         let mut staging = Staging::new(&output);
+        staging.scratch("c").unwrap().0.write_all(b"1").unwrap();
         staging.create("a").unwrap().write_all(b"1").unwrap();
         assert_eq!(read("a"), None);
         staging.create("b").unwrap().write_all(b"1").unwrap();
@@ -156,7 +180,14 @@ mod tests {
 
     #[test]
     fn only_the_builders_own_files_are_its_own() {
-        for name in [".lock", "disk.img", ".disk.img.partial", "initramfs.cpio.gz", ".state.json"] {
+        for name in [
+            ".lock",
+            "disk.img",
+            ".disk.img.partial",
+            ".x.scratch",
+            "initramfs.cpio.gz",
+            ".state.json",
+        ] {
             assert!(is_ours(name), "{name}");
         }
         for name in ["notes.txt", ".partial", "disk.img.bak", ".x.partial"] {

@@ -95,6 +95,7 @@ impl SourceArgs {
                 project,
                 arch,
                 extra_options: Vec::new(),
+                needs: Vec::new(),
                 source,
             }),
         }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::arch::Arch;
+use crate::bus::Bus;
 use crate::cache::Cache;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::host_needs::{self, Needs};
 use crate::image;
 use crate::ops::image::{BuildArgs, host_arch};
 use crate::qemu::accel;
-use crate::qemu::board::{Board, Bus, Machine};
+use crate::qemu::board::{Board, Machine};
 use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
 use crate::qemu::firmware::{self, Variables};

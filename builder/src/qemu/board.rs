@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use super::machine::Accelerator;
 use crate::arch::Arch;
+use crate::bus::Bus;
 use crate::error::{Error, Result};
 
 /// A board.
@@ -75,39 +76,6 @@ impl Machine {
             Self::Q35 => &[Bus::VirtioBlk, Bus::VirtioScsi, Bus::Nvme, Bus::Sata],
             Self::Microvm => &[Bus::VirtioBlk, Bus::VirtioScsi],
             Self::Virt => &[Bus::VirtioBlk, Bus::VirtioScsi, Bus::Nvme],
-        }
-    }
-}
-
-/// What the disk hangs on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Bus {
-    /// A virtio block device
-    VirtioBlk,
-    /// A SCSI disk behind a virtio host adapter
-    VirtioScsi,
-    /// An NVMe controller's first namespace
-    Nvme,
-    /// The first disk of the PIIX IDE controller
-    Ide,
-    /// The first disk of an AHCI controller
-    Sata,
-}
-
-impl Bus {
-    /// Every bus.
-    pub const ALL: [Self; 5] =
-        [Self::VirtioBlk, Self::VirtioScsi, Self::Nvme, Self::Ide, Self::Sata];
-
-    /// Its word on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::VirtioBlk => "virtio-blk",
-            Self::VirtioScsi => "virtio-scsi",
-            Self::Nvme => "nvme",
-            Self::Ide => "ide",
-            Self::Sata => "sata",
         }
     }
 }

@@ -276,8 +276,9 @@ fn escaped(path: &Path) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use super::super::board::{Bus, Machine};
+    use super::super::board::Machine;
     use super::*;
+    use crate::bus::Bus;
 
     fn endpoints() -> Endpoints {
         Endpoints {

@@ -10,7 +10,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     Case {
         name: "a misspelt key of an image",
         files: &[("images/bad.toml", "description = \"x\"\nhostnaem = \"x\"\n")],
@@ -65,6 +65,19 @@ const CASES: [Case; 6] = [
         says: &["rootfs/skeleton/usr/lib/services.d/a.toml:3:13: ", "a -> b -> a"],
     },
     Case {
+        name: "a disk whose size is no whole number of MiB",
+        files: &[("images/bad.toml", "outputs = [\"disk\"]\ndisk.size = \"1025KiB\"\n")],
+        says: &["images/bad.toml:2:13: the size of a disk is a whole number of MiB"],
+    },
+    Case {
+        name: "a disk for an architecture that the image is not made for",
+        files: &[(
+            "images/bad.toml",
+            "arch = [\"x86_64\"]\noutputs = [\"disk\"]\ndisk.arch = [\"x86_64\", \"aarch64\"]\n",
+        )],
+        says: &["images/bad.toml:3:24: the image is not made for aarch64", "hint: "],
+    },
+    Case {
         name: "definitions that inherit in a circle",
         files: &[
             ("images/bad.toml", "inherit = [\"other.toml\"]\n"),
@@ -89,6 +102,18 @@ fn what_is_wrong_is_named_with_its_place_and_remedy() {
             assert!(!project.path("out/bad").join(host).join("vmlinuz").exists());
         }
     }
+}
+
+#[test]
+fn a_command_line_that_no_kernel_takes_whole_is_refused() {
+    let long = "x".repeat(2048);
+    let definition =
+        format!("outputs = [\"disk\"]\n[kernel]\ncommand-line = [\"quiet\", \"long={long}\"]\n");
+    let project = Project::new(&[("images/bad.toml", &definition)]);
+    project.run(&["check", "bad"]).is(
+        2,
+        &["images/bad.toml:3:26: x86_64: the command line has", "not at most 2047", "hint: "],
+    );
 }
 
 /// A program of the host, which is linked dynamically, and the loader it asks for.

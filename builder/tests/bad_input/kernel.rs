@@ -38,6 +38,33 @@ fn options_that_do_not_hold_stop_the_build_before_the_compile() {
     }
 }
 
+#[test]
+fn a_kernel_without_what_its_disk_needs_stops_the_build_before_the_compile() {
+    if !has_kernel_tools() {
+        return;
+    }
+    let definition = "inherit = [\"base.toml\"]\noutputs = [\"disk\"]\n\
+                      [disk]\nbuses = [\"nvme\"]\ninitramfs = \"root\"\n";
+    let options = "CONFIG_PROC_FS=y\nCONFIG_BLK_DEV_INITRD=y\n";
+    let project =
+        Project::new(&[("images/bad.toml", definition), ("kernel-config/base.config", options)]);
+    let source = kernel_source();
+    let source = ["--kernel-source", source.to_str().unwrap()];
+    for words in [&["kernel", "bad"][..], &["check", "bad"], &["image", "bad", "--offline"]] {
+        let ending = project.run(&[words, &source].concat());
+        ending.is(
+            2,
+            &[
+                "images/bad.toml:2:11: CONFIG_EFI_STUB was dropped: wanted y, got n",
+                "images/bad.toml:2:11: CONFIG_EXT4_FS was dropped: wanted y, got n\n  hint: ",
+                "images/bad.toml:4:10: CONFIG_BLK_DEV_NVME is no option of this kernel: wanted y",
+            ],
+        );
+        assert!(!ending.stderr.contains("CONFIG_BLK_DEV_INITRD"), "{}", ending.stderr);
+        assert!(!ending.stderr.contains("compile"), "{}", ending.stderr);
+    }
+}
+
 /// The stand-in source as a tarball.
 fn tarball() -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());

@@ -15,7 +15,7 @@ const KIB: usize = 1024;
 /// The text of a definition whose tree holds `images/content`.
 fn definition(outputs: &str, more: &str) -> String {
     format!(
-        "inherit = [\"base.toml\"]\noutputs = [\"{outputs}\"]\n{more}initramfs.compression = \"none\"\n\
+        "inherit = [\"base.toml\"]\noutputs = [\"{outputs}\"]\n{more}initramfs.compression = \"none\"\ndisk.buses = []\n\
          [[file]]\npath = \"/content\"\nsource = \"content\"\n"
     )
 }

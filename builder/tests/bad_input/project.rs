@@ -47,7 +47,11 @@ const FILES: [(&str, &str); 18] = [
         "version = \"6.6.1\"\nurl = \"http://127.0.0.1:9/linux-6.6.1.tar.xz\"\nsha256 = \"@SHA256@\"\n\
          debian-packages = []\n",
     ),
-    ("kernel-config/base.config", "CONFIG_PROC_FS=y\n"),
+    (
+        "kernel-config/base.config",
+        "CONFIG_PROC_FS=y\nCONFIG_BLK_DEV_INITRD=y\nCONFIG_EFI_STUB=y\n\
+         CONFIG_BLOCK=y\nCONFIG_EFI_PARTITION=y\nCONFIG_EXT4_FS=y\n",
+    ),
     ("kernel-config/required.config", "CONFIG_PROC_FS=y\n"),
     ("kernel-config/default.bootconfig", "kernel.rw\n"),
     (
@@ -73,6 +77,12 @@ impl Project {
         for arch in Arch::ALL {
             project.write(&format!("kernel-config/{arch}.config"), "# nothing\n");
         }
+        let bios = Path::new(env!("CARGO_MANIFEST_DIR")).join("boot/bios");
+        for entry in fs::read_dir(bios).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            project.write(&format!("builder/boot/bios/{name}"), fs::read(&path).unwrap());
+        }
         for (path, text) in files {
             project.write(path, text);
         }
@@ -95,7 +105,8 @@ impl Project {
         command.args(arguments).current_dir(self.directory.path());
         command.env("XDG_CACHE_HOME", self.path("cache")).env_remove("KEELSON_KERNEL_MIRROR");
         command.env_remove("KEELSON_USERLAND_TARGET").env_remove("SOURCE_DATE_EPOCH");
-        command.env_remove("KEELSON_UEFI_STUB");
+        // What is no kernel cannot be part of a unified kernel image.
+        command.env("KEELSON_UEFI_STUB", "none");
         command
     }
 

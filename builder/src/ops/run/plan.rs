@@ -200,8 +200,8 @@ fn direct(parts: &Parts, wishes: &Wishes) -> Result<Boot> {
 mod tests {
     use super::*;
     use crate::arch::Arch;
+    use crate::bus::Bus;
     use crate::error::Kind;
-    use crate::qemu::board::Bus;
 
     fn parts() -> Parts {
         Parts {

@@ -1,0 +1,221 @@
+//! The disk: an EFI system partition with what firmware starts, an ext4 root for
+//! each architecture, and the BIOS loader before them.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+
+use init_core::diagnostic::Place;
+
+use crate::arch::Arch;
+use crate::definition::resolved::{DiskInitramfs, Size};
+use crate::error::{Error, IoContext, Result};
+use crate::format::bios_boot::{self, Extent, Table};
+use crate::format::ext4::Ext4Size;
+use crate::format::fat::{FatOptions, FatSize, FatSummary};
+use crate::format::gpt::{self, DiskOptions, PartitionOptions, partition_type};
+use crate::format::guid::Guid;
+use crate::format::sink::FileRegion;
+use crate::format::source::FileSource;
+use crate::format::{self, MIB, fat, mib_ceil};
+use crate::image::esp;
+use crate::image::staging::Staging;
+use crate::tree::TreePath;
+
+use super::boot_file::BootFile;
+use super::{DISK, Outputs};
+
+/// Free bytes on an EFI system partition of minimal size.
+const ESP_FREE_BYTES: u64 = format::MIB;
+/// The partition table at either end.
+const TABLE_BYTES: u64 = gpt::ALIGNMENT_BYTES;
+
+/// What is put on a medium.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Medium<'p> {
+    /// What its kernels start with; with the whole system, it has no root.
+    pub(super) initramfs: DiskInitramfs,
+    /// Its size in bytes and who says so; as small as its content if `None`.
+    pub(super) size: Option<(u64, &'p Place)>,
+    /// The size of its EFI system partition.
+    pub(super) esp_size: &'p Size,
+}
+
+/// What a medium came to.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Length in bytes.
+    pub(super) len_bytes: u64,
+    /// Where its EFI system partition is, in bytes.
+    pub(super) esp: Range<u64>,
+}
+
+impl Outputs<'_> {
+    /// The disk that the definition describes.
+    pub(super) fn disk_medium(&self) -> Medium<'_> {
+        let disk = &self.image.disk;
+        let size = match &disk.size {
+            Size::Bytes(bytes, place) => Some((*bytes, place)),
+            Size::Minimal => None,
+        };
+        Medium { initramfs: disk.initramfs, size, esp_size: &disk.esp_size }
+    }
+
+    /// Writes a medium: partition table, EFI system partition, roots, BIOS loader.
+    pub(super) fn write_medium(
+        &self,
+        medium: &Medium<'_>,
+        file: &File,
+        staging: &mut Staging<'_>,
+    ) -> Result<Written> {
+        let mut boot_files = Vec::new();
+        for system in self.systems {
+            boot_files.push(self.write_boot_file(system, medium.initramfs, staging)?);
+        }
+        let esp_start = gpt::ALIGNMENT_BYTES;
+        let mut sink = FileRegion::starting_at(file, esp_start);
+        let esp = self.write_esp(&boot_files, medium.esp_size, &mut sink)?;
+        let esp_end = esp_start + esp.size_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES);
+        let esp_guid = self.disk_guid("esp partition");
+        let mut partitions =
+            vec![partition(partition_type::ESP, "esp", esp_guid, esp_end - esp_start)];
+        if medium.initramfs != DiskInitramfs::System {
+            partitions.extend(self.write_roots(medium, file, esp_end)?);
+        }
+        let size_bytes = medium.size.map(|(bytes, _)| bytes);
+        let layout = gpt::Layout::new(&DiskOptions {
+            guid: self.disk_guid("disk"),
+            partitions,
+            size_bytes,
+        })?;
+        let len_bytes = layout.disk_bytes();
+        file.set_len(len_bytes).at("write", Path::new(DISK))?;
+        layout.write(&mut FileRegion::whole(file))?;
+        if let (Some(code), Some(table)) =
+            (self.bios_loader, self.boot_table(file, &boot_files, &esp)?)
+        {
+            bios_boot::install(code, &table, &mut FileRegion::whole(file))?;
+        }
+        Ok(Written { len_bytes, esp: esp_start..esp_end })
+    }
+
+    /// Writes the roots from `at_bytes` on, one after the other.
+    fn write_roots(
+        &self,
+        medium: &Medium<'_>,
+        file: &File,
+        mut at_bytes: u64,
+    ) -> Result<Vec<PartitionOptions>> {
+        let mut partitions = Vec::new();
+        for (index, system) in self.systems.iter().enumerate() {
+            let is_last = index + 1 == self.systems.len();
+            let size = match medium.size.filter(|_| is_last) {
+                Some((bytes, place)) => self.last_root_size(at_bytes, bytes, place)?,
+                None => self.root_size(),
+            };
+            let mut sink = FileRegion::starting_at(file, at_bytes);
+            let written = self.write_root(system, size, &mut sink)?;
+            let root_type = partition_type::root(system.arch);
+            let guid = self.root_partuuid(system)?;
+            let root = partition(root_type, &self.root_name(system.arch), guid, written);
+            at_bytes += root.size_bytes;
+            partitions.push(root);
+        }
+        Ok(partitions)
+    }
+
+    /// The last root takes what a disk of a given size has left, unless it has
+    /// a size of its own.
+    fn last_root_size(&self, at_bytes: u64, disk_bytes: u64, place: &Place) -> Result<Ext4Size> {
+        let needed = at_bytes + TABLE_BYTES;
+        let Some(left @ 1..) = disk_bytes.checked_sub(needed) else {
+            return Err(too_small(place, disk_bytes, needed + MIB));
+        };
+        match self.image.root.size {
+            Size::Minimal => Ok(Ext4Size::Fixed { bytes: left }),
+            Size::Bytes(bytes, _) if bytes > left => {
+                Err(too_small(place, disk_bytes, needed + bytes))
+            }
+            Size::Bytes(..) => Ok(self.root_size()),
+        }
+    }
+
+    /// `root`, and with its architecture where there are two.
+    fn root_name(&self, arch: Arch) -> String {
+        if self.systems.len() == 1 { "root".to_owned() } else { format!("root-{arch}") }
+    }
+
+    fn write_esp(
+        &self,
+        boot_files: &[BootFile],
+        esp_size: &Size,
+        sink: &mut FileRegion<'_>,
+    ) -> Result<FatSummary> {
+        let files: Vec<(Arch, &Path)> = self
+            .systems
+            .iter()
+            .zip(boot_files)
+            .map(|(system, boot_file)| (system.arch, boot_file.path.as_path()))
+            .collect();
+        let tree = esp::tree(&files)?;
+        let size = match esp_size {
+            Size::Minimal => FatSize::Fit { free_bytes: ESP_FREE_BYTES },
+            Size::Bytes(bytes, _) => FatSize::Fixed { bytes: *bytes },
+        };
+        let partition_lba = gpt::ALIGNMENT_BYTES / gpt::SECTOR_BYTES;
+        let options = FatOptions {
+            size,
+            volume_id: self.disk_guid("esp file system").to_volume_id(),
+            label: esp::LABEL.to_owned(),
+            epoch_s: self.epoch_s,
+            partition_lba: u32::try_from(partition_lba).unwrap_or(u32::MAX),
+        };
+        fat::write(&tree, &options, sink).map_err(|error| match esp_size {
+            Size::Bytes(_, place) => error.context(place.to_string()),
+            Size::Minimal => error,
+        })
+    }
+
+    /// What a BIOS loads: the same kernel and the same initramfs as UEFI.
+    fn boot_table(
+        &self,
+        file: &File,
+        boot_files: &[BootFile],
+        esp: &FatSummary,
+    ) -> Result<Option<Table>> {
+        let mut pairs = self.systems.iter().zip(boot_files);
+        let Some((system, boot)) = pairs.find(|(system, _)| system.arch == Arch::X86_64) else {
+            return Ok(None);
+        };
+        let path = TreePath::new(esp::removable_path(system.arch))?;
+        let extent = esp.files.iter().find(|extent| extent.path == path);
+        let extent = extent.ok_or_else(|| Error::internal("the boot file has no place"))?;
+        let start = gpt::ALIGNMENT_BYTES + extent.offset_bytes;
+        let file = file.try_clone().at("open", Path::new(DISK))?;
+        let disk = FileSource::new(file).at("read", Path::new(DISK))?;
+        let place =
+            |part: &Range<u64>| Extent::of(&disk, start + part.start, part.end - part.start);
+        Ok(Some(Table {
+            kernel: place(&boot.kernel)?,
+            initramfs: boot.initramfs.as_ref().map(place).transpose()?,
+            command_line: boot.command_line.clone().into_bytes(),
+        }))
+    }
+}
+
+fn partition(type_guid: Guid, name: &str, guid: Guid, size_bytes: u64) -> PartitionOptions {
+    PartitionOptions {
+        type_guid,
+        guid,
+        name: name.to_owned(),
+        attributes: 0,
+        size_bytes: size_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES),
+    }
+}
+
+fn too_small(place: &Place, disk_bytes: u64, needed_bytes: u64) -> Error {
+    let (given, needed) = (disk_bytes / MIB, mib_ceil(needed_bytes));
+    Error::definition(format!("the disk is too small: it needs {needed} MiB and has {given} MiB"))
+        .context(place.to_string())
+        .hint(format!("set disk.size to at least \"{needed}MiB\", or leave it out"))
+}
