@@ -3,7 +3,7 @@
 //!
 //! The stub is given; it comes from `builder/boot/uefi`. Sections are `.osrel`,
 //! `.cmdline`, `.uname`, `.initrd` and `.linux`, in that order, the last two at
-//! multiples of 512 bytes, where a BIOS loader reads them from the same file.
+//! multiples of 2,048 bytes, where a BIOS loader reads them from the same file.
 //! Not written: signatures, device trees, splash screens, several profiles.
 
 use std::ops::Range;
@@ -67,9 +67,9 @@ pub struct Parts<'a> {
 pub struct Layout {
     /// Length of the file in bytes.
     pub len_bytes: u64,
-    /// The kernel's bytes; the start is a multiple of 512.
+    /// The kernel's bytes; the start is a multiple of 2,048.
     pub kernel: Range<u64>,
-    /// The initramfs' bytes; the start is a multiple of 512.
+    /// The initramfs' bytes; the start is a multiple of 2,048.
     pub initramfs: Option<Range<u64>>,
 }
 

@@ -9,6 +9,8 @@ const FAT32_FROM_BYTES: u64 = 64 * MIB;
 /// Entries of a FAT16 root directory.
 pub(super) const ROOT_ENTRIES_FAT16: u64 = 512;
 const FAT_COUNT: u64 = 2;
+/// The data area begins at a multiple of so many sectors.
+const DATA_ALIGNMENT: u64 = 4;
 /// Cluster counts that make a file system FAT16 or FAT32, by definition.
 const FAT16_CLUSTERS: std::ops::RangeInclusive<u64> = 4085..=65_524;
 
@@ -87,6 +89,9 @@ impl Geometry {
             root_sectors,
             clusters: 0,
         };
+        // So that clusters can begin where a CD's sectors do.
+        let data_sector = geometry.data_sector();
+        geometry.reserved_sectors += data_sector.next_multiple_of(DATA_ALIGNMENT) - data_sector;
         geometry.clusters = (total_sectors - geometry.data_sector()) / sectors_per_cluster;
         Ok(geometry)
     }

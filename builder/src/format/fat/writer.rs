@@ -13,6 +13,9 @@ use crate::format::sink::ImageSink;
 use crate::tree::{Content, FileTree, NodeKind, TreePath};
 
 const LABEL_BYTES: usize = 11;
+/// Every file begins at a multiple of this: a sector of a CD, from which a BIOS
+/// cannot read less.
+const FILE_ALIGNMENT_BYTES: u64 = 2048;
 const MEDIA_FIXED_DISK: u8 = 0xF8;
 /// Place of FSInfo and of the boot sector's copy, where everyone has them.
 const FS_INFO_SECTOR: u64 = 1;
@@ -40,7 +43,7 @@ pub struct FatOptions {
 pub struct FileExtent {
     /// The file.
     pub path: TreePath,
-    /// From the start of the file system, in bytes; a multiple of the sector size.
+    /// From the start of the file system, in bytes; a multiple of 2,048.
     pub offset_bytes: u64,
     /// Length in bytes.
     pub len_bytes: u64,
@@ -190,8 +193,10 @@ impl<'a> TreeContent<'a> {
             .filter(|path| root_is_in_clusters || !path.as_bytes().is_empty())
             .map(|path| self.directory_bytes(path).div_ceil(cluster_bytes).max(1))
             .sum();
+        // What alignment may leave free before a file.
+        let gap = FILE_ALIGNMENT_BYTES.div_ceil(cluster_bytes) - 1;
         let files: u64 =
-            self.files.iter().map(|(_, content)| content.len().div_ceil(cluster_bytes)).sum();
+            self.files.iter().map(|(_, content)| content.len().div_ceil(cluster_bytes) + gap).sum();
         directories + files
     }
 }
@@ -207,11 +212,12 @@ struct Run {
 struct ClusterLayout<'a> {
     runs: BTreeMap<&'a TreePath, Run>,
     next_cluster: u64,
+    used_clusters: u64,
 }
 
 impl<'a> ClusterLayout<'a> {
     fn new(content: &TreeContent<'a>, geometry: &Geometry) -> Result<Self> {
-        let mut layout = Self { runs: BTreeMap::new(), next_cluster: 2 };
+        let mut layout = Self { runs: BTreeMap::new(), next_cluster: 2, used_clusters: 0 };
         let cluster_bytes = geometry.cluster_bytes();
         for path in content.directories.keys().copied() {
             let bytes = content.directory_bytes(path);
@@ -229,6 +235,9 @@ impl<'a> ClusterLayout<'a> {
             layout.push(path, bytes.div_ceil(cluster_bytes).max(1));
         }
         for (path, contents) in &content.files {
+            while geometry.cluster_offset_bytes(layout.next_cluster) % FILE_ALIGNMENT_BYTES != 0 {
+                layout.next_cluster += 1;
+            }
             layout.push(path, contents.len().div_ceil(cluster_bytes));
         }
         Ok(layout)
@@ -237,10 +246,11 @@ impl<'a> ClusterLayout<'a> {
     fn push(&mut self, path: &'a TreePath, clusters: u64) {
         self.runs.insert(path, Run { first: self.next_cluster, clusters });
         self.next_cluster += clusters;
+        self.used_clusters += clusters;
     }
 
     fn free_clusters(&self, geometry: &Geometry) -> u64 {
-        geometry.clusters + 2 - self.next_cluster
+        geometry.clusters - self.used_clusters
     }
 
     /// The cluster number that an entry for `path` holds: 0 for nothing and for the root.
@@ -331,6 +341,8 @@ fn fat(geometry: &Geometry, layout: &ClusterLayout<'_>) -> Vec<u8> {
     let mut runs: Vec<Run> = layout.runs.values().copied().filter(|run| run.clusters > 0).collect();
     runs.sort_by_key(|run| run.first);
     for run in runs {
+        // Clusters that alignment left free.
+        entries.resize(usize::try_from(run.first).unwrap_or(usize::MAX), 0);
         let last = run.first + run.clusters - 1;
         // Each cluster names the next; the last of a run ends the chain.
         entries.extend((run.first..last).map(|cluster| u32::try_from(cluster + 1).unwrap_or(0)));

@@ -92,8 +92,8 @@ fn added_sections_are_read_back_and_the_old_ones_stay_where_they_are() {
     assert_eq!(out.len() % 0x200, 0);
     let places: Vec<_> =
         layout.sections.iter().map(|s| (s.name.as_str(), s.offset_bytes, s.len_bytes)).collect();
-    let first = file.len() as u64;
-    assert_eq!(places, [(".cmdline", first, 5), (".linux", first + 512, large.len() as u64)]);
+    let first = (file.len() as u64).next_multiple_of(2048);
+    assert_eq!(places, [(".cmdline", first, 5), (".linux", first + 2048, large.len() as u64)]);
     assert_eq!((content(&out, ".cmdline"), content(&out, ".linux")), (b"quiet".to_vec(), large));
 
     let (old, new) = (Headers::read(&file).unwrap(), Headers::read(&out).unwrap());

@@ -13,6 +13,9 @@ use crate::format::write_failed;
 /// What sections begin at in the file at least: a disk's sector, so that a BIOS
 /// loader can read a section by whole sectors.
 const SECTOR_BYTES: u32 = 512;
+/// Where added sections begin: at a sector of a CD, from which a BIOS cannot
+/// read less.
+const CONTENT_ALIGNMENT_BYTES: u32 = 2048;
 /// The largest `FileAlignment` there is.
 const FILE_ALIGNMENT_MAX: u32 = 64 * 1024;
 /// The least `SectionAlignment` that a firmware can protect the pages of.
@@ -34,7 +37,7 @@ pub struct Addition<'a> {
 pub struct Placed {
     /// Its name.
     pub name: String,
-    /// Where it begins, in bytes: a multiple of 512.
+    /// Where it begins, in bytes: a multiple of 2,048.
     pub offset_bytes: u64,
     /// Length without padding, in bytes.
     pub len_bytes: u64,
@@ -255,7 +258,8 @@ fn place(
 ) -> Option<Place> {
     let len_bytes = u32::try_from(addition.content.len_bytes()).ok()?;
     let raw_bytes = len_bytes.checked_next_multiple_of(headers.file_alignment_bytes)?;
-    let offset_bytes = offset_bytes.checked_next_multiple_of(headers.file_alignment_bytes)?;
+    let alignment_bytes = headers.file_alignment_bytes.max(CONTENT_ALIGNMENT_BYTES);
+    let offset_bytes = offset_bytes.checked_next_multiple_of(alignment_bytes)?;
     let address_bytes = address_bytes.checked_next_multiple_of(headers.section_alignment_bytes)?;
     address_bytes.checked_add(len_bytes)?;
     offset_bytes.checked_add(raw_bytes)?;

@@ -45,7 +45,7 @@ fn kernel_and_initramfs_lie_at_whole_sectors_where_the_layout_says() {
         [".text", ".data", ".osrel", ".cmdline", ".uname", ".initrd", ".linux"]
     );
     let part = |range: &Range<u64>| {
-        assert_eq!(range.start % 512, 0);
+        assert_eq!(range.start % 2048, 0);
         let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).unwrap());
         out[start..end].to_vec()
     };
