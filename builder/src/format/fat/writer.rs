@@ -235,7 +235,10 @@ impl<'a> ClusterLayout<'a> {
             layout.push(path, bytes.div_ceil(cluster_bytes).max(1));
         }
         for (path, contents) in &content.files {
-            while geometry.cluster_offset_bytes(layout.next_cluster) % FILE_ALIGNMENT_BYTES != 0 {
+            let starts_aligned = |cluster| {
+                geometry.cluster_offset_bytes(cluster).is_multiple_of(FILE_ALIGNMENT_BYTES)
+            };
+            while !starts_aligned(layout.next_cluster) {
                 layout.next_cluster += 1;
             }
             layout.push(path, contents.len().div_ceil(cluster_bytes));
