@@ -9,6 +9,7 @@ mod bios;
 mod disk;
 mod entry;
 mod kernel;
+mod pe;
 mod text;
 
 use std::io::Write;
@@ -19,13 +20,15 @@ use serde_json::Value;
 use crate::elf;
 use crate::error::{Error, Result};
 use crate::format::compress;
+use crate::format::pe::machine_of;
 use crate::format::source::{Source, SourceReader};
 
 pub use archive::{ArchiveReport, BootconfigReport, Member};
 pub use bios::{BiosLoaderReport, ExtentReport};
-pub use disk::{Ext4Report, FatReport, GptReport, PartitionReport};
+pub use disk::{EfiFileReport, Ext4Report, FatReport, GptReport, PartitionReport};
 pub use entry::Entry;
 pub use kernel::{ArmImageReport, BzImageReport};
+pub use pe::{PeReport, SectionReport};
 
 /// A JSON file of more bytes than this is not looked into.
 const JSON_MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -48,6 +51,8 @@ pub enum Report {
     BzImage(BzImageReport),
     /// A kernel for 64-bit Arm.
     ArmImage(ArmImageReport),
+    /// A UEFI application, such as a unified kernel image.
+    Pe(PeReport),
     /// An ELF file.
     Elf(ElfReport),
     /// A JSON document, such as an image's manifest.
@@ -78,6 +83,7 @@ enum Kind {
     Fat,
     BzImage,
     ArmImage,
+    Pe,
     Elf,
     Archive,
     Json,
@@ -94,6 +100,7 @@ pub fn inspect(source: &dyn Source) -> Result<Report> {
         Kind::Fat => disk::inspect_fat(source).map(Report::Fat),
         Kind::BzImage => kernel::inspect_bzimage(source).map(Report::BzImage),
         Kind::ArmImage => kernel::inspect_arm_image(source).map(Report::ArmImage),
+        Kind::Pe => pe::inspect(source).map(Report::Pe),
         Kind::Elf => inspect_elf(source).map(Report::Elf),
         Kind::Archive => archive::inspect(source).map(Report::Cpio),
         Kind::Json => inspect_json(source),
@@ -102,7 +109,7 @@ pub fn inspect(source: &dyn Source) -> Result<Report> {
 
 /// Writes the content of a file inside an image to `out`, its links followed.
 /// In a disk the path may begin with a partition's name or number and a colon;
-/// without, the partitions are searched in order.
+/// without, the partitions are searched in order. In a PE file it is a section's name.
 ///
 /// # Errors
 /// If the image has no such file, or nothing can be taken out of it.
@@ -112,6 +119,7 @@ pub fn extract(source: &dyn Source, path: &str, out: &mut dyn Write) -> Result<(
         Kind::Ext4 => disk::extract_ext4(source, path, out),
         Kind::Fat => disk::extract_fat(source, path, out),
         Kind::Archive => archive::extract(source, path, out),
+        Kind::Pe => pe::extract(source, path, out),
         Kind::BzImage | Kind::ArmImage | Kind::Elf | Kind::Json => {
             Err(Error::definition(format!("{path}: the file holds no files"))
                 .hint("leave the path out to see what it is"))
@@ -145,6 +153,9 @@ fn recognise(source: &dyn Source) -> Result<Kind> {
     if at(56, b"ARM\x64") {
         return Ok(Kind::ArmImage);
     }
+    if machine_of(source).is_some() {
+        return Ok(Kind::Pe);
+    }
     if at(1024 + 0x38, &[0x53, 0xEF]) {
         return Ok(Kind::Ext4);
     }
@@ -167,7 +178,7 @@ fn recognise(source: &dyn Source) -> Result<Kind> {
     }
     Err(Error::failure("the file is nothing that is known here").hint(
         "known are cpio archives (also compressed by gzip or zstd), ext4, FAT, GPT disks, \
-         bzImage and Image kernels, ELF and JSON",
+         bzImage and Image kernels, UEFI applications, ELF and JSON",
     ))
 }
 

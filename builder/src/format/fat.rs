@@ -6,6 +6,7 @@
 //! without knowing FAT. FAT has no owners, modes or links: owners and modes are
 //! left out, links and devices are errors. The reader takes hostile bytes and FAT12 too.
 
+mod content;
 mod directory;
 mod geometry;
 mod name;
@@ -13,6 +14,7 @@ mod reader;
 mod time;
 mod writer;
 
+pub use content::FileContent;
 pub use reader::{Entry, Reader};
 pub use writer::{FatOptions, FatSummary, FileExtent, lacking, write};
 

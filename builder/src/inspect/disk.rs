@@ -11,6 +11,9 @@ use crate::format::gpt::{self, Partition, TableCopy, partition_type};
 use crate::format::source::{Region, Source};
 use crate::format::{ext4, fat};
 
+/// The most UEFI applications of a file system that are looked into.
+const EFI_FILES_MAX: usize = 16;
+
 /// A disk.
 #[derive(Debug, Serialize)]
 pub struct GptReport {
@@ -83,6 +86,19 @@ pub struct FatReport {
     pub data_bytes: u64,
     /// What is in it.
     pub entries: Vec<Entry>,
+    /// What its UEFI applications are.
+    pub efi_files: Vec<EfiFileReport>,
+}
+
+/// A file that firmware may start, by its name.
+#[derive(Debug, Serialize)]
+pub struct EfiFileReport {
+    /// Path.
+    pub path: String,
+    /// What it is, if that is known here.
+    pub content: Option<Box<Report>>,
+    /// Why `content` is not there.
+    pub problem: Option<String>,
 }
 
 fn part<'a>(source: &'a dyn Source, partition: &Partition) -> Region<&'a dyn Source> {
@@ -186,14 +202,39 @@ pub(super) fn extract_ext4(source: &dyn Source, path: &str, mut out: &mut dyn Wr
 pub(super) fn inspect_fat(source: &dyn Source) -> Result<FatReport> {
     let reader = fat::Reader::open(source)?;
     let mut entries = Vec::new();
-    reader.walk(|entry| entry::push(&mut entries, Entry::of_fat(&entry)))?;
+    let mut efi_files = Vec::new();
+    reader.walk(|entry| {
+        let is_efi = !entry.is_directory && entry.path.to_ascii_lowercase().ends_with(".efi");
+        if is_efi && efi_files.len() < EFI_FILES_MAX {
+            efi_files.push(inspect_efi_file(&reader, &entry));
+        }
+        entry::push(&mut entries, Entry::of_fat(&entry))
+    })?;
     Ok(FatReport {
         fat_type: reader.type_name(),
         volume_id: format!("{:08x}", reader.volume_id()),
         label: reader.label().to_owned(),
         data_bytes: reader.data_bytes(),
         entries,
+        efi_files,
     })
+}
+
+fn inspect_efi_file(reader: &fat::Reader<&dyn Source>, entry: &fat::Entry) -> EfiFileReport {
+    let look = || {
+        let content = reader.content(entry)?;
+        match super::recognise(&content)? {
+            super::Kind::Pe | super::Kind::BzImage | super::Kind::ArmImage => {
+                super::inspect(&content)
+            }
+            _ => Err(Error::failure("it is no UEFI application")),
+        }
+    };
+    let (content, problem) = match look() {
+        Ok(content) => (Some(Box::new(content)), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    EfiFileReport { path: format!("/{}", entry.path), content, problem }
 }
 
 pub(super) fn extract_fat(source: &dyn Source, path: &str, mut out: &mut dyn Write) -> Result<()> {

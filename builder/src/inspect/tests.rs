@@ -12,7 +12,9 @@ use crate::format::ext4::{self, Ext4Options, Ext4Size};
 use crate::format::fat::{self, FatOptions, FatSize};
 use crate::format::gpt::{DiskOptions, Layout, PartitionOptions, partition_type};
 use crate::format::guid::Guid;
+use crate::format::{pe, uki};
 use crate::tree::{Content, FileTree, Node, NodeKind, TreePath};
+use sha2::{Digest, Sha256};
 
 fn tree() -> FileTree {
     let mut tree = FileTree::new();
@@ -55,10 +57,16 @@ fn ext4_image() -> Vec<u8> {
 }
 
 fn fat_image() -> Vec<u8> {
+    fat_image_of(&[("EFI/BOOT/BOOTX64.EFI", b"kernel")])
+}
+
+fn fat_image_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tree = FileTree::new();
-    let kind = NodeKind::File(Content::Bytes(b"kernel".as_slice().into()));
-    let path = TreePath::new("EFI/BOOT/BOOTX64.EFI").unwrap();
-    tree.insert(path, Node::new(kind, 0o644, "the test")).unwrap();
+    for (path, content) in files {
+        let kind = NodeKind::File(Content::Bytes((*content).into()));
+        let path = TreePath::new(path).unwrap();
+        tree.insert(path, Node::new(kind, 0o644, "the test")).unwrap();
+    }
     let options = FatOptions {
         size: FatSize::Fit { free_bytes: 0 },
         volume_id: 0xABCD,
@@ -256,6 +264,49 @@ fn a_bios_loader_is_shown_with_what_it_boots_and_what_is_wrong() {
 }
 
 #[test]
+fn unified_kernel_images_are_shown_with_their_texts_by_themselves_and_in_a_file_system() {
+    let (layout, uki) = uki::tests::image();
+    let sha256 = |bytes: &[u8]| crate::cache::hex(&Sha256::digest(bytes));
+    let listing = text(&uki);
+    for line in [
+        format!("unified kernel image for x86_64, {} bytes\n", uki.len()),
+        format!(".osrel           11 bytes at {:>9}, SHA-256 ", layout.kernel.start - 4 * 512),
+        "\n    ID=keelson\n".into(),
+        "\n    console=ttyS0 root=LABEL=ü\n".into(),
+        format!("SHA-256 {}\n    6.6.119\n", sha256(b"6.6.119")),
+        format!("at {:>9}, SHA-256 {}\n", layout.kernel.start, sha256(&uki::tests::kernel())),
+    ] {
+        assert!(listing.contains(&line), "{line} is missing in\n{listing}");
+    }
+    assert_eq!(take(&uki, ".linux").unwrap(), uki::tests::kernel());
+    assert_eq!(take(&uki, ".uname").unwrap(), b"6.6.119");
+    let error = take(&uki, ".dtb").unwrap_err();
+    assert_eq!(error.kind().exit_code(), 2);
+    assert!(error.to_string().contains("no section .dtb"), "{error}");
+
+    let application = pe::tests::application(pe::machine::AARCH64);
+    assert!(text(&application).starts_with("UEFI application for aarch64, "));
+    let image = fat_image_of(&[
+        ("EFI/BOOT/BOOTX64.EFI", &uki),
+        ("EFI/BOOT/BOOTAA64.EFI", &application),
+        ("EFI/KERNEL.EFI", &uki::tests::kernel()),
+        ("EFI/broken.efi", b"kernel"),
+        ("EFI/notes.txt", b"MZ"),
+    ]);
+    let expected = [
+        format!("\n/EFI/BOOT/BOOTAA64.EFI: {}", text(&application)),
+        format!("\n/EFI/BOOT/BOOTX64.EFI: {listing}"),
+        format!("\n/EFI/KERNEL.EFI: {}", text(&uki::tests::kernel())),
+        "\n/EFI/broken.efi: ".into(),
+    ];
+    let found = text(&image);
+    assert!(found.contains(&expected.concat()), "{found}");
+    let json = serde_json::to_value(inspect(&image).unwrap()).unwrap();
+    let sections = &json["efi_files"][1]["content"]["sections"];
+    assert_eq!(sections[3]["text"], "console=ttyS0 root=LABEL=ü");
+}
+
+#[test]
 fn programs_and_manifests_are_shown() {
     let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let listing = text(&program);
@@ -313,6 +364,7 @@ fn damage_of_any_kind_is_survived() {
         archive(Compression::GZIP_DEFAULT),
         ext4_image(),
         fat_image(),
+        uki::tests::image().1,
         disk(),
     ];
     let mut refused = 0;

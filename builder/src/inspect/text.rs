@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    ArchiveReport, ArmImageReport, BzImageReport, ElfReport, Entry, Ext4Report, FatReport,
-    GptReport, PartitionReport, Report,
+    ArchiveReport, ArmImageReport, BzImageReport, EfiFileReport, ElfReport, Entry, Ext4Report,
+    FatReport, GptReport, PartitionReport, PeReport, Report,
 };
 use crate::format::mib_ceil;
 
@@ -17,6 +17,7 @@ impl Display for Report {
             Self::Gpt(report) => report.fmt(f),
             Self::BzImage(report) => report.fmt(f),
             Self::ArmImage(report) => report.fmt(f),
+            Self::Pe(report) => report.fmt(f),
             Self::Elf(report) => report.fmt(f),
             Self::Json { content } => writeln!(f, "{content:#}"),
         }
@@ -144,7 +145,44 @@ impl Display for FatReport {
             printable(&self.label),
             self.volume_id
         )?;
-        list(f, &self.entries, "")
+        list(f, &self.entries, "")?;
+        self.efi_files.iter().try_for_each(|file| file.fmt(f))
+    }
+}
+
+impl Display for EfiFileReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{}: ", printable(&self.path))?;
+        match (&self.content, &self.problem) {
+            (Some(content), _) => content.fmt(f),
+            (None, problem) => writeln!(f, "{}", problem.as_deref().unwrap_or("unknown")),
+        }
+    }
+}
+
+impl Display for PeReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let kind = match (self.is_unified_kernel_image, self.is_efi_application) {
+            (true, _) => "unified kernel image",
+            (false, true) => "UEFI application",
+            (false, false) => "PE file",
+        };
+        let signed = if self.is_signed { ", signed" } else { "" };
+        writeln!(f, "{kind} for {}, {} bytes{signed}", self.machine, self.size_bytes)?;
+        for section in &self.sections {
+            writeln!(
+                f,
+                "{:<8} {:>10} bytes at {:>9}, SHA-256 {}",
+                printable(&section.name),
+                section.len_bytes,
+                section.offset_bytes,
+                section.sha256
+            )?;
+            for line in section.text.iter().flat_map(|text| text.lines()) {
+                writeln!(f, "    {}", printable(line))?;
+            }
+        }
+        Ok(())
     }
 }
 

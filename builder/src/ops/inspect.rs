@@ -12,10 +12,10 @@ use crate::shell::Shell;
 /// Arguments of `builder inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// An initramfs, a file system, a disk, a kernel, an ELF file or a manifest
+    /// An initramfs, a file system, a disk, a kernel, a UEFI application, an ELF file or a manifest
     file: PathBuf,
     /// Print this file of the image instead of its listing; in a disk `root:/etc/passwd`
-    /// names the partition too
+    /// names the partition too, and in a UEFI application `.initrd` a section
     #[arg(value_name = "PATH-IN-IMAGE", conflicts_with = "json")]
     path: Option<String>,
     /// Print JSON

@@ -9,7 +9,7 @@ use std::io::Write;
 use super::geometry::FatBits;
 use super::name::checksum;
 use super::time::FatTime;
-use super::{ENTRY_BYTES, attribute};
+use super::{ENTRY_BYTES, FileContent, attribute};
 use crate::error::{Error, Result};
 use crate::format::source::Source;
 
@@ -201,6 +201,16 @@ impl<S: Source> Reader<S> {
         Ok(())
     }
 
+    /// A file's content, to be read in any order.
+    ///
+    /// # Errors
+    /// If its chain is damaged.
+    pub fn content(&self, entry: &Entry) -> Result<FileContent<'_, S>> {
+        let len_bytes = u64::from(entry.size_bytes);
+        let clusters = self.chain(entry.first_cluster, len_bytes)?;
+        Ok(FileContent { reader: self, clusters, len_bytes })
+    }
+
     /// Whether a file's clusters follow each other without a gap.
     ///
     /// # Errors
@@ -246,6 +256,20 @@ impl<S: Source> Reader<S> {
             FatBits::ThirtyTwo => value & 0x0FFF_FFFF,
         };
         u32::try_from(value).map_err(damaged)
+    }
+
+    pub(super) fn cluster_bytes(&self) -> u64 {
+        self.cluster_bytes
+    }
+
+    /// Fills `buffer` from a cluster's bytes; both ends lie within it.
+    pub(super) fn read_cluster(
+        &self,
+        cluster: u32,
+        offset_bytes: u64,
+        buffer: &mut [u8],
+    ) -> std::io::Result<()> {
+        self.source.read_at(self.cluster_at(cluster) + offset_bytes, buffer)
     }
 
     fn cluster_at(&self, cluster: u32) -> u64 {

@@ -5,6 +5,7 @@ use std::fs::File;
 use super::*;
 use crate::format::MIB;
 use crate::format::sink::FileRegion;
+use crate::format::source::Source;
 use crate::format::testing::{EPOCH_S, Random, add, content, file, judge, path, plain_tree};
 use crate::tree::{FileTree, NodeKind};
 
@@ -80,6 +81,16 @@ fn files_lie_in_one_piece_where_the_summary_says() {
         let name = String::from_utf8(extent.path.as_bytes().to_vec()).unwrap();
         let entry = reader.find(&name).unwrap().unwrap();
         assert!(reader.is_contiguous(&entry).unwrap());
+        let file = reader.content(&entry).unwrap();
+        assert_eq!(file.len_bytes(), expected.len() as u64);
+        // Across clusters, to the last byte and past it.
+        for at in [0, expected.len() / 3, expected.len() - 1] {
+            let mut part = vec![0; expected.len() - at];
+            file.read_at(at as u64, &mut part).unwrap();
+            assert!(part == expected[at..], "{} at {at}", extent.path);
+            part.push(0);
+            assert!(file.read_at(at as u64, &mut part).is_err());
+        }
     }
 }
 
