@@ -71,8 +71,8 @@ disk_holds:
 2:      ret
 
 # Reads sectors into the bounce buffer. In: EDX:EAX = the first, CX = how many, at most
-# CHUNK_SECTORS. Tries again after a reset, a few times, then ends the boot. Changes
-# nothing but flags.
+# CHUNK_SECTORS. Out: ESI = where the first of them is, a linear address. Tries again
+# after a reset, a few times, then ends the boot. Changes nothing else but flags.
         .globl  disk_read
 disk_read:
         pushal
@@ -80,16 +80,22 @@ disk_read:
         movl    %edx, number + 4
         movw    %cx, %bx
         movb    shift, %cl
-# From sectors of 512 bytes to the medium's; a part of one at the end is read whole.
+# From sectors of 512 bytes to the medium's, of which the first and the last are read
+# whole: SI sectors before those that are asked for.
+        movw    $-1, %di
+        shlw    %cl, %di
+        notw    %di                     # how many of ours one of the medium's has, less one
+        movw    %ax, %si
+        andw    %di, %si
+        addw    %si, %bx
+        addw    %di, %bx
+        shrw    %cl, %bx
         shrdl   %cl, %edx, %eax
         shrl    %cl, %edx
-        movw    $1, %si
-        shlw    %cl, %si
-        decw    %si
-        addw    %si, %bx
-        shrw    %cl, %bx
-        testw   %si, number
-        jnz     4f
+        movzwl  %si, %esi
+        shll    $SECTOR_SHIFT, %esi
+        addl    $BOUNCE, %esi
+        movl    %esi, first_read
         movb    $READ_TRIES, tries
 1:      movw    %bx, packet_count
         movl    %eax, packet_lba
@@ -113,16 +119,14 @@ disk_read:
         movw    $read_error, %si
         jmp     fail
 3:      popal
+        movl    first_read, %esi
         ret
-4:      movw    $misplaced, %si
-        jmp     fail
 
         .data
 no_parameters: .asciz "the BIOS does not tell the disk's size: status \003"
 odd_sectors:   .asciz "the disk has sectors of \001 bytes, not 512 or 2048"
 disk_short:    .asciz "the disk has \001 sectors, the boot table asks for \002"
 read_error:    .asciz "cannot read sector \001: BIOS status \003"
-misplaced:     .asciz "sector \001 does not begin a sector of this medium"
 
         .globl  drive
         .balign 8
@@ -132,6 +136,7 @@ packet_count:  .word  0
                .word  0, BOUNCE_SEGMENT # offset and segment
 packet_lba:    .quad  0
 disk_sectors:  .quad  0
+first_read:    .long  0                 # where the sectors asked for begin
 drive:         .byte  0                 # its number in the BIOS
 shift:         .byte  0                 # the medium's sectors have 512 << shift bytes
 tries:         .byte  0

@@ -30,7 +30,6 @@ load_extent:
         call    fill_word
         leal    3(%ebx), %ecx
         shrl    $2, %ecx
-        movl    $BOUNCE, %esi
         pushl   %eax
         pushl   %edx
         call    copy
@@ -41,12 +40,16 @@ load_extent:
         addw    $EXTENT_CHECKSUM, %si
         jmp     checksum_matches
 
-# Zeros behind the EBX bytes in the bounce buffer: what a sector holds behind a file's
-# end is not the file's. Changes ES and leaves it 0.
+# Zeros behind the EBX bytes at ESI in the bounce buffer: what a sector holds behind a
+# file's end is not the file's. Changes nothing but flags.
 fill_word:
-        movw    $BOUNCE_SEGMENT, %cx
-        movw    %cx, %es
-        movl    $0, %es:(%bx)
-        xorw    %cx, %cx
-        movw    %cx, %es
+        pushw   %di
+        movw    $BOUNCE_SEGMENT, %di
+        movw    %di, %es
+        movw    %si, %di                # the buffer begins a segment of 64 KiB
+        addw    %bx, %di
+        movl    $0, %es:(%di)
+        xorw    %di, %di
+        movw    %di, %es
+        popw    %di
         ret

@@ -6,7 +6,7 @@
 # and on the first serial port and halts.
 #
 # It is 440 bytes long; what follows in the sector is the disk signature and the
-# partition entries, which are not touched. The builder fills in the fields at the end.
+# partition entries, which are not touched.
 #
 # Absent: CHS addressing, and any use of the partition entries.
 
@@ -44,7 +44,7 @@ start:
         movw    $packet, %si
         movb    $0x42, %ah
         int     $0x13
-        jnc     3f
+        jnc     verify
         movb    %ah, %bl
         movw    %cx, packet_sectors
         xorb    %ah, %ah
@@ -52,28 +52,7 @@ start:
         int     $0x13
         decb    %bh
         jnz     2b
-        jmp     read_failed
-
-# The checksum of stage 2 alone: the table carries its own.
-3:      movw    stage2_sectors, %cx
-        shlw    $SECTOR_SHIFT - 2, %cx
-        movw    $STAGE2, %si
-        movl    $1, %ebx                # the first sum
-        xorl    %edx, %edx              # the second
-4:      lodsl
-        addl    %eax, %ebx
-        addl    %ebx, %edx
-        loop    4b
-        movw    $stage2_changed, %si
-        cmpl    %ebx, checksum
-        jne     fail
-        cmpl    %edx, checksum + 4
-        jne     fail
-        movb    drive, %dl
-        ljmp    $0, $STAGE2
-
-# Writes the status in BL into its message, as two hexadecimal digits.
-read_failed:
+# Falls through: the status, in BL, goes into the message as two hexadecimal digits.
         movw    $status, %di
         movb    %bl, %al
         shrb    $4, %al
@@ -89,78 +68,8 @@ digit:  cmpb    $10, %al
         stosb
         ret
 
-# Prints "keelson: " and the text at SI on the serial port and then on the screen, which
-# the firmware may copy to the port when it finds the time; then halts.
-fail:
-# 115,200 bits per second, 8 data bits, no parity; DTR and RTS set.
-        movw    $0x3FB, %dx
-        movb    $0x80, %al              # the divisor's turn
-        outb    %al, %dx
-        movb    $0x3F8 & 0xFF, %dl
-        movb    $1, %al
-        outb    %al, %dx
-        incw    %dx
-        decw    %ax
-        outb    %al, %dx
-        movb    $0x3FB & 0xFF, %dl
-        movb    $3, %al
-        outb    %al, %dx
-        incw    %dx
-        outb    %al, %dx
-        pushw   %si
-        movw    $prefix, %si
-        call    to_serial
-        popw    %si
-        pushw   %si
-        call    to_serial
-        movw    $prefix, %si
-        call    to_screen
-        popw    %si
-        call    to_screen
-halt:   hlt
-        jmp     halt
-
-to_screen:
-        lodsb
-        testb   %al, %al
-        jz      7f
-        movb    $0x0E, %ah
-        movw    $7, %bx
-        int     $0x10
-        jmp     to_screen
-
-# Waits for the transmitter a bounded time: without a port it just goes on.
-to_serial:
-        lodsb
-        testb   %al, %al
-        jz      7f
-        movb    %al, %ah
-        movw    $0x3FD, %dx
-        xorw    %cx, %cx
-6:      inb     %dx, %al
-        testb   $0x20, %al
-        loopz   6b
-        movb    %ah, %al
-        movb    $0x3F8 & 0xFF, %dl
-        outb    %al, %dx
-        jmp     to_serial
-7:      ret
-
-prefix:         .asciz  "\r\nkeelson: "
 no_extensions:  .asciz  "the BIOS has no INT 13h extensions\r\n"
 cannot_read:    .ascii  "stage 2 cannot be read: BIOS status "
 status:         .asciz  "00h\r\n"
-stage2_changed: .asciz  "stage 2 has changed\r\n"
-drive:          .byte   0
 
-# What the builder fills in (builder/src/format/bios_boot.rs has the same offsets).
-        .org    410
-stage2_sectors: .word   0               # sectors of stage 2, which the checksum is of
-                .ascii  "KEEL"          # how a reader knows this boot code
-# The disk address packet of INT 13h AH=42h.
-packet:         .byte   16, 0
-packet_sectors: .word   0               # of stage 2 and the table
-                .word   STAGE2, 0       # offset and segment
-packet_lba:     .quad   0
-checksum:       .long   0, 0
-        .org    440
+        .include "stage1.inc"

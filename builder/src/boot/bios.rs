@@ -33,6 +33,7 @@ struct Binary {
 }
 
 const MBR: Binary = Binary { name: "mbr", script: "stage1.ld", entry: "start", sources: &["mbr"] };
+const CD: Binary = Binary { name: "cd", script: "stage1.ld", entry: "start", sources: &["cd"] };
 const STAGE2: Binary = Binary {
     name: "stage2",
     script: "stage2.ld",
@@ -72,13 +73,13 @@ fn assemble_from(shell: &Shell, cache: &Cache, sources: &Path) -> Result<BootCod
         .directory("sources", sources)?
         .finish();
     let entry = cache.find_or_make(shell, KIND, &key, |directory| {
-        [MBR, STAGE2].iter().try_for_each(|binary| tools.make(binary, sources, directory))
+        [MBR, CD, STAGE2].iter().try_for_each(|binary| tools.make(binary, sources, directory))
     })?;
     let read = |binary: &Binary| {
         let path = entry.join(binary.name);
         fs::read(&path).at("read", &path)
     };
-    Ok(BootCode { mbr: read(&MBR)?, stage2: read(&STAGE2)? })
+    Ok(BootCode { mbr: read(&MBR)?, cd: read(&CD)?, stage2: read(&STAGE2)? })
 }
 
 impl Tools {

@@ -1,6 +1,7 @@
 //! The BIOS loader on a disk: boot code in the protective MBR, stage 2 between
 //! the partition table and the first partition, and behind it the boot table,
-//! which says where the kernel and the initramfs lie and what they must be.
+//! which says where the kernel and the initramfs lie and what they must be. The
+//! same as the boot image of a CD, for a disk that is a CD too.
 //!
 //! The loader itself is in `builder/boot/bios`; [`crate::boot::bios`] assembles
 //! it. What the two share is laid down here and in its `layout.inc`:
@@ -28,10 +29,10 @@ const SECTOR_LEN: usize = 512;
 pub const MBR_CODE_BYTES: usize = 440;
 /// Where stage 2 is put: behind the partition table's 128 entries.
 pub const STAGE2_LBA: u64 = 34;
-/// The first sector that belongs to a partition.
-const GAP_END_LBA: u64 = gpt::ALIGNMENT_BYTES / SECTOR_BYTES;
-/// What stage 2 and the table have of the first 64 KiB of memory.
-const MEMORY_BYTES: usize = 0x1_0000 - 0x7E00;
+/// The most that stage 2 and the table may have: up to sector 64, from which on a
+/// CD has its descriptors (ECMA-119, 6.2.1). It is less than the first partition
+/// leaves, and less than they have of the first 64 KiB of memory.
+const LOADED_BYTES_MAX: usize = 30 * SECTOR_LEN;
 
 /// Fields at the end of the boot code, which say what stage 1 loads.
 mod field {
@@ -54,6 +55,8 @@ const MARK: &[u8; 4] = b"KEEL";
 pub struct BootCode {
     /// Stage 1: the first [`MBR_CODE_BYTES`] bytes of the disk, its fields not filled in.
     pub mbr: Vec<u8>,
+    /// Stage 1 of a CD, of the same length.
+    pub cd: Vec<u8>,
     /// Stage 2, whole sectors of 512 bytes.
     pub stage2: Vec<u8>,
 }
@@ -62,57 +65,66 @@ pub struct BootCode {
 /// will be: the partition entries of the MBR and its signature are left alone.
 ///
 /// # Errors
-/// If the table cannot be encoded, the code is not the loader's or does not fit
-/// before the first partition, or the sink fails.
+/// If the table cannot be encoded, the code is not the loader's or has no room, or
+/// the sink fails.
 pub fn install(code: &BootCode, table: &Table, sink: &mut impl ImageSink) -> Result<()> {
     let table = table.encode()?;
-    let stage1 = code.stage1()?;
+    let stage1 = code.stage1(&code.mbr)?;
     let stage2_at = STAGE2_LBA * SECTOR_BYTES;
-    let end = stage2_at + (code.stage2.len() + table.len()) as u64;
-    if end > GAP_END_LBA * SECTOR_BYTES {
-        return Err(Error::internal(format!(
-            "stage 2 of the BIOS loader ends at byte {end}, inside the first partition"
-        )));
-    }
     sink.write_at(0, &stage1)
         .and_then(|()| sink.write_at(stage2_at, &code.stage2))
         .and_then(|()| sink.write_at(stage2_at + code.stage2.len() as u64, &table))
         .map_err(|error| crate::format::write_failed("BIOS loader", &error))
 }
 
+/// The boot image of a CD without emulation ("El Torito" Bootable CD-ROM Format
+/// Specification 1.0): what a BIOS loads to 7C00h as a whole and starts. The table's extents
+/// are counted in sectors of 512 bytes on a CD too, and may begin at any of them.
+///
+/// # Errors
+/// If the table cannot be encoded or the code is not the loader's.
+pub fn cd_image(code: &BootCode, table: &Table) -> Result<Vec<u8>> {
+    let mut image = code.stage1(&code.cd)?;
+    image.resize(SECTOR_LEN, 0);
+    image.extend(&code.stage2);
+    image.extend(table.encode()?);
+    Ok(image)
+}
+
 impl BootCode {
-    /// The SHA-256 of both stages, in hexadecimal.
+    /// The SHA-256 of the stages, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut digest = Sha256::new();
-        digest.update(&self.mbr);
-        digest.update(&self.stage2);
+        for part in [&self.mbr, &self.cd, &self.stage2] {
+            digest.update(part);
+        }
         hex(&digest.finalize())
     }
 
-    /// Stage 1 with its fields filled in for this stage 2.
-    fn stage1(&self) -> Result<Vec<u8>> {
-        let fits = self.stage2.len() + TABLE_BYTES <= MEMORY_BYTES
+    /// A first stage with its fields filled in for this stage 2.
+    fn stage1(&self, code: &[u8]) -> Result<Vec<u8>> {
+        let fits = self.stage2.len() + TABLE_BYTES <= LOADED_BYTES_MAX
             && !self.stage2.is_empty()
             && self.stage2.len().is_multiple_of(SECTOR_LEN);
-        let is_ours = self.mbr.len() == MBR_CODE_BYTES && self.mbr[field::MARK..].starts_with(MARK);
+        let is_ours = code.len() == MBR_CODE_BYTES && code[field::MARK..].starts_with(MARK);
         let sectors = |bytes: usize| u16::try_from(bytes / SECTOR_LEN).ok();
         let stage2 = sectors(self.stage2.len());
         let loaded = sectors(self.stage2.len() + TABLE_BYTES);
         let (true, true, Some(stage2), Some(loaded)) = (fits, is_ours, stage2, loaded) else {
             return Err(Error::internal(format!(
                 "boot code of {} bytes and a stage 2 of {} are not the BIOS loader",
-                self.mbr.len(),
+                code.len(),
                 self.stage2.len()
             )));
         };
-        let mut mbr = self.mbr.clone();
-        let mut put = |at: usize, bytes: &[u8]| mbr[at..at + bytes.len()].copy_from_slice(bytes);
+        let mut filled = code.to_vec();
+        let mut put = |at: usize, bytes: &[u8]| filled[at..at + bytes.len()].copy_from_slice(bytes);
         put(field::STAGE2_SECTORS, &stage2.to_le_bytes());
         put(field::LOADED_SECTORS, &loaded.to_le_bytes());
         put(field::STAGE2_LBA, &STAGE2_LBA.to_le_bytes());
         put(field::CHECKSUM, &Checksum::of(&self.stage2).to_bytes());
-        Ok(mbr)
+        Ok(filled)
     }
 }
 

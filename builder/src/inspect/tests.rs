@@ -243,7 +243,7 @@ fn a_bios_loader_is_shown_with_what_it_boots_and_what_is_wrong() {
     let table = Table { kernel, initramfs: None, command_line: b"quiet a=\x1B[2J".to_vec() };
     let mut mbr = vec![0; bios_boot::MBR_CODE_BYTES];
     mbr[412..416].copy_from_slice(b"KEEL");
-    let code = BootCode { mbr, stage2: vec![1; 1024] };
+    let code = BootCode { cd: mbr.clone(), mbr, stage2: vec![1; 1024] };
     assert!(!text(&disk).contains("BIOS"));
     bios_boot::install(&code, &table, &mut disk).unwrap();
     let expected = format!(

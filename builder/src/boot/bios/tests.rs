@@ -39,6 +39,7 @@ fn the_bytes_are_the_same_in_any_directory_and_install() {
     let code = assembled(first.path());
     assert_eq!(code, assembled(&second.path().join("a much longer name")));
     assert_eq!(code.mbr.len(), bios_boot::MBR_CODE_BYTES);
+    assert_eq!(code.cd.len(), bios_boot::MBR_CODE_BYTES);
 
     let kernel = Extent { first_lba: 2048, len_bytes: 5, checksum: Checksum::of(b"12345") };
     let table = Table { kernel, initramfs: None, command_line: b"quiet".to_vec() };

@@ -1,7 +1,7 @@
 //! Finds the loader on a disk and verifies what it would: nothing is mended.
 
 use super::table::{Extent, TABLE_BYTES, Table};
-use super::{Checksum, MARK, MBR_CODE_BYTES, MEMORY_BYTES, SECTOR_BYTES, SECTOR_LEN, field};
+use super::{Checksum, LOADED_BYTES_MAX, MARK, MBR_CODE_BYTES, SECTOR_BYTES, SECTOR_LEN, field};
 use crate::format::source::Source;
 
 /// A loader on a disk.
@@ -50,7 +50,7 @@ impl Loader {
     fn verify(&mut self, disk: &dyn Source, loaded_sectors: u16) -> Result<(), String> {
         let stage2_bytes = usize::from(self.stage2_sectors) * SECTOR_LEN;
         let loaded_bytes = usize::from(loaded_sectors) * SECTOR_LEN;
-        if loaded_bytes != stage2_bytes + TABLE_BYTES || loaded_bytes > MEMORY_BYTES {
+        if loaded_bytes != stage2_bytes + TABLE_BYTES || loaded_bytes > LOADED_BYTES_MAX {
             return Err(format!("stage 1 asks for {loaded_sectors} sectors, which cannot be"));
         }
         let at = self.stage2_lba.saturating_mul(SECTOR_BYTES);

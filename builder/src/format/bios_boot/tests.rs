@@ -8,7 +8,7 @@ use crate::format::testing::Random;
 fn code() -> BootCode {
     let mut mbr = vec![0x90; MBR_CODE_BYTES];
     mbr[field::MARK..field::MARK + 4].copy_from_slice(MARK);
-    BootCode { mbr, stage2: Random(1).bytes(3 * SECTOR_BYTES) }
+    BootCode { cd: mbr.clone(), mbr, stage2: Random(1).bytes(3 * SECTOR_BYTES) }
 }
 
 const KERNEL_LBA: usize = 2048;
@@ -174,16 +174,26 @@ fn what_does_not_fit_is_refused() {
         BootCode { mbr: vec![0; 512], ..code() },
         BootCode { stage2: Vec::new(), ..code() },
         BootCode { stage2: vec![0; 700], ..code() },
-        BootCode { stage2: vec![0; 61 * SECTOR_LEN], ..code() },
+        BootCode { stage2: vec![0; 26 * SECTOR_LEN], ..code() },
     ] {
         let mut sink = Vec::new();
         assert!(install(&damaged, &table, &mut sink).is_err());
         assert!(sink.is_empty(), "nothing is written of what does not fit");
     }
     assert!(
-        install(&BootCode { stage2: vec![0; 60 * SECTOR_LEN], ..code() }, &table, &mut Vec::new())
+        install(&BootCode { stage2: vec![0; 25 * SECTOR_LEN], ..code() }, &table, &mut Vec::new())
             .is_ok()
     );
+}
+
+#[test]
+fn a_cds_boot_image_is_stage_1_stage_2_and_table_in_one() {
+    let (disk, table) = disk();
+    let image = cd_image(&code(), &table).unwrap();
+    assert_eq!(image[..field::STAGE2_SECTORS], code().cd[..field::STAGE2_SECTORS]);
+    assert_eq!(image[SECTOR_LEN..], disk[at(34)..at(42)]);
+    assert_eq!(image[field::STAGE2_SECTORS..440], disk[field::STAGE2_SECTORS..440]);
+    assert!(cd_image(&BootCode { cd: vec![0; 440], ..code() }, &table).is_err());
 }
 
 #[test]
