@@ -267,10 +267,11 @@ fn a_bios_loader_is_shown_with_what_it_boots_and_what_is_wrong() {
 fn unified_kernel_images_are_shown_with_their_texts_by_themselves_and_in_a_file_system() {
     let (layout, uki) = uki::tests::image();
     let sha256 = |bytes: &[u8]| crate::cache::hex(&Sha256::digest(bytes));
+    let os_release_at = pe::Headers::read(&uki).unwrap().section(".osrel").unwrap().offset_bytes;
     let listing = text(&uki);
     for line in [
         format!("unified kernel image for x86_64, {} bytes\n", uki.len()),
-        format!(".osrel           11 bytes at {:>9}, SHA-256 ", layout.kernel.start - 4 * 512),
+        format!(".osrel           11 bytes at {os_release_at:>9}, SHA-256 "),
         "\n    ID=keelson\n".into(),
         "\n    console=ttyS0 root=LABEL=ü\n".into(),
         format!("SHA-256 {}\n    6.6.119\n", sha256(b"6.6.119")),
