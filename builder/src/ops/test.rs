@@ -10,6 +10,7 @@ mod init_panic;
 mod judge;
 mod ladder;
 mod libtest;
+mod matrix;
 mod reproducible;
 mod root_switch;
 mod workspace;
@@ -67,6 +68,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     rungs.extend(root_switch::rungs(&boots, args.long));
     rungs.extend(init_panic::rungs(&boots, args.long));
     rungs.push(bios_failures::rung(&boots));
+    rungs.push(matrix::rung(&boots, args.long));
     rungs.push(incremental::rung(&boots));
     rungs.extend(reproducible::rungs(&boots, args.long));
     if args.list {
