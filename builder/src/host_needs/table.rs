@@ -97,6 +97,7 @@ pub(super) fn judges() -> Vec<Need> {
         program("gzip", "gzip", "reads gzip"),
         program("qemu-img", "qemu-utils", "checks qcow2"),
         program("xorriso", "xorriso", "reads ISO 9660"),
+        program("objdump", "binutils", "reads PE"),
         program("unshare", "util-linux", "gives PID 1's tests a namespace"),
     ]
 }

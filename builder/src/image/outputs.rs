@@ -17,7 +17,7 @@ use crate::cache::file_sha256;
 use crate::definition::Image;
 use crate::definition::resolved::{DiskInitramfs, Size};
 use crate::error::{Context, Error, IoContext, Result};
-use crate::format::bios_boot::BootCode;
+use crate::format::bios_boot::{self, BootCode};
 use crate::format::ext4::{Ext4Options, Ext4Size, Shortage};
 use crate::format::guid::Guid;
 use crate::format::iso9660::{self, IsoOptions};
@@ -206,12 +206,15 @@ impl Outputs<'_> {
         let medium =
             Medium { initramfs: DiskInitramfs::System, size: None, esp_size: &Size::Minimal };
         let written = self.write_medium(&medium, &file, staging)?;
+        let loader = self.bios_loader.zip(written.boot_table.as_ref());
+        let bios_image =
+            loader.map(|(code, table)| bios_boot::cd_image(code, table)).transpose()?;
         let options = IsoOptions {
             volume_id: ISO_VOLUME_ID,
             epoch_s: self.epoch_s,
             disk_bytes: written.len_bytes,
             esp: written.esp,
-            bios_image: None,
+            bios_image: bios_image.as_deref(),
         };
         iso9660::install(&options, &mut FileRegion::whole(&file))
     }

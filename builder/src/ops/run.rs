@@ -21,7 +21,7 @@ use crate::qemu::firmware::{self, Variables};
 use crate::qemu::machine::Disk;
 use crate::qemu::session::{RunDirectory, Session, Stream};
 use crate::shell::Shell;
-use plan::{BootMethod, Parts, Wishes};
+use plan::{BootMethod, Medium, Parts, Wishes};
 
 /// How long a guest with a command may take unless `--timeout` says otherwise.
 const EXEC_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
@@ -54,6 +54,9 @@ pub struct Args {
     /// What the guest's disk hangs on
     #[arg(long, value_enum, default_value = "virtio-blk")]
     bus: Bus,
+    /// Which output is the guest's disk
+    #[arg(long, value_enum, default_value = "disk")]
+    medium: Medium,
     /// What becomes of variables the guest sets, with --boot uefi [default: writable]
     #[arg(long, value_enum)]
     uefi_variables: Option<Variables>,
@@ -102,7 +105,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let board = args.board(arch)?;
     prepare_host(shell, args, arch)?;
     let built = image::build(shell, &args.build.request(&args.image, arch)?)?;
-    let mut parts = Parts::of(&built);
+    let mut parts = Parts::with_medium(&built, args.medium)?;
     if let Some(kept) = &args.keep_disk {
         parts.disk = Some(kept_disk(shell, &parts, kept)?);
     }
@@ -171,7 +174,7 @@ fn kept_disk(shell: &Shell, parts: &Parts, kept: &Path) -> Result<Disk> {
     } else {
         std::fs::copy(&disk.path, kept).at("write", kept)?;
     }
-    Ok(Disk { path: kept.to_owned(), keeps_writes: true })
+    Ok(Disk { path: kept.to_owned(), form: disk.form, keeps_writes: true })
 }
 
 /// Runs one command and powers the guest off.

@@ -11,6 +11,7 @@ mod judge;
 mod ladder;
 mod libtest;
 mod matrix;
+mod media;
 mod reproducible;
 mod root_switch;
 mod workspace;
@@ -67,6 +68,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     rungs.extend(endings::rungs(&boots));
     rungs.extend(root_switch::rungs(&boots, args.long));
     rungs.extend(init_panic::rungs(&boots, args.long));
+    rungs.push(media::rung(&boots, args.long));
     rungs.push(bios_failures::rung(&boots));
     rungs.push(matrix::rung(&boots, args.long));
     rungs.push(incremental::rung(&boots));

@@ -178,19 +178,20 @@ impl Board {
 
     /// The devices that the drive `disk` needs, the disk itself last.
     #[must_use]
-    pub(super) fn disk_devices(self) -> Vec<String> {
+    pub(super) fn disk_devices(self, is_cd: bool) -> Vec<String> {
+        let kind = if is_cd { "cd" } else { "hd" };
         match (self.bus, self.machine) {
             (Bus::VirtioBlk, _) => vec![format!("{},drive=disk", self.virtio("virtio-blk"))],
             (Bus::VirtioScsi, _) => vec![
                 format!("{},id=scsi", self.virtio("virtio-scsi")),
-                "scsi-hd,bus=scsi.0,drive=disk".to_owned(),
+                format!("scsi-{kind},bus=scsi.0,drive=disk"),
             ],
             (Bus::Nvme, _) => vec!["nvme,serial=disk,drive=disk".to_owned()],
             (Bus::Sata, Machine::Pc) => {
-                vec!["ich9-ahci,id=sata".to_owned(), "ide-hd,bus=sata.0,drive=disk".to_owned()]
+                vec!["ich9-ahci,id=sata".to_owned(), format!("ide-{kind},bus=sata.0,drive=disk")]
             }
             // The board's own controller.
-            (Bus::Ide | Bus::Sata, _) => vec!["ide-hd,bus=ide.0,drive=disk".to_owned()],
+            (Bus::Ide | Bus::Sata, _) => vec![format!("ide-{kind},bus=ide.0,drive=disk")],
         }
     }
 }
@@ -283,7 +284,7 @@ mod tests {
                     assert!(error.to_string().contains("hint: "), "{pair}");
                     continue;
                 };
-                assert_eq!(board.unwrap().disk_devices().join(" "), expected, "{pair}");
+                assert_eq!(board.unwrap().disk_devices(false).join(" "), expected, "{pair}");
             }
         }
         let pairs = Machine::ALL.into_iter().flat_map(|machine| Bus::ALL.map(|bus| (machine, bus)));

@@ -55,11 +55,24 @@ pub enum Boot {
     },
 }
 
-/// The guest's disk, raw.
+/// What a disk's image is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskForm {
+    /// The disk's bytes.
+    Raw,
+    /// QEMU's own format.
+    Qcow2,
+    /// The bytes of a CD, which is only read.
+    Cd,
+}
+
+/// The guest's disk.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Disk {
     /// The image.
     pub path: PathBuf,
+    /// What it is.
+    pub form: DiskForm,
     /// Whether what the guest writes reaches the image. Otherwise it is thrown away.
     pub keeps_writes: bool,
 }
@@ -179,9 +192,14 @@ impl MachineSpec {
     }
 
     fn disk(&self, list: &mut Arguments, disk: &Disk) {
-        let suffix = if disk.keeps_writes { "" } else { ",snapshot=on" };
-        list.with_path("-drive", "if=none,id=disk,format=raw,file=", &disk.path, suffix);
-        let mut devices = self.board.disk_devices();
+        let (prefix, suffix) = match disk.form {
+            DiskForm::Raw => ("if=none,id=disk,format=raw,file=", ",snapshot=on"),
+            DiskForm::Qcow2 => ("if=none,id=disk,format=qcow2,file=", ",snapshot=on"),
+            DiskForm::Cd => ("if=none,id=disk,format=raw,media=cdrom,file=", ",readonly=on"),
+        };
+        let suffix = if disk.keeps_writes { "" } else { suffix };
+        list.with_path("-drive", prefix, &disk.path, suffix);
+        let mut devices = self.board.disk_devices(disk.form == DiskForm::Cd);
         if let (Some(last), Boot::Bios | Boot::Uefi { .. }) = (devices.last_mut(), &self.boot) {
             // With -kernel, the first place is that of QEMU's own loader.
             last.push_str(",bootindex=0");
@@ -333,7 +351,7 @@ mod tests {
     #[test]
     fn each_choice_has_its_argument() {
         let base = spec(Arch::Aarch64, direct());
-        let disk = Disk { path: "/o/disk.img".into(), keeps_writes: false };
+        let disk = Disk { path: "/o/disk.img".into(), form: DiskForm::Raw, keeps_writes: false };
         let uefi = |variables| Boot::Uefi { code: "/f/code".into(), variables };
         let with_disk = MachineSpec { disk: Some(disk.clone()), ..base.clone() };
         let pc = |machine, bus| Board::new(Arch::X86_64, Some(machine), bus).unwrap();
@@ -438,7 +456,7 @@ mod tests {
 
     #[test]
     fn a_comma_in_a_path_does_not_end_the_option() {
-        let disk = Disk { path: "/o/a,b".into(), keeps_writes: true };
+        let disk = Disk { path: "/o/a,b".into(), form: DiskForm::Raw, keeps_writes: true };
         let spec = MachineSpec { disk: Some(disk), ..spec(Arch::X86_64, direct()) };
         assert!(text(&spec, &endpoints()).contains("file=/o/a,,b "));
     }

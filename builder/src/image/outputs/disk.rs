@@ -48,6 +48,8 @@ pub(super) struct Written {
     pub(super) len_bytes: u64,
     /// Where its EFI system partition is, in bytes.
     pub(super) esp: Range<u64>,
+    /// What a BIOS is to load, if one of the systems is for it.
+    pub(super) boot_table: Option<Table>,
 }
 
 impl Outputs<'_> {
@@ -91,12 +93,11 @@ impl Outputs<'_> {
         let len_bytes = layout.disk_bytes();
         file.set_len(len_bytes).at("write", Path::new(DISK))?;
         layout.write(&mut FileRegion::whole(file))?;
-        if let (Some(code), Some(table)) =
-            (self.bios_loader, self.boot_table(file, &boot_files, &esp)?)
-        {
-            bios_boot::install(code, &table, &mut FileRegion::whole(file))?;
+        let boot_table = self.boot_table(file, &boot_files, &esp)?;
+        if let Some((code, table)) = self.bios_loader.zip(boot_table.as_ref()) {
+            bios_boot::install(code, table, &mut FileRegion::whole(file))?;
         }
-        Ok(Written { len_bytes, esp: esp_start..esp_end })
+        Ok(Written { len_bytes, esp: esp_start..esp_end, boot_table })
     }
 
     /// Writes the roots from `at_bytes` on, one after the other.

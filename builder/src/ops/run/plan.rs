@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use crate::bus::Bus;
 use crate::error::{Error, Result};
 use crate::image::BuiltImage;
 use crate::qemu::board::{Board, Machine};
-use crate::qemu::machine::{Accelerator, Boot, Disk, MachineSpec};
+use crate::qemu::machine::{Accelerator, Boot, Disk, DiskForm, MachineSpec};
 
 /// How the guest's kernel is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -50,6 +51,43 @@ impl BootMethod {
     }
 }
 
+/// Which of an image's outputs is the machine's disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Medium {
+    /// disk.img
+    Disk,
+    /// disk.qcow2
+    Qcow2,
+    /// system.iso in a CD drive
+    Cd,
+    /// system.iso on a disk, as on a USB stick
+    Stick,
+}
+
+impl Medium {
+    /// Its word on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Qcow2 => "qcow2",
+            Self::Cd => "cd",
+            Self::Stick => "stick",
+        }
+    }
+
+    /// The output, if the image has it. What a guest writes is thrown away.
+    fn of(self, built: &BuiltImage) -> Option<Disk> {
+        let (output, form) = match self {
+            Self::Disk => (&built.disk, DiskForm::Raw),
+            Self::Qcow2 => (&built.qcow2, DiskForm::Qcow2),
+            Self::Cd => (&built.iso, DiskForm::Cd),
+            Self::Stick => (&built.iso, DiskForm::Raw),
+        };
+        output.clone().map(|path| Disk { path, form, keeps_writes: false })
+    }
+}
+
 /// The parts of an image that a machine is made of.
 #[derive(Clone, Debug)]
 pub struct Parts {
@@ -68,10 +106,25 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// The parts of a built image, this output being the disk.
+    ///
+    /// # Errors
+    /// If the image has no such output.
+    pub fn with_medium(built: &BuiltImage, medium: Medium) -> Result<Self> {
+        let disk = medium.of(built);
+        if medium != Medium::Disk && disk.is_none() {
+            let (image, word) = (&built.definition.name, medium.as_str());
+            let output = if medium == Medium::Qcow2 { "qcow2" } else { "iso" };
+            return Err(Error::definition(format!("the image {image} has no medium {word}"))
+                .hint(format!("let the definition's `outputs` have \"{output}\"")));
+        }
+        Ok(Self { disk, ..Self::of(built) })
+    }
+
     /// The parts of a built image, its disk left as it is.
     #[must_use]
     pub fn of(built: &BuiltImage) -> Self {
-        let disk = built.disk.clone().map(|path| Disk { path, keeps_writes: false });
+        let disk = Medium::Disk.of(built);
         Self {
             image: built.definition.name.clone(),
             kernel: built.kernel.clone(),
@@ -147,6 +200,13 @@ pub fn plan(
         return Err(Error::definition(message)
             .hint("let the definition's `outputs` have a disk, or use `--boot direct`"));
     }
+    let is_cd = parts.disk.as_ref().is_some_and(|disk| disk.form == DiskForm::Cd);
+    if is_cd && matches!(wishes.board.bus(), Bus::VirtioBlk | Bus::Nvme) {
+        let message = format!("there is no CD drive on {}", wishes.board.bus());
+        return Err(
+            Error::definition(message).hint("use `--bus virtio-scsi`, `--bus sata` or `--bus ide`")
+        );
+    }
     let boot = match wishes.boot {
         BootMethod::Direct => direct(&parts, &wishes)?,
         BootMethod::Bios => Boot::Bios,
@@ -208,7 +268,11 @@ mod tests {
             image: "small".into(),
             kernel: "/o/vmlinuz".into(),
             initramfs: Some("/o/initramfs".into()),
-            disk: Some(Disk { path: "/o/disk.img".into(), keeps_writes: false }),
+            disk: Some(Disk {
+                path: "/o/disk.img".into(),
+                form: DiskForm::Raw,
+                keeps_writes: false,
+            }),
             root_partuuid: Some("1-2".into()),
             command_line: vec!["console=ttyS0".into()],
         }

@@ -15,7 +15,7 @@ use crate::ops::image::BuildArgs;
 use crate::ops::run::plan::{BootMethod, Parts};
 use crate::project::Project;
 use crate::qemu::accel;
-use crate::qemu::machine::Disk;
+use crate::qemu::machine::{Disk, DiskForm};
 use crate::shell::Shell;
 
 /// The image that the rungs boot.
@@ -174,7 +174,8 @@ impl<'a> Boots<'a> {
             (Medium::UefiDisk | Medium::DirectDisk, Some(disk)) => {
                 let copy = scratch.0.path().join("disk.img");
                 std::fs::copy(disk, &copy).at("write", &copy)?;
-                parts.disk = Some(Disk { path: copy.clone(), keeps_writes: true });
+                parts.disk =
+                    Some(Disk { path: copy.clone(), form: DiskForm::Raw, keeps_writes: true });
                 parts.initramfs = None;
                 kept = Some(copy);
             }
@@ -188,10 +189,11 @@ impl<'a> Boots<'a> {
 }
 
 /// A directory for a disk, removed with it.
-struct Scratch(tempfile::TempDir);
+pub(super) struct Scratch(pub(super) tempfile::TempDir);
 
 impl Scratch {
-    fn new() -> Result<Self> {
+    /// An empty one.
+    pub(super) fn new() -> Result<Self> {
         // Disks are large, and /tmp may be in memory.
         let base = Path::new("/var/tmp");
         let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::ladder::Report;
 use crate::error::{Error, IoContext, Result};
-use crate::format::gpt;
+use crate::format::gpt::{self, Partition};
 use crate::format::source::FileSource;
 use crate::host::{Invocation, find_program};
 
@@ -21,7 +21,11 @@ pub(super) fn disk(report: &mut Report, disk: &Path, scratch: &Path, words: &str
         if text.contains("No problems found") { Ok(String::new()) } else { Err(text) }
     });
     let root = scratch.join("root.ext4");
-    copy_root(disk, &root)?;
+    let found = partitions(disk)?;
+    let last = found
+        .last()
+        .ok_or_else(|| Error::failure(format!("{} has no partition", disk.display())))?;
+    copy_partition(disk, last, &root)?;
     judged(report, "dumpe2fs", "the root is cleanly unmounted", |dumpe2fs| {
         let text = dumpe2fs.arg("-h").arg(&root).read_text().map_err(|error| error.to_string())?;
         let field = |name: &str| {
@@ -50,7 +54,8 @@ pub(super) fn disk(report: &mut Report, disk: &Path, scratch: &Path, words: &str
     Ok(())
 }
 
-fn judged(
+/// Has one program judge something, or says that it is not there.
+pub(super) fn judged(
     report: &mut Report,
     program: &str,
     check: &str,
@@ -62,18 +67,25 @@ fn judged(
     }
 }
 
-/// Copies the root partition, the last one of a disk, into a file of its own.
-fn copy_root(disk: &Path, root: &Path) -> Result<()> {
-    let open = || File::open(disk).at("read", disk);
-    let table = gpt::read(&FileSource::new(open()?).at("read", disk)?)
+/// The partitions of a disk.
+///
+/// # Errors
+/// If it has no partition table.
+pub(super) fn partitions(disk: &Path) -> Result<Vec<Partition>> {
+    let file = File::open(disk).at("read", disk)?;
+    let table = gpt::read(&FileSource::new(file).at("read", disk)?)
         .map_err(|error| Error::failure(format!("{}: {error}", disk.display())))?;
-    let partition = table
-        .partitions
-        .last()
-        .ok_or_else(|| Error::failure(format!("{} has no partition", disk.display())))?;
-    let mut from = open()?;
+    Ok(table.partitions)
+}
+
+/// Copies a partition of a disk into a file of its own.
+///
+/// # Errors
+/// If the disk cannot be read or the file not written.
+pub(super) fn copy_partition(disk: &Path, partition: &Partition, to: &Path) -> Result<()> {
+    let mut from = File::open(disk).at("read", disk)?;
     from.seek(SeekFrom::Start(partition.offset_bytes())).at("read", disk)?;
-    let mut to = File::create(root).at("create", root)?;
-    std::io::copy(&mut from.take(partition.len_bytes()), &mut to).at("write", root)?;
+    let mut out = File::create(to).at("create", to)?;
+    std::io::copy(&mut from.take(partition.len_bytes()), &mut out).at("write", to)?;
     Ok(())
 }
