@@ -34,6 +34,8 @@ struct Binary {
 
 const MBR: Binary = Binary { name: "mbr", script: "stage1.ld", entry: "start", sources: &["mbr"] };
 const CD: Binary = Binary { name: "cd", script: "stage1.ld", entry: "start", sources: &["cd"] };
+const ODD_BIOS: Binary =
+    Binary { name: "odd-bios", script: "stage1.ld", entry: "start", sources: &["odd_bios"] };
 const STAGE2: Binary = Binary {
     name: "stage2",
     script: "stage2.ld",
@@ -66,20 +68,39 @@ pub fn assemble(shell: &Shell, cache: &Cache, project: &Project) -> Result<BootC
     assemble_from(shell, cache, &sources(project))
 }
 
+/// A boot sector for tests, which makes a BIOS an odd one (`odd_bios.s`).
+///
+/// # Errors
+/// See [`assemble`].
+pub fn assemble_odd_bios(shell: &Shell, cache: &Cache, project: &Project) -> Result<Vec<u8>> {
+    read(&entry(shell, cache, &sources(project))?, &ODD_BIOS)
+}
+
 fn assemble_from(shell: &Shell, cache: &Cache, sources: &Path) -> Result<BootCode> {
+    let entry = entry(shell, cache, sources)?;
+    Ok(BootCode {
+        mbr: read(&entry, &MBR)?,
+        cd: read(&entry, &CD)?,
+        stage2: read(&entry, &STAGE2)?,
+    })
+}
+
+fn read(entry: &Path, binary: &Binary) -> Result<Vec<u8>> {
+    let path = entry.join(binary.name);
+    fs::read(&path).at("read", &path)
+}
+
+/// The directory in the cache that holds the binaries.
+fn entry(shell: &Shell, cache: &Cache, sources: &Path) -> Result<PathBuf> {
     let tools = Tools::find()?;
     let key = KeyBuilder::new(RECIPE)
         .part("tools", tools.identity(shell, cache)?)
         .directory("sources", sources)?
         .finish();
-    let entry = cache.find_or_make(shell, KIND, &key, |directory| {
-        [MBR, CD, STAGE2].iter().try_for_each(|binary| tools.make(binary, sources, directory))
-    })?;
-    let read = |binary: &Binary| {
-        let path = entry.join(binary.name);
-        fs::read(&path).at("read", &path)
-    };
-    Ok(BootCode { mbr: read(&MBR)?, cd: read(&CD)?, stage2: read(&STAGE2)? })
+    let binaries = [MBR, CD, STAGE2, ODD_BIOS];
+    cache.find_or_make(shell, KIND, &key, |directory| {
+        binaries.iter().try_for_each(|binary| tools.make(binary, sources, directory))
+    })
 }
 
 impl Tools {

@@ -1,11 +1,11 @@
-//! Whether the BIOS loader says what is wrong: each of its messages that a
-//! machine of QEMU's can be made to show, provoked on a disk with the test
-//! image's kernel and initramfs.
+//! Whether the BIOS loader says what is wrong: each of its messages, provoked on a
+//! disk with the test image's kernel and initramfs, and odd BIOSes that are no failure.
 //!
-//! The serial line is the loader's interface for these, so it is read here. Not
-//! provoked: a BIOS without a memory map, with a closed A20 line or with disks of
-//! odd sectors, for QEMU has no such machine that starts from a disk.
+//! The serial line is the loader's interface for these, so it is read here. What
+//! QEMU's BIOS never does, a boot sector of the test's own makes it do
+//! (`odd_bios`). Not provoked: an A20 line that cannot be opened at all.
 
+mod odd_bios;
 mod trial;
 
 use super::boots::{Boots, IMAGE};
@@ -15,7 +15,11 @@ use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
 use crate::format::{bios_boot, mib_ceil};
 use crate::qemu::accel;
+use odd_bios::{Map, OddBios, Parameters};
 use trial::{Drive, Machine, Material, SECTOR_BYTES, Trial};
+
+/// How much the loader reads at once.
+const CHUNK_SECTORS: usize = 124;
 
 /// A case: what is done to the disk or the machine, and what must then be on
 /// the serial line.
@@ -146,8 +150,8 @@ const CASES: &[Case] = &[
         line("stage 2 cannot be read: BIOS status 0Ch")
     }),
     case("a disk that cannot be read further on", |trial| {
-        // Reads are of 124 sectors; the message names the first.
-        let chunk = trial.kernel_at() / SECTOR_BYTES + 2 * 124;
+        // The message names the first sector of the read.
+        let chunk = trial.kernel_at() / SECTOR_BYTES + 2 * CHUNK_SECTORS;
         trial.machine.drive = Drive::Faulty { sector: chunk + 7 };
         line(&format!("cannot read sector {chunk}: BIOS status 0Ch"))
     }),
@@ -156,6 +160,50 @@ const CASES: &[Case] = &[
         trial.machine.drive = Drive::Floppy;
         line("the BIOS has no INT 13h extensions")
     }),
+    case("a BIOS without a memory map", |trial| {
+        trial.make_odd(&OddBios { map: Map::Missing, ..OddBios::default() });
+        line("the BIOS has no memory map")
+    }),
+    case("a memory map in pieces that overlap", |trial| {
+        let (map, place) = patchwork(trial.initramfs_len() as u64);
+        trial.make_odd(&OddBios { map: Map::Own(map), ..OddBios::default() });
+        Ok(format!("RAMDISK: [mem {place:#010x}-"))
+    }),
+    case("a BIOS that does not tell the disk's size", |trial| {
+        trial.make_odd(&OddBios { parameters: Parameters::Missing, ..OddBios::default() });
+        line("the BIOS does not tell the disk's size: status 20h")
+    }),
+    case("a disk with sectors of 4,096 bytes", |trial| {
+        let parameters = Parameters::SectorBytes(4096);
+        trial.make_odd(&OddBios { parameters, ..OddBios::default() });
+        line("the disk has sectors of 4096 bytes, not 512 or 2048")
+    }),
+    case("a closed A20 line, which the BIOS opens", |trial| {
+        trial.make_odd(&OddBios { closes_a20: true, ..OddBios::default() });
+        kernel_starts()
+    }),
+    case("a closed A20 line, which the BIOS does not open", |trial| {
+        let odd = OddBios { closes_a20: true, keeps_a20_closed: true, ..OddBios::default() };
+        trial.make_odd(&odd);
+        kernel_starts()
+    }),
+    case("a stage 2 that is read at the fourth attempt", |trial| {
+        trial.make_odd(&OddBios { reads_failing: 3, ..OddBios::default() });
+        kernel_starts()
+    }),
+    case("a stage 2 that is not", |trial| {
+        trial.make_odd(&OddBios { reads_failing: 4, ..OddBios::default() });
+        line("stage 2 cannot be read: BIOS status 20h")
+    }),
+    case("a kernel that is read at the fourth attempt", |trial| {
+        trial.make_odd(&OddBios { reads_before: 2, reads_failing: 3, ..OddBios::default() });
+        kernel_starts()
+    }),
+    case("a kernel that is not", |trial| {
+        trial.make_odd(&OddBios { reads_before: 2, reads_failing: 4, ..OddBios::default() });
+        let second_chunk = trial.kernel_at() / SECTOR_BYTES + CHUNK_SECTORS;
+        line(&format!("cannot read sector {second_chunk}: BIOS status 20h"))
+    }),
     case("the line is on the screen too", |trial| {
         trial.machine.has_screen = false;
         let at = trial.initramfs_at();
@@ -163,6 +211,31 @@ const CASES: &[Case] = &[
         line("the initramfs has changed")
     }),
 ];
+
+/// A memory map as badly kept as they come, and where in it an initramfs of this length
+/// goes: out of order, in pieces, with an empty one, one beyond 4 GiB and one across, and
+/// with ranges that are not usable where others say they are.
+fn patchwork(initramfs_len: u64) -> (Vec<odd_bios::Range>, u64) {
+    const USABLE: u32 = 1;
+    const RESERVED: u32 = 2;
+    const ACPI_DATA: u32 = 3;
+    let (top, page) = (0x05FF_F000, 0x1000);
+    // Above this there is room for half of it only.
+    let hole = (top - initramfs_len / 2) / page * page;
+    let map = vec![
+        (0x0010_0000, 0x01F0_0000, USABLE),
+        (0x0200_0000, 0x0400_0000, USABLE),
+        (0x000F_0000, 0x0001_0000, RESERVED),
+        (0, 0x0009_FC00, USABLE),
+        (0x0300_0000, 0, USABLE),
+        (hole, page, ACPI_DATA),
+        (top, 0x0200_0000, RESERVED),
+        (0xFEC0_0000, 0x2_0000_0000, RESERVED),
+        (0x10_0000_0000, 0x1000_0000, RESERVED),
+    ];
+    // Its last word is filled up with as many as three zeros.
+    (map, (hole - initramfs_len - 3) / page * page)
+}
 
 /// The rung; the loader is for x86 alone.
 pub(super) fn rung<'a>(boots: &Boots<'a>) -> Rung<'a> {
@@ -178,7 +251,12 @@ fn climb(boots: &Boots<'_>, report: &mut Report) -> Result<()> {
     };
     let code = crate::boot::bios::assemble(boots.shell, &cache, boots.project)?;
     let read = |path: &std::path::Path| std::fs::read(path).at("read", path);
-    let material = Material { code, kernel: read(&built.kernel)?, initramfs: read(initramfs)? };
+    let material = Material {
+        code,
+        kernel: read(&built.kernel)?,
+        initramfs: read(initramfs)?,
+        odd_bios: crate::boot::bios::assemble_odd_bios(boots.shell, &cache, boots.project)?,
+    };
     let accelerator = accel::choose(boots.shell, &cache, Arch::X86_64, boots.accel)?;
     let original = Trial::new(&material, Machine::new(accelerator))?;
     for case in CASES {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use super::odd_bios::{OddBios, SETTINGS_LBA};
 use crate::error::{Error, IoContext, Result};
 use crate::format::MIB;
 use crate::format::bios_boot::{self, BootCode, Extent, Table};
@@ -28,6 +29,8 @@ pub(super) struct Material {
     pub(super) code: BootCode,
     pub(super) kernel: Vec<u8>,
     pub(super) initramfs: Vec<u8>,
+    /// The boot sector that makes a BIOS odd.
+    pub(super) odd_bios: Vec<u8>,
 }
 
 /// How the disk is connected.
@@ -94,6 +97,7 @@ impl Machine {
 #[derive(Clone)]
 pub(super) struct Trial {
     code: BootCode,
+    odd_bios: Vec<u8>,
     /// The disk's bytes.
     pub(super) disk: Vec<u8>,
     /// The boot table that was installed.
@@ -109,7 +113,7 @@ fn index(number: u64) -> usize {
 impl Trial {
     /// A disk nothing is wrong with: one partition, which holds kernel and initramfs.
     pub(super) fn new(material: &Material, machine: Machine) -> Result<Self> {
-        let Material { code, kernel, initramfs } = material;
+        let Material { code, kernel, initramfs, odd_bios } = material;
         let kernel_at = gpt::ALIGNMENT_BYTES;
         let initramfs_at = (kernel_at + kernel.len() as u64).next_multiple_of(gpt::SECTOR_BYTES);
         let size_bytes = (initramfs_at + initramfs.len() as u64 - kernel_at).next_multiple_of(MIB);
@@ -135,7 +139,15 @@ impl Trial {
             command_line: COMMAND_LINE.to_vec(),
         };
         bios_boot::install(code, &table, &mut disk)?;
-        Ok(Self { code: code.clone(), disk, table, machine })
+        Ok(Self { code: code.clone(), odd_bios: odd_bios.clone(), disk, table, machine })
+    }
+
+    /// Puts an odd BIOS before the loader.
+    pub(super) fn make_odd(&mut self, odd: &OddBios) {
+        let at = SETTINGS_LBA * SECTOR_BYTES;
+        self.disk[at..at + SECTOR_BYTES].copy_from_slice(&odd.settings());
+        self.disk.copy_within(..SECTOR_BYTES, at + SECTOR_BYTES);
+        self.disk[..self.odd_bios.len()].copy_from_slice(&self.odd_bios);
     }
 
     /// Installs the loader again, with this table.
