@@ -4,7 +4,7 @@
 //! parameters as a boot configuration. The disk has what firmware starts on an
 //! EFI system partition, and the ext4 root, whose PARTUUID its parameters name.
 
-mod boot_file;
+pub(super) mod boot_file;
 mod disk;
 mod initramfs;
 

@@ -22,6 +22,7 @@ use crate::userland::{Toolchain, Userland};
 
 use super::check::Plan;
 use super::compose::compose;
+use super::outputs::boot_file;
 use super::programs::{BuiltProgram, Program, ProgramSource};
 use super::{CANNOT_BE_MADE, ImageRequest, digest, esp, kernel_needs};
 
@@ -104,6 +105,8 @@ impl SystemBuilder<'_> {
             request.offline,
             request.locked,
         );
+        // Before the kernel, which may take long: what cannot be made without a stub is told.
+        let stub = self.stub(arch)?;
         let kernel_request = kernel_request(&request.project, self.image, arch, source)?;
         let kernel = kernel::build(self.shell, self.cache, &kernel_request)?;
         if let Some(finding) = esp::shortage(self.image, &[(arch, &kernel.image)])? {
@@ -118,16 +121,23 @@ impl SystemBuilder<'_> {
             offline: request.offline,
         };
         let programs = self.programs(&userland)?;
-        let stub = if self.image.outputs.has_boot_file() {
-            uefi::stub(self.shell, self.cache, &request.project, arch, request.offline)?
-        } else {
-            None
-        };
         let descriptions = &self.plan.descriptions;
         let tree = compose(&request.project, self.image, descriptions, &programs)?;
         elf::closure::require(&tree, arch)?;
         let tree_sha256 = digest::of_tree(&tree)?;
         Ok(System { arch, kernel, toolchain, programs, tree, tree_sha256, stub })
+    }
+
+    fn stub(&self, arch: Arch) -> Result<Option<Stub>> {
+        if !self.image.outputs.has_boot_file() {
+            return Ok(None);
+        }
+        let ImageRequest { project, offline, .. } = self.request;
+        let stub = uefi::stub(self.shell, self.cache, project, arch, *offline)?;
+        if stub.is_none() {
+            boot_file::check_without_stub(self.image, arch)?;
+        }
+        Ok(stub)
     }
 
     fn programs(&self, userland: &Userland<'_>) -> Result<Vec<BuiltProgram>> {

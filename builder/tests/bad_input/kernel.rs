@@ -44,7 +44,7 @@ fn a_kernel_without_what_its_disk_needs_stops_the_build_before_the_compile() {
         return;
     }
     let definition = "inherit = [\"base.toml\"]\noutputs = [\"disk\"]\n\
-                      [disk]\nbuses = [\"nvme\"]\ninitramfs = \"root\"\n";
+                      [disk]\nbuses = [\"nvme\"]\n";
     let options = "CONFIG_PROC_FS=y\nCONFIG_BLK_DEV_INITRD=y\n";
     let project =
         Project::new(&[("images/bad.toml", definition), ("kernel-config/base.config", options)]);

@@ -190,3 +190,28 @@ fn an_efi_system_partition_too_small_is_told_before_any_program_is_compiled() {
     }
     assert!(!output(&project).join("disk.img").exists());
 }
+
+#[test]
+fn outputs_that_need_the_uefi_stub_are_refused_without_it() {
+    let host = Arch::host().unwrap();
+    for (outputs, more, what) in [
+        ("uki", "", "a unified kernel image"),
+        ("iso", "", "an ISO"),
+        ("disk", "disk.initramfs = \"root\"\n", "an initramfs on the disk"),
+        ("disk", "disk.arch = [\"x86_64\", \"aarch64\"]\n", "a disk for two architectures"),
+    ] {
+        let text = definition(outputs, more);
+        let project = Project::new(&[("images/bad.toml", &text), ("images/content", "one")]);
+        let ending = project.image("bad");
+        ending.is(
+            3,
+            &[
+                &format!("{what} needs the UEFI stub for "),
+                "hint: run `rustup target add ",
+                "_STUB unset",
+            ],
+        );
+        assert!(!ending.stderr.contains("compile"), "{}", ending.stderr);
+        assert!(!output(&project).join("vmlinuz").exists(), "{host}");
+    }
+}

@@ -5,7 +5,10 @@ use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::arch::Arch;
+use crate::boot::uefi::STUB_VARIABLE;
 use crate::cache::file_sha256;
+use crate::definition::Image;
 use crate::definition::resolved::DiskInitramfs;
 use crate::error::{Error, IoContext, Result};
 use crate::format::guid::Guid;
@@ -33,6 +36,28 @@ pub(super) struct BootFile {
     pub(super) command_line: String,
 }
 
+/// Refuses outputs that need the stub where it cannot be had.
+///
+/// # Errors
+/// Naming the first such output.
+pub(in crate::image) fn check_without_stub(image: &Image, arch: Arch) -> Result<()> {
+    let needing = [
+        (image.outputs.uki, "a unified kernel image"),
+        (image.outputs.iso, "an ISO"),
+        (image.disk.initramfs != DiskInitramfs::None, "an initramfs on the disk"),
+        (image.system_arches(arch).len() > 1, "a disk for two architectures"),
+    ];
+    match needing.into_iter().find(|(is_wanted, _)| *is_wanted) {
+        None => Ok(()),
+        Some((_, what)) => Err(Error::host(format!(
+            "{what} needs the UEFI stub for {arch}, which is not to be had"
+        ))
+        .hint(format!(
+            "run `rustup target add {arch}-unknown-uefi`, and leave {STUB_VARIABLE} unset"
+        ))),
+    }
+}
+
 impl Outputs<'_> {
     /// The `PARTUUID` of a system's root partition. A kernel that is started
     /// alone looks for the one built into it.
@@ -56,7 +81,7 @@ impl Outputs<'_> {
         let config = Config::parse(&fs::read_to_string(config).at("read", config)?);
         parameters::check_room(system.arch, &config, &command_line)?;
         let Some(stub) = &system.stub else {
-            return self.kernel_alone(system, initramfs, command_line);
+            return self.kernel_alone(system, command_line);
         };
         let initramfs = self.write_disk_initramfs(system, initramfs, staging)?;
         let stub = fs::read(&stub.path).at("read", &stub.path)?;
@@ -96,28 +121,7 @@ impl Outputs<'_> {
         }))
     }
 
-    fn kernel_alone(
-        &self,
-        system: &System,
-        initramfs: DiskInitramfs,
-        command_line: String,
-    ) -> Result<BootFile> {
-        let lacking = |what: &str| {
-            let arch = system.arch;
-            Error::host(format!(
-                "{what} needs the UEFI stub for {arch}, which cannot be built here"
-            ))
-            .hint("what kept it from being built was said above")
-        };
-        if self.image.outputs.uki {
-            return Err(lacking("a unified kernel image"));
-        }
-        if initramfs != DiskInitramfs::None {
-            return Err(lacking("an initramfs on the disk"));
-        }
-        if self.systems.len() > 1 {
-            return Err(lacking("a disk for two architectures"));
-        }
+    fn kernel_alone(&self, system: &System, command_line: String) -> Result<BootFile> {
         let path = system.kernel.image.clone();
         let len_bytes = fs::metadata(&path).at("read", &path)?.len();
         Ok(BootFile { path, kernel: 0..len_bytes, initramfs: None, command_line })
