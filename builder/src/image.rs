@@ -14,9 +14,11 @@ mod esp;
 mod fingerprint;
 mod kernel_needs;
 pub mod manifest;
+mod names;
 mod outputs;
 mod parameters;
 pub mod programs;
+mod root;
 pub mod staging;
 mod system;
 

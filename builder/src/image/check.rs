@@ -17,7 +17,7 @@ use crate::userland::workspace::service_binaries;
 use super::compose::compose;
 use super::descriptions::{self, Description, Verdict};
 use super::programs::{self, BuiltProgram, Program};
-use super::{esp, outputs, parameters};
+use super::{esp, parameters, root};
 
 /// An image's parts and the tree they make, in which programs are empty files.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub fn plan(project: &Project, image: &Image) -> Result<Plan> {
         .collect();
     let tree = compose(project, image, &descriptions, &unbuilt)?;
     let verdict = descriptions::check(project, &tree)?;
-    let shortage = outputs::root_shortage(image, &tree, "its files, before any program is added")?;
+    let shortage = root::shortage(image, &tree, "its files, before any program is added")?;
     let output_findings = shortage
         .into_iter()
         .chain(esp::shortage(image, &[])?)

@@ -4,55 +4,32 @@
 //! parameters as a boot configuration. The disk has what firmware starts on an
 //! EFI system partition, and the ext4 root, whose PARTUUID its parameters name.
 
-pub(super) mod boot_file;
+mod boot_file;
 mod disk;
 mod initramfs;
 
 use std::fs::{self, File};
 use std::io::Write;
 
-use init_core::diagnostic::Finding;
-
 use crate::cache::file_sha256;
 use crate::definition::Image;
 use crate::definition::resolved::{DiskInitramfs, Size};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::format::bios_boot::{self, BootCode};
-use crate::format::ext4::{Ext4Options, Ext4Size, Shortage};
+use crate::format::ext4::{Ext4Options, Ext4Size};
 use crate::format::guid::Guid;
 use crate::format::iso9660::{self, IsoOptions};
 use crate::format::sink::FileRegion;
 use crate::format::source::FileSource;
 use crate::format::{bootconfig, ext4, qcow2};
-use crate::tree::FileTree;
 
 use super::manifest::{FileRecord, KernelRecord, SystemRecord, TreeRecord, UserlandRecord};
-use super::parameters;
+use super::names::{DISK, ISO, KERNEL, QCOW2, ROOT, UKI};
 use super::staging::Staging;
 use super::system::System;
+use super::{parameters, root};
 use disk::Medium;
 
-/// Names of outputs in the output directory.
-pub(super) const KERNEL: &str = "vmlinuz";
-pub(super) const ROOT: &str = "root.ext4";
-pub(super) const UKI: &str = "uki.efi";
-pub(super) const DISK: &str = "disk.img";
-pub(super) const QCOW2: &str = "disk.qcow2";
-pub(super) const ISO: &str = "system.iso";
-pub(super) const MANIFEST: &str = "manifest.json";
-/// Every name that an output may have.
-pub(super) const NAMES: [&str; 10] = [
-    KERNEL,
-    "initramfs.cpio",
-    "initramfs.cpio.gz",
-    "initramfs.cpio.zst",
-    ROOT,
-    UKI,
-    DISK,
-    QCOW2,
-    ISO,
-    MANIFEST,
-];
 /// The volume identifier of every ISO.
 const ISO_VOLUME_ID: &str = "KEELSON";
 /// Share of the blocks of the root that only root may use, in percent. None: a
@@ -72,25 +49,6 @@ pub(super) struct Outputs<'a> {
     pub(super) bios_loader: Option<&'a BootCode>,
     /// Every time in every output, in seconds since 1970.
     pub(super) epoch_s: u32,
-}
-
-/// What the ext4 root of a fixed size lacks for the tree, with the line that
-/// gives the size. `content` says for the message what the tree holds.
-///
-/// # Errors
-/// If no ext4 image holds the tree.
-pub(super) fn root_shortage(
-    image: &Image,
-    tree: &FileTree,
-    content: &str,
-) -> Result<Option<Finding>> {
-    let (true, Size::Bytes(bytes, place)) = (image.has_root(), &image.root.size) else {
-        return Ok(None);
-    };
-    Ok(Shortage::of(tree, *bytes)?.map(|shortage| {
-        let message = format!("the root is too small for {content}: {shortage}");
-        Finding::new(place.clone(), message).with_hint(shortage.remedy())
-    }))
 }
 
 impl Outputs<'_> {
@@ -149,7 +107,7 @@ impl Outputs<'_> {
         let wanted = &self.image.outputs;
         let system = self.system();
         for system in self.systems {
-            if let Some(finding) = root_shortage(self.image, &system.tree, "its content")? {
+            if let Some(finding) = root::shortage(self.image, &system.tree, "its content")? {
                 return Err(Error::findings("its root cannot be made", vec![finding]));
             }
         }

@@ -12,7 +12,7 @@ use crate::cache::lock;
 use crate::error::{IoContext, Result};
 use crate::shell::Shell;
 
-use super::{fingerprint, outputs};
+use super::{fingerprint, names};
 
 /// The lock file of an output directory.
 const LOCK: &str = ".lock";
@@ -28,7 +28,7 @@ pub fn is_ours(name: &str) -> bool {
     name == LOCK
         || name == fingerprint::STATE
         || name.starts_with('.') && name.ends_with(SCRATCH_SUFFIX)
-        || outputs::NAMES.contains(&partial.unwrap_or(name))
+        || names::NAMES.contains(&partial.unwrap_or(name))
 }
 
 /// An output directory that this builder alone writes to.

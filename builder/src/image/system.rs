@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::arch::Arch;
-use crate::boot::uefi::{self, Stub};
+use crate::boot::uefi::{self, STUB_VARIABLE, Stub};
 use crate::cache::Cache;
 use crate::definition::Image;
-use crate::definition::resolved::Fragment;
+use crate::definition::resolved::{DiskInitramfs, Fragment};
 use crate::elf;
 use crate::error::{Error, Result};
 use crate::kernel::fragment::Assignment;
@@ -22,7 +22,6 @@ use crate::userland::{Toolchain, Userland};
 
 use super::check::Plan;
 use super::compose::compose;
-use super::outputs::boot_file;
 use super::programs::{BuiltProgram, Program, ProgramSource};
 use super::{CANNOT_BE_MADE, ImageRequest, digest, esp, kernel_needs};
 
@@ -135,7 +134,7 @@ impl SystemBuilder<'_> {
         let ImageRequest { project, offline, .. } = self.request;
         let stub = uefi::stub(self.shell, self.cache, project, arch, *offline)?;
         if stub.is_none() {
-            boot_file::check_without_stub(self.image, arch)?;
+            check_without_stub(self.image, arch)?;
         }
         Ok(stub)
     }
@@ -177,5 +176,27 @@ const fn rank_of(source: ProgramSource) -> usize {
         ProgramSource::Init => 0,
         ProgramSource::Services => 1,
         ProgramSource::Crate(index) => 2 + index,
+    }
+}
+
+/// Refuses outputs that need the stub where it cannot be had.
+///
+/// # Errors
+/// Naming the first such output.
+fn check_without_stub(image: &Image, arch: Arch) -> Result<()> {
+    let needing = [
+        (image.outputs.uki, "a unified kernel image"),
+        (image.outputs.iso, "an ISO"),
+        (image.disk.initramfs != DiskInitramfs::None, "an initramfs on the disk"),
+        (image.system_arches(arch).len() > 1, "a disk for two architectures"),
+    ];
+    match needing.into_iter().find(|(is_wanted, _)| *is_wanted) {
+        None => Ok(()),
+        Some((_, what)) => Err(Error::host(format!(
+            "{what} needs the UEFI stub for {arch}, which is not to be had"
+        ))
+        .hint(format!(
+            "run `rustup target add {arch}-unknown-uefi`, and leave {STUB_VARIABLE} unset"
+        ))),
     }
 }

@@ -5,12 +5,9 @@ use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::arch::Arch;
-use crate::boot::uefi::STUB_VARIABLE;
 use crate::cache::file_sha256;
-use crate::definition::Image;
 use crate::definition::resolved::DiskInitramfs;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{IoContext, Result};
 use crate::format::guid::Guid;
 use crate::format::sink::FileRegion;
 use crate::format::source::{FileSource, Source};
@@ -34,28 +31,6 @@ pub(super) struct BootFile {
     pub(super) initramfs: Option<Range<u64>>,
     /// The parameters that whoever loads the kernel by hand gives it.
     pub(super) command_line: String,
-}
-
-/// Refuses outputs that need the stub where it cannot be had.
-///
-/// # Errors
-/// Naming the first such output.
-pub(in crate::image) fn check_without_stub(image: &Image, arch: Arch) -> Result<()> {
-    let needing = [
-        (image.outputs.uki, "a unified kernel image"),
-        (image.outputs.iso, "an ISO"),
-        (image.disk.initramfs != DiskInitramfs::None, "an initramfs on the disk"),
-        (image.system_arches(arch).len() > 1, "a disk for two architectures"),
-    ];
-    match needing.into_iter().find(|(is_wanted, _)| *is_wanted) {
-        None => Ok(()),
-        Some((_, what)) => Err(Error::host(format!(
-            "{what} needs the UEFI stub for {arch}, which is not to be had"
-        ))
-        .hint(format!(
-            "run `rustup target add {arch}-unknown-uefi`, and leave {STUB_VARIABLE} unset"
-        ))),
-    }
 }
 
 impl Outputs<'_> {

@@ -22,8 +22,9 @@ use crate::image::esp;
 use crate::image::staging::Staging;
 use crate::tree::TreePath;
 
+use super::Outputs;
 use super::boot_file::BootFile;
-use super::{DISK, Outputs};
+use crate::image::names::DISK;
 
 /// Free bytes on an EFI system partition of minimal size.
 const ESP_FREE_BYTES: u64 = format::MIB;
