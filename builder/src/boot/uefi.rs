@@ -119,7 +119,9 @@ pub fn add_sources(mut key: KeyBuilder, root: &Path) -> Result<KeyBuilder> {
     foreign::add_sources(key, DIRECTORY, &root.join(DIRECTORY))
 }
 
-fn triple(arch: Arch) -> String {
+/// Cargo's name for the firmware of an architecture.
+#[must_use]
+pub fn triple(arch: Arch) -> String {
     format!("{arch}-unknown-uefi")
 }
 

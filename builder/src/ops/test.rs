@@ -14,6 +14,8 @@ mod matrix;
 mod media;
 mod reproducible;
 mod root_switch;
+mod serial_line;
+mod uefi_stub;
 mod workspace;
 
 use crate::arch::Arch;
@@ -70,6 +72,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     rungs.extend(init_panic::rungs(&boots, args.long));
     rungs.push(media::rung(&boots, args.long));
     rungs.push(bios_failures::rung(&boots));
+    rungs.extend(uefi_stub::rungs(&boots, args.long));
     rungs.push(matrix::rung(&boots, args.long));
     rungs.push(incremental::rung(&boots));
     rungs.extend(reproducible::rungs(&boots, args.long));

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::ladder::{Report, Rung};
 use super::libtest::TestOutput;
+use crate::arch::Arch;
+use crate::boot::uefi;
 use crate::error::{Error, IoContext, Result};
 use crate::host::Invocation;
 use crate::shell::Shell;
+use crate::userland::rust::RustCompiler;
 
 /// A call of Cargo.
 struct Call {
@@ -45,7 +48,33 @@ const CALLS: &[Call] = &[
 pub(super) fn rungs<'a>(shell: &'a Shell, root: &'a Path) -> Vec<Rung<'a>> {
     let rung =
         |call: &'static Call| Rung::new(call.rung, move |report| climb(shell, root, call, report));
-    CALLS.iter().map(rung).collect()
+    let mut rungs: Vec<_> = CALLS.iter().map(rung).collect();
+    // Behind the host's lints, which leave out what is for firmware alone.
+    let after = CALLS.iter().position(|call| call.rung == "lint").map_or(0, |index| index + 1);
+    rungs.insert(after, Rung::new(UEFI_LINT, move |report| lint_for_uefi(shell, root, report)));
+    rungs
+}
+
+/// The rung that has clippy see the UEFI stub as firmware does.
+const UEFI_LINT: &str = "lint uefi-stub";
+
+fn lint_for_uefi(shell: &Shell, root: &Path, report: &mut Report) -> Result<()> {
+    let log = log_file(root, UEFI_LINT)?;
+    for arch in Arch::ALL {
+        let triple = uefi::triple(arch);
+        if RustCompiler::of_rustup(shell, &triple, true).is_err() {
+            report.skipped(&triple, format!("the Rust target {triple} is not installed"));
+            continue;
+        }
+        let words = ["clippy", "--package", "uefi-stub", "--target", &triple];
+        report.doing(format_args!("cargo {} -- -D warnings", words.join(" ")));
+        let step = shell.step(format!("{UEFI_LINT} for {triple}"));
+        let cargo = Invocation::new(cargo()).args(words).args(["--", "-D", "warnings"]);
+        let result = cargo.current_dir(root).log(&log).run();
+        step.done("");
+        report.check(&triple, result.map(|()| String::new()));
+    }
+    Ok(())
 }
 
 fn climb(shell: &Shell, root: &Path, call: &Call, report: &mut Report) -> Result<()> {

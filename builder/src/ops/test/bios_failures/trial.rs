@@ -1,8 +1,6 @@
 //! A disk with the BIOS loader, a machine, and what that writes to its serial port.
 
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use super::odd_bios::{OddBios, SETTINGS_LBA};
 use crate::error::{Error, IoContext, Result};
@@ -11,18 +9,13 @@ use crate::format::bios_boot::{self, BootCode, Extent, Table};
 use crate::format::gpt::{self, DiskOptions, Layout, PartitionOptions, partition_type};
 use crate::format::guid::Guid;
 use crate::host::Invocation;
+use crate::ops::test::serial_line::{self, SERIAL};
 use crate::qemu::machine::{Accelerator, program};
 
 /// The loader's unit, as an index.
 pub(super) const SECTOR_BYTES: usize = 512;
 /// The kernel speaks to the port that the loader speaks to.
 const COMMAND_LINE: &[u8] = b"console=ttyS0";
-/// How long a machine may take until it has said what is expected.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// How often its serial line is looked at.
-const PERIOD: Duration = Duration::from_millis(20);
-/// How much of what it said instead is shown.
-const TAIL_BYTES: usize = 400;
 
 /// What a disk is made of.
 pub(super) struct Material {
@@ -220,29 +213,12 @@ impl Trial {
     pub(super) fn run(&self, expected: &str) -> Result<Result<String, String>> {
         let directory = tempfile::tempdir()
             .map_err(|error| Error::failure(format!("cannot make a directory: {error}")))?;
-        let (disk, serial) = (directory.path().join("disk"), directory.path().join("serial"));
+        let (disk, serial) = (directory.path().join("disk"), directory.path().join(SERIAL));
         std::fs::write(&disk, &self.disk).at("write", &disk)?;
-        let log = directory.path().join("qemu");
-        let errors = std::fs::File::create(&log).at("create", &log)?;
-        let mut qemu = Invocation::new(program(crate::arch::Arch::X86_64))
-            .args(self.machine.arguments(&disk, &serial))
-            .spawn(Stdio::null(), Stdio::null(), errors.into())?;
+        let qemu = Invocation::new(program(crate::arch::Arch::X86_64))
+            .args(self.machine.arguments(&disk, &serial));
         let times = if self.machine.has_screen { 1 } else { 2 };
-        let started = Instant::now();
-        loop {
-            let has_ended = qemu.child().try_wait().is_ok_and(|status| status.is_some());
-            let said = std::fs::read(&serial).unwrap_or_default();
-            let said = String::from_utf8_lossy(&said).replace('\u{1b}', "");
-            if said.matches(expected).count() >= times {
-                return Ok(Ok(expected.trim().to_owned()));
-            }
-            if has_ended || started.elapsed() > TIMEOUT {
-                let errors = std::fs::read_to_string(&log).unwrap_or_default();
-                let from = said.len().saturating_sub(TAIL_BYTES);
-                let tail = said.get(from..).unwrap_or(&said);
-                return Ok(Err(format!("no {expected:?}, but {tail:?} {errors}")));
-            }
-            std::thread::sleep(PERIOD);
-        }
+        let verdict = serial_line::wait_for(qemu, directory.path(), expected, times)?;
+        Ok(verdict.map(|_said| expected.trim().to_owned()))
     }
 }
