@@ -34,7 +34,8 @@ impl BootMethod {
     }
 
     /// How people call it.
-    const fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Direct => "-kernel",
             Self::Bios => "BIOS",
@@ -42,7 +43,9 @@ impl BootMethod {
         }
     }
 
-    const fn is_on(self, machine: Machine) -> bool {
+    /// Whether a machine's firmware can do it.
+    #[must_use]
+    pub const fn is_on(self, machine: Machine) -> bool {
         match self {
             Self::Direct => true,
             Self::Bios => machine.has_bios(),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::arch::Arch;
 use crate::bus::Bus::{self, Ide, Nvme, Sata, VirtioBlk, VirtioScsi};
-use crate::ops::run::plan::BootMethod::{self, Direct, Uefi};
+use crate::ops::run::plan::BootMethod::{self, Bios, Direct, Uefi};
 use crate::qemu::board::Machine::{self, Microvm, Pc, Q35, Virt};
 use crate::qemu::firmware::Variables;
 
@@ -119,12 +119,21 @@ impl fmt::Display for Cell {
 
 /// A board and bus by turns with little and much memory, one and several processors.
 pub(super) const CELLS: &[Cell] = &[
+    cell(Bios, Pc, VirtioBlk, 64, 1),
+    cell(Bios, Pc, VirtioScsi, 512, 4),
+    cell(Bios, Pc, Nvme, 6144, 2),
+    cell(Bios, Pc, Ide, 64, 1).short(),
+    cell(Bios, Pc, Sata, 256, 1),
+    cell(Bios, Q35, VirtioBlk, 6144, 4),
+    cell(Bios, Q35, VirtioScsi, 64, 1),
+    cell(Bios, Q35, Nvme, 6144, 2).short(),
+    cell(Bios, Q35, Sata, 64, 2),
     cell(Uefi, Pc, VirtioBlk, 6144, 1),
     cell(Uefi, Pc, VirtioScsi, 512, 4),
     cell(Uefi, Pc, Nvme, 256, 2).without_variables(),
     cell(Uefi, Pc, Ide, 512, 1).without_variables(),
     cell(Uefi, Pc, Sata, 6144, 2),
-    cell(Uefi, Q35, VirtioBlk, 128, 1),
+    cell(Uefi, Q35, VirtioBlk, 96, 1),
     cell(Uefi, Q35, VirtioScsi, 256, 1).without_variables().short(),
     cell(Uefi, Q35, Nvme, 6144, 4).without_variables(),
     cell(Uefi, Q35, Sata, 512, 2),
@@ -142,7 +151,7 @@ pub(super) const CELLS: &[Cell] = &[
     cell(Direct, Microvm, VirtioBlk, 6144, 2),
     cell(Direct, Microvm, VirtioScsi, 256, 4),
     cell(Uefi, Virt, VirtioBlk, 512, 2),
-    cell(Uefi, Virt, VirtioScsi, 256, 1).without_variables().short(),
+    cell(Uefi, Virt, VirtioScsi, 128, 1).without_variables().short(),
     cell(Uefi, Virt, Nvme, 6144, 4),
     cell(Direct, Virt, VirtioBlk, 64, 1),
     cell(Direct, Virt, VirtioScsi, 6144, 1),
@@ -173,16 +182,27 @@ mod tests {
         assert!(CELLS.len() >= 20);
         let short = CELLS.iter().filter(|cell| cell.is_short).count();
         assert!((1..=6).contains(&short), "{short} cells in the ordinary ladder");
-        for machine in Machine::ALL {
+        for (machine, boot) in Machine::ALL
+            .into_iter()
+            .flat_map(|machine| [Bios, Uefi, Direct].map(|boot| (machine, boot)))
+            .filter(|(machine, boot)| boot.is_on(*machine))
+        {
+            let cells: Vec<&Cell> =
+                CELLS.iter().filter(|cell| (cell.machine, cell.boot) == (machine, boot)).collect();
+            let any = |has: &dyn Fn(&Cell) -> bool| cells.iter().any(|cell| has(cell));
+            let name = format!("{machine:?} {boot:?}");
             for bus in machine.buses() {
-                let has = |cell: &&Cell| cell.machine == machine && cell.bus == *bus;
-                assert!(CELLS.iter().any(|cell| has(&cell)), "{machine:?} {bus:?}");
+                assert!(any(&|cell| cell.bus == *bus), "{name} {bus:?}");
             }
-            let of_machine = || CELLS.iter().filter(|cell| cell.machine == machine);
-            assert!(of_machine().any(|cell| cell.memory_mib == 64), "{machine:?}");
-            assert!(of_machine().any(|cell| cell.memory_mib > 4096), "{machine:?}");
-            assert!(of_machine().any(|cell| cell.cpus == 1), "{machine:?}");
-            assert!(of_machine().any(|cell| cell.cpus > 1), "{machine:?}");
+            assert!(any(&|cell| cell.memory_mib > 4096), "{name}");
+            assert!(any(&|cell| cell.cpus == 1), "{name}");
+            assert!(any(&|cell| cell.cpus > 1), "{name}");
+            // Where UEFI firmware leaves enough of them to the kernel.
+            assert!(boot == Uefi || any(&|cell| cell.memory_mib == 64), "{name}");
+            for variables in [Variables::Writable, Variables::None] {
+                let has = any(&|cell| cell.uefi_variables == variables);
+                assert!(boot != Uefi || has, "{name} {variables:?}");
+            }
         }
     }
 
