@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use init_core::protocol::{CONTROL_SOCKET, Request};
+use rustix::time::{ClockId, clock_gettime};
 use services::control::Client;
 use services::problem::{Context, Problem, Result};
 
@@ -18,6 +19,7 @@ Usage: measure MODE
 
 Modes:
   show FILE…                    print files
+  clock                         print CLOCK_MONOTONIC in microseconds
   list-during COMMAND [ARG]…    ask PID 1 for its services again and again while
                                 COMMAND runs; print how long the answers took
 ";
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((mode, files)) if mode == "show" => show(files),
+        Some((mode, [])) if mode == "clock" => clock(),
         Some((mode, command)) if mode == "list-during" => list_during(command),
         Some((mode, _)) if mode == "--help" || mode == "-h" => print(HELP.as_bytes()),
         _ => Err(Problem::new("unknown mode").with_hint("`measure --help` lists them")),
@@ -47,6 +50,11 @@ fn show(files: &[String]) -> Result<()> {
         print(&std::fs::read(file).context(|| format!("cannot read `{file}`"))?)?;
     }
     Ok(())
+}
+
+fn clock() -> Result<()> {
+    let time: Duration = clock_gettime(ClockId::Monotonic).try_into().unwrap_or_default();
+    print(format!("monotonic_us={}\n", time.as_micros()).as_bytes())
 }
 
 fn list_during(command: &[String]) -> Result<()> {

@@ -2,9 +2,11 @@
 //!
 //! Two images are booted by turns, so that a busy host slows both: `bench`,
 //! which is `minimal` with programs that measure, and the same with a hundred
-//! services. All times are the guest's own, from its monotonic clock.
+//! services. Then `bench` is booted from its disk by every firmware. All times but
+//! the firmware's are the guest's own, from its monotonic clock.
 //! docs/testing.md says what each figure means.
 
+mod by_firmware;
 mod figure;
 mod report;
 mod sample;
@@ -22,8 +24,10 @@ use crate::ops::image::BuildArgs;
 use crate::ops::run::plan::{BootMethod, Parts};
 use crate::project::Project;
 use crate::qemu::accel;
+use crate::qemu::firmware;
 use crate::qemu::machine::Accelerator;
 use crate::shell::Shell;
+use by_firmware::Column;
 use report::{Measured, Report, Skipped};
 use sample::Samples;
 use workload::SERVICES;
@@ -96,8 +100,10 @@ fn choose(shell: &Shell, args: &Args) -> Result<(Vec<Arch>, Vec<Skipped>)> {
     args.build.prepare_host(shell, &wanted)?;
     let guest = |arch: &Arch| Needs::new().guest(*arch, false);
     if named || args.build.yes {
-        let needs = wanted.iter().fold(Needs::new(), |needs, arch| needs.guest(*arch, false));
-        host_needs::ensure(shell, &needs, args.build.yes)?;
+        // Firmware too is installed, but nobody is made to have it.
+        let has_firmware = args.build.yes;
+        let add = |needs: Needs, arch: &Arch| needs.guest(*arch, has_firmware);
+        host_needs::ensure(shell, &wanted.iter().fold(Needs::new(), add), args.build.yes)?;
         return Ok((wanted, Vec::new()));
     }
     let (there, absent): (Vec<Arch>, Vec<Arch>) =
@@ -122,35 +128,85 @@ fn measure(shell: &Shell, args: &Args, images: &Images, logs: &Path) -> Result<M
     let arch = images.arch;
     // Asked for each guest again; here for the report, and so that a fallback is told first.
     let accelerator = accel::choose(shell, &Cache::open()?, arch, args.accel)?;
-    let step = shell.counted_step(format!("boot {arch}"), u64::from(args.boots) * 2);
+    let boots = Boots { shell, args, arch, logs };
+    let mut columns = firmware_columns(shell, arch);
+    let each_round = 2 + columns.len() as u64;
+    let step = shell.counted_step(format!("boot {arch}"), u64::from(args.boots) * each_round);
+    let mut done = 0;
+    let mut advance = || {
+        done += 1;
+        step.set_position(done);
+    };
     let mut samples = Samples::default();
-    for round in 0..args.boots {
-        let mut guest = boot(shell, args, arch, &images.empty, logs)?;
+    for _ in 0..args.boots {
+        let mut guest = boots.boot_from_ram(&images.empty)?;
         samples.empty.push(sample::take(&mut guest, 0)?);
         guest.power_off()?;
-        step.set_position(u64::from(round) * 2 + 1);
-        let mut guest = boot(shell, args, arch, &images.full, logs)?;
+        advance();
+        let mut guest = boots.boot_from_ram(&images.full)?;
         samples.full.push(sample::take(&mut guest, SERVICES)?);
         samples.floors_us.push(sample::floor(&mut guest)?);
         guest.power_off()?;
-        step.set_position(u64::from(round) * 2 + 2);
+        advance();
+        for column in &mut columns {
+            let mut guest = boots.boot_from_disk(&images.empty, column.boot)?;
+            column.boots.push(by_firmware::take(&mut guest)?);
+            guest.power_off()?;
+            advance();
+        }
     }
     step.done("");
     let (release, init_bytes) = facts(&images.empty)?;
     let accelerator = Accelerator::as_str(accelerator);
-    Ok(Measured { arch, accelerator, release, init_bytes, figures: figure::figures(&samples) })
+    let figures = figure::figures(&samples);
+    Ok(Measured { arch, accelerator, release, init_bytes, figures, columns })
 }
 
-fn boot(shell: &Shell, args: &Args, arch: Arch, built: &BuiltImage, logs: &Path) -> Result<Guest> {
-    let name = &built.definition.name;
-    let log = logs.join(format!("console-{arch}-{name}.log"));
-    let setup = Setup {
-        cpus: args.cpus,
-        console_log: Some(log.clone()),
-        ..Setup::of(arch, BootMethod::Direct, args.accel)
-    };
-    Guest::boot(shell, Parts::of(built), &setup)
-        .context(|| format!("cannot boot {name} for {arch}; its console is in {}", log.display()))
+/// A column for every way to boot a disk that this host has the firmware for.
+fn firmware_columns(shell: &Shell, arch: Arch) -> Vec<Column> {
+    let has_uefi = firmware::find(arch).is_some();
+    if !has_uefi {
+        shell.warn(format_args!("skipped: {arch} by UEFI: its firmware is not installed"));
+    }
+    by_firmware::ways(arch)
+        .filter(|boot| *boot != BootMethod::Uefi || has_uefi)
+        .map(|boot| Column { boot, boots: Vec::new() })
+        .collect()
+}
+
+/// What the boots of one architecture have in common.
+struct Boots<'a> {
+    shell: &'a Shell,
+    args: &'a Args,
+    arch: Arch,
+    logs: &'a Path,
+}
+
+impl Boots<'_> {
+    /// The whole system in an initramfs, and no disk.
+    fn boot_from_ram(&self, built: &BuiltImage) -> Result<Guest> {
+        let parts = Parts { disk: None, ..Parts::of(built) };
+        self.boot(parts, BootMethod::Direct, &built.definition.name)
+    }
+
+    /// The disk, whose root the kernel mounts by itself.
+    fn boot_from_disk(&self, built: &BuiltImage, boot: BootMethod) -> Result<Guest> {
+        let parts = Parts { initramfs: None, ..Parts::of(built) };
+        self.boot(parts, boot, &format!("{}-disk-{}", built.definition.name, boot.as_str()))
+    }
+
+    fn boot(&self, parts: Parts, boot: BootMethod, name: &str) -> Result<Guest> {
+        let arch = self.arch;
+        let log = self.logs.join(format!("console-{arch}-{name}.log"));
+        let setup = Setup {
+            cpus: self.args.cpus,
+            console_log: Some(log.clone()),
+            ..Setup::of(arch, boot, self.args.accel)
+        };
+        Guest::boot(self.shell, parts, &setup).context(|| {
+            format!("cannot boot {name} for {arch}; its console is in {}", log.display())
+        })
+    }
 }
 
 /// The kernel's release and the size of PID 1's binary in bytes, by the manifest.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use super::by_firmware::{Column, ROWS, Row};
 use super::figure::{Figure, Load};
 use super::workload::SERVICES;
 use crate::arch::Arch;
@@ -20,6 +21,8 @@ pub(super) struct Measured {
     /// Size of PID 1's binary.
     pub(super) init_bytes: u64,
     pub(super) figures: Vec<Figure>,
+    /// Boots from the disk, by firmware.
+    pub(super) columns: Vec<Column>,
 }
 
 /// An architecture that was left out.
@@ -69,7 +72,7 @@ impl Report {
                 let _never_fails = writeln!(text, "{}", line(figure).trim_end());
             }
         }
-        text
+        text + &by_firmware(&measured.columns)
     }
 
     /// The same for programs.
@@ -118,6 +121,23 @@ fn line(figure: &Figure) -> String {
     )
 }
 
+/// A column for every way to boot the disk, of medians.
+fn by_firmware(columns: &[Column]) -> String {
+    let cells = |of: &dyn Fn(&Column) -> String| -> String {
+        columns.iter().map(|column| format!(" {:>8}", of(column))).collect()
+    };
+    if columns.is_empty() {
+        return String::new();
+    }
+    let names = cells(&|column| column.boot.name().to_owned());
+    let mut text = format!("{:<42}{names}\n", "no service but execd, from disk: medians");
+    for row in &ROWS {
+        let medians = cells(&|column| format!("{:.1}", row.spread(column).median));
+        let _never_fails = writeln!(text, "  {:<40}{medians} ms", row.label);
+    }
+    text
+}
+
 fn architecture(measured: &Measured) -> Value {
     json!({
         "arch": measured.arch.as_str(),
@@ -126,7 +146,27 @@ fn architecture(measured: &Measured) -> Value {
         "init_bytes": measured.init_bytes,
         "without_services": figures(measured, Load::Empty),
         "with_services": figures(measured, Load::Full),
+        "from_disk": from_disk(&measured.columns),
     })
+}
+
+/// By firmware, then by phase.
+fn from_disk(columns: &[Column]) -> Map<String, Value> {
+    let column = |column: &Column| -> Map<String, Value> {
+        let row = |row: &Row| {
+            let spread = row.spread(column);
+            let value = json!({
+                "unit": "ms",
+                "min": spread.min,
+                "median": spread.median,
+                "max": spread.max,
+                "samples": row.samples(column),
+            });
+            (row.key.to_owned(), value)
+        };
+        ROWS.iter().map(row).collect()
+    };
+    columns.iter().map(|one| (one.boot.as_str().to_owned(), Value::Object(column(one)))).collect()
 }
 
 fn figures(measured: &Measured, load: Load) -> Map<String, Value> {
@@ -147,8 +187,10 @@ fn figures(measured: &Measured, load: Load) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::by_firmware::Phases;
     use super::super::figure::Unit;
     use super::*;
+    use crate::ops::run::plan::BootMethod;
 
     fn report() -> Report {
         let figure = |load, label, unit, samples: &[f64], aim| Figure {
@@ -170,9 +212,19 @@ mod tests {
             release: "6.6.119".into(),
             init_bytes: 560 * 1024 + 1,
             figures,
+            columns: vec![column(BootMethod::Bios, 1_250_040), column(BootMethod::Direct, 900)],
         };
         let skipped = Skipped { arch: Arch::Aarch64, reason: "no QEMU".into() };
         Report { boots: 3, cpus: 2, measured: vec![measured], skipped: vec![skipped] }
+    }
+
+    fn column(boot: BootMethod, power_on_to_kernel_us: u64) -> Column {
+        let phases = |init_to_ready_us| Phases {
+            power_on_to_kernel_us,
+            kernel_to_init_us: 500_000,
+            init_to_ready_us,
+        };
+        Column { boot, boots: vec![phases(20_500), phases(99_000), phases(10_000)] }
     }
 
     #[test]
@@ -184,6 +236,11 @@ no service but execd                            min   median      max        aim
 execd and 100 services                          min   median      max        aim
   resident                                      701      701      701 KiB  <= 700 missed
   ratio                                        1.23     1.23     1.23 x
+no service but execd, from disk: medians       BIOS  -kernel
+  power-on to kernel start                   1250.0      0.9 ms
+  kernel start to /init                       500.0    500.0 ms
+  /init to all services ready                  20.5     20.5 ms
+  total                                      1770.5    521.4 ms
 
 aarch64: skipped: no QEMU
 ";
@@ -201,5 +258,10 @@ aarch64: skipped: no QEMU
         assert_eq!(ready["samples"], json!([20.26, 60.0, 30.0]));
         assert_eq!((&ready["median"], &ready["is_met"]), (&json!(30.0), &json!(true)));
         assert_eq!(result["with_services"]["key"]["is_met"], Value::Null);
+        let bios = &result["from_disk"]["bios"];
+        assert_eq!(bios["init_to_ready"]["samples"], json!([20.5, 99.0, 10.0]));
+        assert_eq!(bios["init_to_ready"]["median"], 20.5);
+        assert_eq!(result["from_disk"]["direct"]["power_on_to_kernel"]["max"], 0.9);
+        assert_eq!(result["from_disk"]["uefi"], Value::Null);
     }
 }

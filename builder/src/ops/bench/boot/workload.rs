@@ -51,7 +51,8 @@ pub(super) fn names(count: usize) -> impl Iterator<Item = String> {
 fn definition(count: usize) -> String {
     let mut text = "# Made by `builder bench boot`.\n\
         description = \"For the boot benchmark, with many services\"\n\
-        inherit = [\"../../images/bench.toml\"]\n"
+        inherit = [\"../../images/bench.toml\"]\n\
+        outputs = [\"initramfs\"]\n"
         .to_owned();
     for name in names(count) {
         let _never_fails = write!(
