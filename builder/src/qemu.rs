@@ -7,6 +7,7 @@
 //! fares: events come by QMP, commands and their output by the exec port.
 
 pub mod accel;
+pub mod accelerator;
 pub mod board;
 pub mod console;
 pub mod ending;

@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::error::Result;
 use crate::host_needs::{self, Need, Needs};
 use crate::qemu::accel;
-use crate::qemu::machine::Accelerator;
+use crate::qemu::accelerator::Accelerator;
 use crate::shell::Shell;
 
 /// Arguments of `builder doctor`.

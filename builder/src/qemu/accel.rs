@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use super::accelerator::Accelerator;
 use super::board::Board;
-use super::machine::{Accelerator, board_arguments, program};
+use super::machine::{board_arguments, program};
 use super::probe_guest::{CONSOLE_BYTE, CONSOLE_BYTES, probe_guest};
 use crate::arch::Arch;
 use crate::cache::{Cache, KeyBuilder};

@@ -5,7 +5,7 @@
 
 use clap::ValueEnum;
 
-use super::machine::Accelerator;
+use super::accelerator::Accelerator;
 use crate::arch::Arch;
 use crate::bus::Bus;
 use crate::error::{Error, Result};

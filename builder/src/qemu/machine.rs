@@ -8,28 +8,9 @@ use std::path::{Path, PathBuf};
 
 use init_core::exec_protocol;
 
+use super::accelerator::Accelerator;
 use super::board::Board;
 use crate::arch::Arch;
-
-/// What executes the guest's instructions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Accelerator {
-    /// The processor, by way of /dev/kvm.
-    Kvm,
-    /// QEMU's translator: slower, everywhere.
-    Tcg,
-}
-
-impl Accelerator {
-    /// QEMU's name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Kvm => "kvm",
-            Self::Tcg => "tcg",
-        }
-    }
-}
 
 /// How the guest's kernel is found.
 #[derive(Clone, PartialEq, Eq, Debug)]

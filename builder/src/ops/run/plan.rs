@@ -8,8 +8,9 @@ use clap::ValueEnum;
 use crate::bus::Bus;
 use crate::error::{Error, Result};
 use crate::image::BuiltImage;
+use crate::qemu::accelerator::Accelerator;
 use crate::qemu::board::{Board, Machine};
-use crate::qemu::machine::{Accelerator, Boot, Disk, DiskForm, MachineSpec};
+use crate::qemu::machine::{Boot, Disk, DiskForm, MachineSpec};
 
 /// How the guest's kernel is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -24,7 +24,7 @@ use crate::qemu::ending::Ending;
 /// The guest's only disk.
 const DISK: &str = "vda";
 /// A root that no disk has, and what is to follow.
-const NO_ROOT: [&str; 3] = ["root=LABEL=no-such-root", "rootwait=2", "init.rescue=poweroff"];
+const NO_ROOT: [&str; 3] = ["root=LABEL=no-such-root", "rootwait=5", "init.rescue=poweroff"];
 /// What moves to the new root, parents only (docs/boot.md).
 const MOVED: [&str; 5] = ["/dev", "/proc", "/sys", "/run", "/tmp"];
 /// What the kernel may hold in memory that can neither be written back nor
@@ -207,7 +207,7 @@ fn initramfs_is_gone(_: Arch, output: &Output) -> Verdict {
 
 fn says_missing(console: &str, root: &Root) -> Verdict {
     let wanted = NO_ROOT[0].trim_start_matches("root=");
-    let start = format!("boot cannot go on: no root {wanted} after 2 s; ");
+    let start = format!("boot cannot go on: no root {wanted} after 5 s; ");
     let Some((_, rest)) = console.split_once(&start) else {
         return Err(format!("nowhere is {start:?}"));
     };

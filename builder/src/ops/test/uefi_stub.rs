@@ -20,9 +20,10 @@ use crate::format::pe::{self, Addition};
 use crate::format::uki::{COMMAND_LINE_MAX_BYTES, section};
 use crate::host::Invocation;
 use crate::qemu::accel;
+use crate::qemu::accelerator::Accelerator;
 use crate::qemu::board::Board;
 use crate::qemu::firmware::{self, Variables};
-use crate::qemu::machine::{Accelerator, board_arguments, console_device, program};
+use crate::qemu::machine::{board_arguments, console_device, program};
 use crate::tree::{Content, FileTree, Node, NodeKind, TreePath};
 
 /// Enough for firmware and kernel, in MiB.

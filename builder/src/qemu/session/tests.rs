@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::arch::Arch;
+use crate::qemu::accelerator::Accelerator;
 use crate::qemu::board::Board;
-use crate::qemu::machine::{Accelerator, Boot};
+use crate::qemu::machine::Boot;
 
 /// The flash of the board `virt`.
 const FLASH_BYTES: u64 = 64 << 20;

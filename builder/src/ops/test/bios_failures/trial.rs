@@ -10,7 +10,8 @@ use crate::format::gpt::{self, DiskOptions, Layout, PartitionOptions, partition_
 use crate::format::guid::Guid;
 use crate::host::Invocation;
 use crate::ops::test::serial_line::{self, SERIAL};
-use crate::qemu::machine::{Accelerator, program};
+use crate::qemu::accelerator::Accelerator;
+use crate::qemu::machine::program;
 
 /// The loader's unit, as an index.
 pub(super) const SECTOR_BYTES: usize = 512;

@@ -58,6 +58,11 @@ impl Cell {
         Self { uefi_variables: Variables::None, ..self }
     }
 
+    /// The disk that has a system for each architecture.
+    const fn of_both(self) -> Self {
+        Self { image: "media", ..self }
+    }
+
     const fn short(self) -> Self {
         Self { is_short: true, ..self }
     }
@@ -157,6 +162,11 @@ pub(super) const CELLS: &[Cell] = &[
     cell(Direct, Virt, VirtioScsi, 6144, 1),
     cell(Direct, Virt, Nvme, 256, 2).short(),
     cell(Direct, Virt, VirtioBlk, 512, 4).in_initramfs(),
+    cell(Bios, Pc, Sata, 512, 2).of_both(),
+    cell(Bios, Q35, VirtioBlk, 256, 1).of_both(),
+    cell(Uefi, Q35, Nvme, 512, 2).of_both(),
+    cell(Uefi, Virt, VirtioScsi, 512, 2).of_both(),
+    cell(Uefi, Virt, VirtioBlk, 256, 1).without_variables().of_both(),
 ];
 
 #[cfg(test)]

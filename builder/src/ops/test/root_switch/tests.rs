@@ -85,7 +85,7 @@ fn the_console_must_name_what_was_wanted_and_what_there_is() {
     };
     let root = Root { partition, uuid, label: "top".into() };
     let good = format!(
-        "[ 1.0] init: x\r\n[ 2.0] init: boot cannot go on: no root LABEL=no-such-root after 2 s; \
+        "[ 1.0] init: x\r\n[ 2.0] init: boot cannot go on: no root LABEL=no-such-root after 5 s; \
          block devices present: vda (30 MiB), vda2 (20 MiB ext4 LABEL=top UUID={uuid})\r\n"
     );
     says_missing(&good, &root).unwrap();
