@@ -66,6 +66,15 @@ impl Arch {
         }
     }
 
+    /// Where UEFI firmware looks on a removable medium (UEFI Specification 2.10, 3.5.1.1).
+    #[must_use]
+    pub const fn removable_path(self) -> &'static str {
+        match self {
+            Self::X86_64 => "EFI/BOOT/BOOTX64.EFI",
+            Self::Aarch64 => "EFI/BOOT/BOOTAA64.EFI",
+        }
+    }
+
     /// `e_machine` of its ELF files (`EM_X86_64`, `EM_AARCH64`, elf(5)).
     #[must_use]
     pub const fn elf_machine(self) -> u16 {

@@ -8,20 +8,6 @@
 # Absent: BIOSes that load less than the catalog asks for. What they left out shows as
 # a stage 2 that has changed.
 
-        .include "layout.inc"
-        .code16
-        .text
-        .globl  start
-start:
-        cli
-        xorw    %ax, %ax
-        movw    %ax, %ds
-        movw    %ax, %es
-        movw    %ax, %ss
-        movw    $STACK_TOP, %sp
-        sti
-        cld
-        ljmp    $0, $1f                 # some BIOSes come by way of 07C0:0000
-1:      movb    %dl, drive
+        .include "begin.inc"
 
         .include "stage1.inc"

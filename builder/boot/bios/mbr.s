@@ -10,21 +10,7 @@
 #
 # Absent: CHS addressing, and any use of the partition entries.
 
-        .include "layout.inc"
-        .code16
-        .text
-        .globl  start
-start:
-        cli
-        xorw    %ax, %ax
-        movw    %ax, %ds
-        movw    %ax, %es
-        movw    %ax, %ss
-        movw    $STACK_TOP, %sp
-        sti
-        cld
-        ljmp    $0, $1f                 # some BIOSes come by way of 07C0:0000
-1:      movb    %dl, drive
+        .include "begin.inc"
 
 # INT 13h extensions, version 1.x or later, with access by packet (EDD, AH=41h).
         movb    $0x41, %ah

@@ -308,12 +308,6 @@ pub struct Symlink {
 }
 
 impl Image {
-    /// Whether a disk is made, in whatever format.
-    #[must_use]
-    pub fn has_disk(&self) -> bool {
-        self.outputs.has_disk()
-    }
-
     /// The architectures whose systems are in the outputs when it is built for
     /// `arch`, in the order of [`Arch::ALL`].
     #[must_use]
@@ -333,7 +327,7 @@ impl Image {
     /// Whether a disk with a root partition is made.
     #[must_use]
     pub fn disk_has_root(&self) -> bool {
-        self.has_disk() && self.disk.initramfs != DiskInitramfs::System
+        self.outputs.has_disk() && self.disk.initramfs != DiskInitramfs::System
     }
 }
 

@@ -30,6 +30,17 @@ impl dyn Source + '_ {
     }
 }
 
+/// Refuses to read `len_bytes` from an offset if that reaches past `end_bytes`.
+///
+/// # Errors
+/// `UnexpectedEof` if it does.
+pub(super) fn check_end(offset_bytes: u64, len_bytes: u64, end_bytes: u64) -> io::Result<()> {
+    match offset_bytes.checked_add(len_bytes) {
+        Some(end) if end <= end_bytes => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
 /// A file and its length when it was opened.
 #[derive(Debug)]
 pub struct FileSource {
@@ -119,10 +130,7 @@ impl<S: Source> Source for Region<S> {
     }
 
     fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let end = offset_bytes.checked_add(buffer.len() as u64);
-        if end.is_none_or(|end| end > self.len_bytes) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        check_end(offset_bytes, buffer.len() as u64, self.len_bytes)?;
         self.source.read_at(self.start_bytes + offset_bytes, buffer)
     }
 }

@@ -18,14 +18,6 @@ use crate::tree::{Content, FileTree, Node, NodeKind, TreePath};
 /// The file system's label.
 pub(super) const LABEL: &str = "ESP";
 
-/// Where firmware looks on a removable medium (UEFI Specification 2.10, 3.5.1.1).
-pub(super) const fn removable_path(arch: Arch) -> &'static str {
-    match arch {
-        Arch::X86_64 => "EFI/BOOT/BOOTX64.EFI",
-        Arch::Aarch64 => "EFI/BOOT/BOOTAA64.EFI",
-    }
-}
-
 /// The tree that firmware finds: for each architecture what it starts.
 ///
 /// # Errors
@@ -36,7 +28,7 @@ pub(super) fn tree(boot_files: &[(Arch, &Path)]) -> Result<FileTree> {
         let size_bytes = std::fs::metadata(file).at("read", file)?.len();
         let content = Content::HostFile { path: file.to_owned(), size_bytes };
         let node = Node::new(NodeKind::File(content), 0o644, "the boot file");
-        tree.insert(TreePath::new(removable_path(arch))?, node)?;
+        tree.insert(TreePath::new(arch.removable_path())?, node)?;
     }
     Ok(tree)
 }
@@ -47,7 +39,8 @@ pub(super) fn tree(boot_files: &[(Arch, &Path)]) -> Result<FileTree> {
 /// # Errors
 /// If a kernel cannot be read, or no FAT file system holds it.
 pub(super) fn shortage(image: &Image, kernels: &[(Arch, &Path)]) -> Result<Option<Finding>> {
-    let (true, Size::Bytes(given_bytes, place)) = (image.has_disk(), &image.disk.esp_size) else {
+    let (true, Size::Bytes(given_bytes, place)) = (image.outputs.has_disk(), &image.disk.esp_size)
+    else {
         return Ok(None);
     };
     let needed_bytes = fat::lacking(&tree(kernels)?, LABEL, *given_bytes)?;

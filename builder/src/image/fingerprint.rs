@@ -135,8 +135,10 @@ pub(super) fn of_request(
         .directory("rootfs", &project.rootfs())?
         .directory("kernel-config", &project.kernel_config())?;
     key = workspace::add_sources(key, project.root())?;
-    key = uefi::add_sources(key, project.root())?;
     key = add_named(key, image)?;
+    if image.outputs.has_boot_file() {
+        key = uefi::add_sources(key, project.root())?;
+    }
     let mut programs = Vec::new();
     if image.outputs.has_medium() {
         key = key.directory("bios loader", &bios::sources(project))?;

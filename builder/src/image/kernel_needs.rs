@@ -29,7 +29,7 @@ pub(super) fn of_image(image: &Image, arch: Arch) -> Vec<Assignment> {
         needs.add(&outputs.place, &["BLK_DEV_INITRD"]);
         needs.add(&outputs.place, decompressor);
     }
-    if outputs.has_disk() && image.disk.initramfs != DiskInitramfs::System {
+    if image.disk_has_root() {
         needs.add(&outputs.place, &["BLOCK", "EFI_PARTITION", "EXT4_FS"]);
         for bus in image.disk.buses.iter().filter(|bus| bus.value.is_of(arch)) {
             needs.add(&bus.place, bus.value.kernel_options());

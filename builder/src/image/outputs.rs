@@ -28,6 +28,7 @@ use super::names::{DISK, ISO, KERNEL, QCOW2, ROOT, UKI};
 use super::staging::Staging;
 use super::system::System;
 use super::{parameters, root};
+use boot_file::BootFile;
 use disk::Medium;
 
 /// The volume identifier of every ISO.
@@ -123,31 +124,58 @@ impl Outputs<'_> {
             self.write_root(system, self.root_size(), &mut FileRegion::whole(&file))
                 .context(|| format!("cannot make {ROOT}"))?;
         }
+        self.write_bootable(staging)
+    }
+
+    /// Writes what machines boot from. Outputs whose kernels start with the same
+    /// initramfs share their boot files.
+    fn write_bootable(&self, staging: &mut Staging<'_>) -> Result<()> {
+        let wanted = &self.image.outputs;
+        let initramfs = self.image.disk.initramfs;
+        let mut boot_files = Vec::new();
+        if wanted.uki || wanted.has_disk() {
+            boot_files = self.write_boot_files(initramfs, staging)?;
+        }
         if wanted.uki {
-            self.write_uki(staging).context(|| format!("cannot make {UKI}"))?;
+            self.copy_uki(&boot_files, staging).context(|| format!("cannot make {UKI}"))?;
         }
         if wanted.has_disk() {
-            self.write_disk(staging)?;
+            self.write_disk(&boot_files, staging)?;
         }
         if wanted.iso {
-            self.write_iso(staging).context(|| format!("cannot make {ISO}"))?;
+            if boot_files.is_empty() || initramfs != DiskInitramfs::System {
+                boot_files = self.write_boot_files(DiskInitramfs::System, staging)?;
+            }
+            self.write_iso(&boot_files, staging).context(|| format!("cannot make {ISO}"))?;
         }
         Ok(())
     }
 
+    /// The boot files of all systems, in their order.
+    fn write_boot_files(
+        &self,
+        initramfs: DiskInitramfs,
+        staging: &mut Staging<'_>,
+    ) -> Result<Vec<BootFile>> {
+        let boot_file = |system| {
+            self.write_boot_file(system, initramfs, staging)
+                .context(|| "cannot make what firmware starts".to_owned())
+        };
+        self.systems.iter().map(boot_file).collect()
+    }
+
     /// The boot file of the disk as an output of its own.
-    fn write_uki(&self, staging: &mut Staging<'_>) -> Result<()> {
-        let initramfs = self.image.disk.initramfs;
-        let boot_file = self.write_boot_file(self.system(), initramfs, staging)?;
+    fn copy_uki(&self, boot_files: &[BootFile], staging: &mut Staging<'_>) -> Result<()> {
+        let boot_file = &boot_files[self.requested];
         let mut from = File::open(&boot_file.path).at("open", &boot_file.path)?;
         let mut file = staging.create(UKI)?;
         std::io::copy(&mut from, &mut file).at("write", &staging.path_of(UKI)).map(|_bytes| ())
     }
 
-    fn write_disk(&self, staging: &mut Staging<'_>) -> Result<()> {
+    fn write_disk(&self, boot_files: &[BootFile], staging: &mut Staging<'_>) -> Result<()> {
         let wanted = &self.image.outputs;
         let file = if wanted.disk { staging.create(DISK)? } else { staging.scratch(DISK)?.0 };
-        self.write_medium(&self.disk_medium(), &file, staging)
+        self.write_medium(&self.disk_medium(), boot_files, &file)
             .context(|| format!("cannot make {DISK}"))?;
         if wanted.qcow2 {
             let source = FileSource::new(file).at("read", &staging.path_of(DISK))?;
@@ -159,11 +187,10 @@ impl Outputs<'_> {
     }
 
     /// A medium that is read only: the whole system is in RAM.
-    fn write_iso(&self, staging: &mut Staging<'_>) -> Result<()> {
+    fn write_iso(&self, boot_files: &[BootFile], staging: &mut Staging<'_>) -> Result<()> {
         let file = staging.create(ISO)?;
-        let medium =
-            Medium { initramfs: DiskInitramfs::System, size: None, esp_size: &Size::Minimal };
-        let written = self.write_medium(&medium, &file, staging)?;
+        let medium = Medium { has_roots: false, size: None, esp_size: &Size::Minimal };
+        let written = self.write_medium(&medium, boot_files, &file)?;
         let loader = self.bios_loader.zip(written.boot_table.as_ref());
         let bios_image =
             loader.map(|(code, table)| bios_boot::cd_image(code, table)).transpose()?;
@@ -182,8 +209,7 @@ impl Outputs<'_> {
         let tree = initramfs::with_entry(&system.tree)?;
         let words = parameters::of_definition(self.image, system.arch).join(" ");
         let text = bootconfig::from_command_line(&words)?;
-        initramfs::write(self.image, &tree, &text, self.epoch_s, file)?;
-        Ok(())
+        initramfs::write(self.image, &tree, &text, self.epoch_s, file)
     }
 
     /// An identifier of something that is one system's.

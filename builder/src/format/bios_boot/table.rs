@@ -18,7 +18,7 @@
 use super::checksum::{Checksum, Summing};
 use super::{SECTOR_BYTES, SECTOR_LEN};
 use crate::error::{Error, Result};
-use crate::format::source::Source;
+use crate::format::source::{Source, check_end};
 
 /// The table's length: five sectors.
 pub const TABLE_BYTES: usize = 5 * SECTOR_LEN;
@@ -104,10 +104,7 @@ impl Extent {
 
 /// The checksum of a part of a disk, `UnexpectedEof` if that ends before.
 fn sum(disk: &dyn Source, offset_bytes: u64, len_bytes: u32) -> std::io::Result<Checksum> {
-    let end = offset_bytes.checked_add(len_bytes.into());
-    if end.is_none_or(|end| end > disk.len_bytes()) {
-        return Err(std::io::ErrorKind::UnexpectedEof.into());
-    }
+    check_end(offset_bytes, len_bytes.into(), disk.len_bytes())?;
     let mut summing = Summing::new();
     let mut buffer = vec![0; STEP_BYTES.min(len_bytes as usize)];
     let mut done = 0;

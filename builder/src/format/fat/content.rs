@@ -3,7 +3,7 @@
 use std::io;
 
 use super::reader::Reader;
-use crate::format::source::Source;
+use crate::format::source::{Source, check_end};
 
 /// The content of one file.
 #[derive(Debug)]
@@ -20,10 +20,7 @@ impl<S: Source> Source for FileContent<'_, S> {
     }
 
     fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let end = offset_bytes.checked_add(buffer.len() as u64);
-        if end.is_none_or(|end| end > self.len_bytes) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        check_end(offset_bytes, buffer.len() as u64, self.len_bytes)?;
         let cluster_bytes = self.reader.cluster_bytes();
         let (mut at, mut rest) = (offset_bytes, buffer);
         while !rest.is_empty() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use init_core::diagnostic::Place;
 
 use crate::arch::Arch;
-use crate::definition::resolved::{DiskInitramfs, Size};
+use crate::definition::resolved::Size;
 use crate::error::{Error, IoContext, Result};
 use crate::format::bios_boot::{self, Extent, Table};
 use crate::format::ext4::Ext4Size;
@@ -19,7 +19,6 @@ use crate::format::sink::FileRegion;
 use crate::format::source::FileSource;
 use crate::format::{self, MIB, fat, mib_ceil};
 use crate::image::esp;
-use crate::image::staging::Staging;
 use crate::tree::TreePath;
 
 use super::Outputs;
@@ -34,8 +33,8 @@ const TABLE_BYTES: u64 = gpt::ALIGNMENT_BYTES;
 /// What is put on a medium.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Medium<'p> {
-    /// What its kernels start with; with the whole system, it has no root.
-    pub(super) initramfs: DiskInitramfs,
+    /// Whether it holds a root for each system.
+    pub(super) has_roots: bool,
     /// Its size in bytes and who says so; as small as its content if `None`.
     pub(super) size: Option<(u64, &'p Place)>,
     /// The size of its EFI system partition.
@@ -61,28 +60,25 @@ impl Outputs<'_> {
             Size::Bytes(bytes, place) => Some((*bytes, place)),
             Size::Minimal => None,
         };
-        Medium { initramfs: disk.initramfs, size, esp_size: &disk.esp_size }
+        Medium { has_roots: self.image.disk_has_root(), size, esp_size: &disk.esp_size }
     }
 
-    /// Writes a medium: partition table, EFI system partition, roots, BIOS loader.
+    /// Writes a medium with the boot files of all systems: partition table, EFI
+    /// system partition, roots, BIOS loader.
     pub(super) fn write_medium(
         &self,
         medium: &Medium<'_>,
+        boot_files: &[BootFile],
         file: &File,
-        staging: &mut Staging<'_>,
     ) -> Result<Written> {
-        let mut boot_files = Vec::new();
-        for system in self.systems {
-            boot_files.push(self.write_boot_file(system, medium.initramfs, staging)?);
-        }
         let esp_start = gpt::ALIGNMENT_BYTES;
         let mut sink = FileRegion::starting_at(file, esp_start);
-        let esp = self.write_esp(&boot_files, medium.esp_size, &mut sink)?;
+        let esp = self.write_esp(boot_files, medium.esp_size, &mut sink)?;
         let esp_end = esp_start + esp.size_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES);
         let esp_guid = self.disk_guid("esp partition");
         let mut partitions =
             vec![partition(partition_type::ESP, "esp", esp_guid, esp_end - esp_start)];
-        if medium.initramfs != DiskInitramfs::System {
+        if medium.has_roots {
             partitions.extend(self.write_roots(medium, file, esp_end)?);
         }
         let size_bytes = medium.size.map(|(bytes, _)| bytes);
@@ -94,7 +90,7 @@ impl Outputs<'_> {
         let len_bytes = layout.disk_bytes();
         file.set_len(len_bytes).at("write", Path::new(DISK))?;
         layout.write(&mut FileRegion::whole(file))?;
-        let boot_table = self.boot_table(file, &boot_files, &esp)?;
+        let boot_table = self.boot_table(file, boot_files, &esp)?;
         if let Some((code, table)) = self.bios_loader.zip(boot_table.as_ref()) {
             bios_boot::install(code, table, &mut FileRegion::whole(file))?;
         }
@@ -189,7 +185,7 @@ impl Outputs<'_> {
         let Some((system, boot)) = pairs.find(|(system, _)| system.arch == Arch::X86_64) else {
             return Ok(None);
         };
-        let path = TreePath::new(esp::removable_path(system.arch))?;
+        let path = TreePath::new(system.arch.removable_path())?;
         let extent = esp.files.iter().find(|extent| extent.path == path);
         let extent = extent.ok_or_else(|| Error::internal("the boot file has no place"))?;
         let start = gpt::ALIGNMENT_BYTES + extent.offset_bytes;

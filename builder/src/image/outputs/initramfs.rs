@@ -52,8 +52,7 @@ pub(super) fn switching(tree: &FileTree) -> Result<FileTree> {
     with_entry(&small)
 }
 
-/// Packs a tree, with the boot configuration `parameters` as its end, and says
-/// how long the file is.
+/// Packs a tree, with the boot configuration `parameters` as its end.
 ///
 /// # Errors
 /// If something cannot be read or written.
@@ -63,7 +62,7 @@ pub(super) fn write(
     parameters: &str,
     epoch_s: u32,
     file: &File,
-) -> Result<u64> {
+) -> Result<()> {
     let options = cpio::CpioOptions { mtime_s: epoch_s, xattrs: cpio::XattrPolicy::default() };
     let len_bytes = match compression(image) {
         compress::Compression::None => {
@@ -78,8 +77,7 @@ pub(super) fn write(
         }
     };
     let trailer = bootconfig::trailer(parameters, len_bytes)?;
-    file.write_all_at(&trailer, len_bytes).at("write", Path::new("the boot configuration"))?;
-    Ok(len_bytes + trailer.len() as u64)
+    file.write_all_at(&trailer, len_bytes).at("write", Path::new("the boot configuration"))
 }
 
 fn compression(image: &Image) -> compress::Compression {

@@ -10,11 +10,12 @@ use std::path::Path;
 
 use super::boots::Boots;
 use super::guest_checks::{Check, Verdict, all_up, check, mounts};
+use super::judge;
 use super::ladder::{Report, Rung};
 use crate::arch::Arch;
 use crate::error::{Error, IoContext, Result};
 use crate::format::ext4;
-use crate::format::gpt::{self, Partition, partition_type};
+use crate::format::gpt::{Partition, partition_type};
 use crate::format::source::{FileSource, Region};
 use crate::format::{MIB, guid::Guid};
 use crate::ops::guest::{Guest, Output};
@@ -55,15 +56,13 @@ struct Root {
 impl Root {
     /// Reads it from a disk, where it is told by its partition's type.
     fn of(disk: &Path, arch: Arch) -> Result<Self> {
-        let open = || -> Result<FileSource> {
-            FileSource::new(File::open(disk).at("read", disk)?).at("read", disk)
-        };
         let is_root = |partition: &Partition| partition.type_guid == partition_type::root(arch);
-        let partition =
-            gpt::read(&open()?)?.partitions.into_iter().find(is_root).ok_or_else(|| {
-                Error::failure(format!("the disk {} has no root for {arch}", disk.display()))
-            })?;
-        let region = Region::new(open()?, partition.offset_bytes(), partition.len_bytes());
+        let partition = judge::partitions(disk)?.into_iter().find(is_root).ok_or_else(|| {
+            Error::failure(format!("the disk {} has no root for {arch}", disk.display()))
+        })?;
+        let file = File::open(disk).at("read", disk)?;
+        let source = FileSource::new(file).at("read", disk)?;
+        let region = Region::new(source, partition.offset_bytes(), partition.len_bytes());
         let reader = ext4::Reader::open(region)?;
         Ok(Self { partition, uuid: reader.uuid(), label: reader.label() })
     }

@@ -238,13 +238,9 @@ fn boot(
 
 /// A FAT with `image` at the removable-media path.
 fn file_system(arch: Arch, image: Vec<u8>) -> Result<Vec<u8>> {
-    let name = match arch {
-        Arch::X86_64 => "EFI/BOOT/BOOTX64.EFI",
-        Arch::Aarch64 => "EFI/BOOT/BOOTAA64.EFI",
-    };
     let kind = NodeKind::File(Content::Bytes(image.into()));
     let mut tree = FileTree::new();
-    tree.insert(TreePath::new(name)?, Node::new(kind, 0o644, "the trial"))?;
+    tree.insert(TreePath::new(arch.removable_path())?, Node::new(kind, 0o644, "the trial"))?;
     let options = FatOptions {
         size: FatSize::Fit { free_bytes: 0 },
         volume_id: 0,
