@@ -1,6 +1,7 @@
 //! What Keelson's daemons and tools share.
 //!
 //! Code map:
+//! - [`config_file`]: strict reading of a daemon's TOML file
 //! - [`control`]: the client's side of PID 1's control socket
 //! - [`log_record`]: the line format of `/run/log`, written by `logd`, read by `svcctl`
 //! - [`notify`]: telling PID 1 that a daemon is ready (sd_notify(3))
@@ -10,6 +11,7 @@
 //! - [`sys`]: the only `unsafe`
 
 pub mod accounts;
+pub mod config_file;
 pub mod control;
 pub mod log_record;
 pub mod notify;
