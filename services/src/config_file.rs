@@ -363,7 +363,7 @@ mod tests {
     }
 
     fn findings(text: &str) -> Vec<String> {
-        let found = parse("f", text, "docs/x.md", |reader, root| read(reader, root));
+        let found = parse("f", text, "docs/x.md", read);
         found.unwrap_err().iter().map(ToString::to_string).collect()
     }
 
@@ -371,7 +371,7 @@ mod tests {
     fn values_are_read_from_tables_and_lists_of_tables() {
         let text = "action = \"drop\"\nwait = \"5s\"\n[[rule]]\nport = 22\nfrom = \"a\"\n\
                     [[rule]]\nport = 0x10\nfrom = [\"a\", \"b\"]\non = true\n";
-        let found = parse("f", text, "docs/x.md", |reader, root| read(reader, root));
+        let found = parse("f", text, "docs/x.md", read);
         assert_eq!(found.unwrap(), (Some(2), 38, text.len()));
     }
 
