@@ -270,6 +270,14 @@ fn mixed_endian_guid(bytes: &[u8]) -> String {
 /// bytes serves the few blocks that PID 1 ever checks.
 struct Crc32(u32);
 
+/// The checksum of a GPT's header and entries (CRC-32 as in zlib).
+#[must_use]
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = Crc32::new();
+    crc.update(bytes);
+    crc.finish()
+}
+
 impl Crc32 {
     const TABLE: [u32; 16] = {
         let mut table = [0; 16];
@@ -311,12 +319,6 @@ mod tests {
 
     fn put(bytes: &mut [u8], at: usize, content: &[u8]) {
         bytes[at..at + content.len()].copy_from_slice(content);
-    }
-
-    fn crc32(bytes: &[u8]) -> u32 {
-        let mut crc = Crc32::new();
-        crc.update(bytes);
-        crc.finish()
     }
 
     /// Header and array of a GPT with one partition, number 2.

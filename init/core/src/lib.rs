@@ -16,6 +16,7 @@
 //! - [`protocol`]: what `svcctl` and PID 1 say to each other
 //! - [`exec_protocol`]: what `builder run --exec` and the guest say to each other
 //! - [`cmdline`], [`block_probe`]: what PID 1 reads to find its root file system
+//! - [`mount`]: the description of a mount, for `mounter` and the builder
 //! - [`errno`]: the kernel's error numbers in words
 //! - [`diagnostic`]: a finding in a file, with its place and its remedy
 
@@ -32,6 +33,7 @@ pub mod errno;
 pub mod event;
 pub mod exec_protocol;
 pub mod graph;
+pub mod mount;
 pub mod name;
 pub mod parse;
 pub mod protocol;

@@ -7,13 +7,12 @@
 
 mod checks;
 mod keys;
-mod reader;
+pub mod reader;
 mod units;
 
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
@@ -50,15 +49,9 @@ pub fn parse_description_bytes(
     file: &str,
     bytes: &[u8],
 ) -> Result<ServiceDescription, Vec<Finding>> {
-    match core::str::from_utf8(bytes) {
-        Ok(text) => parse_description(name, file, text),
-        Err(error) => {
-            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let valid = core::str::from_utf8(valid).unwrap_or_default();
-            let place = Place::of_offset(file, valid, valid.len());
-            Err(vec![Finding::new(place, "the file is not UTF-8")])
-        }
-    }
+    reader::read_file(file, bytes, DESCRIPTION_BYTES_MAX, |section, reader| {
+        read(name, section, reader)
+    })
 }
 
 /// Reads the description of the service `name` out of `text`, the content of `file`.
@@ -70,24 +63,7 @@ pub fn parse_description(
     file: &str,
     text: &str,
 ) -> Result<ServiceDescription, Vec<Finding>> {
-    if text.len() > DESCRIPTION_BYTES_MAX {
-        let place = Place::of_offset(file, text, 0);
-        let limit = DESCRIPTION_BYTES_MAX / 1024;
-        return Err(vec![Finding::new(place, format!("the file is larger than {limit} KiB"))]);
-    }
-    let (table, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader::new(file, text);
-    for error in &errors {
-        reader.report(error.span().unwrap_or(0..0), error.message());
-    }
-    // What was recovered from bad syntax may not be what was meant, so
-    // findings about its content would mislead.
-    if !errors.is_empty() {
-        return Err(reader.into_findings());
-    }
-    let file_section = Section { name: "", table: table.get_ref() };
-    let description = read(name, file_section, &mut reader);
-    if reader.is_clean() { Ok(description) } else { Err(reader.into_findings()) }
+    parse_description_bytes(name, file, text.as_bytes())
 }
 
 /// Where `value` stands in the list (or as the value) of `key` in `text`: the

@@ -1,10 +1,12 @@
 //! Typed reading of TOML values, with a finding for whatever does not fit.
 //!
-//! Knows tables, keys and places, and nothing of what the keys mean.
+//! Knows tables, keys and places, and nothing of what the keys mean: it serves
+//! whatever file of TOML a person writes for the target. [`read_file`] is the way in.
 
 use alloc::borrow::ToOwned as _;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
@@ -17,21 +19,61 @@ use super::units::{UnitError, parse_duration, parse_size_bytes};
 use crate::diagnostic::{Finding, Place, suggest};
 use crate::name::ServiceName;
 
+/// Reads `bytes`, the content of `file`, as TOML of at most `bytes_max` bytes, and gives its
+/// entries to `read`.
+///
+/// # Errors
+/// All findings, those of `read` among them, in the order of the file; never an empty list.
+pub fn read_file<T>(
+    file: &str,
+    bytes: &[u8],
+    bytes_max: usize,
+    read: impl for<'t> FnOnce(Section<'t>, &mut Reader<'t>) -> T,
+) -> Result<T, Vec<Finding>> {
+    let text = match core::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let valid = core::str::from_utf8(valid).unwrap_or_default();
+            let place = Place::of_offset(file, valid, valid.len());
+            return Err(vec![Finding::new(place, "the file is not UTF-8")]);
+        }
+    };
+    if text.len() > bytes_max {
+        let place = Place::of_offset(file, text, 0);
+        let limit = bytes_max / 1024;
+        return Err(vec![Finding::new(place, format!("the file is larger than {limit} KiB"))]);
+    }
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader::new(file, text);
+    for error in &errors {
+        reader.report(error.span().unwrap_or(0..0), error.message());
+    }
+    // What was recovered from bad syntax may not be what was meant, so
+    // findings about its content would mislead.
+    if !errors.is_empty() {
+        return Err(reader.into_findings());
+    }
+    let result = read(Section { name: "", table: table.get_ref() }, &mut reader);
+    if reader.is_clean() { Ok(result) } else { Err(reader.into_findings()) }
+}
+
 /// A value and where it stands.
-pub(super) type Value<'t> = Spanned<DeValue<'t>>;
+pub type Value<'t> = Spanned<DeValue<'t>>;
 
 /// A table and what its keys' full names start with.
-#[derive(Clone, Copy)]
-pub(super) struct Section<'t> {
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'t> {
     /// `""` for the file itself.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// Its entries.
-    pub(super) table: &'t DeTable<'t>,
+    pub table: &'t DeTable<'t>,
 }
 
 impl<'t> Section<'t> {
     /// The value of `key`, if it is given.
-    pub(super) fn get(self, key: &str) -> Option<&'t Value<'t>> {
+    #[must_use]
+    pub fn get(self, key: &str) -> Option<&'t Value<'t>> {
         self.table.get(key)
     }
 
@@ -42,25 +84,28 @@ impl<'t> Section<'t> {
 }
 
 /// Collects findings about one file.
-pub(super) struct Reader<'t> {
+#[derive(Debug)]
+pub struct Reader<'t> {
     file: &'t str,
     text: &'t str,
     findings: Vec<(usize, Finding)>,
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+    /// A reader of `text`, the content of `file`, that has found nothing.
+    #[must_use]
+    pub fn new(file: &'t str, text: &'t str) -> Self {
         Self { file, text, findings: Vec::new() }
     }
 
     /// Adds a finding at the start of `span`.
-    pub(super) fn report(&mut self, span: Range<usize>, message: impl Into<String>) {
+    pub fn report(&mut self, span: Range<usize>, message: impl Into<String>) {
         let place = Place::of_offset(self.file, self.text, span.start);
         self.findings.push((span.start, Finding::new(place, message)));
     }
 
     /// Adds a finding with a remedy at the start of `span`.
-    pub(super) fn report_hint(
+    pub fn report_hint(
         &mut self,
         span: Range<usize>,
         message: impl Into<String>,
@@ -71,39 +116,41 @@ impl<'t> Reader<'t> {
     }
 
     /// Whether nothing was found.
-    pub(super) fn is_clean(&self) -> bool {
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
     }
 
     /// All findings, in the order of the file.
-    pub(super) fn into_findings(mut self) -> Vec<Finding> {
+    #[must_use]
+    pub fn into_findings(mut self) -> Vec<Finding> {
         self.findings.sort_by_key(|(offset, _)| *offset);
         self.findings.into_iter().map(|(_, finding)| finding).collect()
     }
 
-    /// Reports the keys of `section` that do not exist.
+    /// Reports the keys of `section`, part of a service description, that do not exist.
     pub(super) fn check_keys(&mut self, section: Section<'t>) {
+        let known: Vec<&str> = keys_of(section.name).collect();
+        self.check_keys_against(section, &known, "docs/service-description.md");
+    }
+
+    /// Reports the keys of `section` that are not among `known`; `page` lists them for people.
+    pub fn check_keys_against(&mut self, section: Section<'t>, known: &[&str], page: &str) {
         for (key, _) in section.table {
             let name: &str = key.get_ref();
-            if keys_of(section.name).any(|known| known == name) {
+            if known.contains(&name) {
                 continue;
             }
-            let hint = match suggest(name, keys_of(section.name)) {
+            let hint = match suggest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean {near:?}?"),
-                None => "docs/service-description.md lists the keys".to_owned(),
+                None => format!("{page} lists the keys"),
             };
             self.report_hint(key.span(), format!("unknown key {:?}", section.full(name)), hint);
         }
     }
 
     /// Reports that the value of `key` has the wrong type.
-    pub(super) fn wrong_type(
-        &mut self,
-        section: Section<'t>,
-        key: &str,
-        value: &Value<'_>,
-        wants: &str,
-    ) {
+    pub fn wrong_type(&mut self, section: Section<'t>, key: &str, value: &Value<'_>, wants: &str) {
         let got = match value.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "a number",
@@ -117,11 +164,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A table of its own under `key`.
-    pub(super) fn section(
-        &mut self,
-        parent: Section<'t>,
-        key: &'static str,
-    ) -> Option<Section<'t>> {
+    pub fn section(&mut self, parent: Section<'t>, key: &'static str) -> Option<Section<'t>> {
         let value = parent.get(key)?;
         match value.get_ref() {
             DeValue::Table(table) => Some(Section { name: key, table }),
@@ -132,8 +175,25 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// The tables of the array of tables under `key`.
+    pub fn tables(&mut self, parent: Section<'t>, key: &'static str) -> Vec<Section<'t>> {
+        let Some(value) = parent.get(key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            self.wrong_type(parent, key, value, "an array of tables");
+            return Vec::new();
+        };
+        let mut found = Vec::with_capacity(array.len());
+        for element in array {
+            match element.get_ref() {
+                DeValue::Table(table) => found.push(Section { name: key, table }),
+                _ => self.wrong_type(parent, key, element, "an array of tables"),
+            }
+        }
+        found
+    }
+
     /// A string that the kernel could take: without NUL bytes.
-    pub(super) fn text_of(
+    pub fn text_of(
         &mut self,
         section: Section<'t>,
         key: &str,
@@ -155,13 +215,13 @@ impl<'t> Reader<'t> {
     }
 
     /// The string under `key`.
-    pub(super) fn string(&mut self, section: Section<'t>, key: &str) -> Option<&'t str> {
+    pub fn string(&mut self, section: Section<'t>, key: &str) -> Option<&'t str> {
         let value = section.get(key)?;
         self.text_of(section, key, value)
     }
 
     /// The truth value under `key`.
-    pub(super) fn boolean(&mut self, section: Section<'t>, key: &str) -> Option<bool> {
+    pub fn boolean(&mut self, section: Section<'t>, key: &str) -> Option<bool> {
         let value = section.get(key)?;
         let found = value.get_ref().as_bool();
         if found.is_none() {
@@ -171,7 +231,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The whole number under `key`, from `least` to `most`.
-    pub(super) fn number(
+    pub fn number(
         &mut self,
         section: Section<'t>,
         key: &str,
@@ -198,7 +258,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The word under `key`, out of `words`.
-    pub(super) fn word<T: Copy>(
+    pub fn word<T: Copy>(
         &mut self,
         section: Section<'t>,
         key: &str,
@@ -219,7 +279,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The duration under `key`.
-    pub(super) fn duration(&mut self, section: Section<'t>, key: &str) -> Option<Duration> {
+    pub fn duration(&mut self, section: Section<'t>, key: &str) -> Option<Duration> {
         let value = section.get(key)?;
         let hint = "write a whole number and a unit: \"200ms\", \"30s\", \"5min\", \"2h\", \"1d\"";
         let Some(text) = value.get_ref().as_str() else {
@@ -233,7 +293,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The size under `key`, in bytes: a string with a unit, or a plain number.
-    pub(super) fn size_bytes(&mut self, section: Section<'t>, key: &str) -> Option<u64> {
+    pub fn size_bytes(&mut self, section: Section<'t>, key: &str) -> Option<u64> {
         let value = section.get(key)?;
         if value.get_ref().is_integer() {
             return self.number(section, key, 0, u64::MAX);
@@ -270,11 +330,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The elements of the list of strings under `key`, with their places.
-    pub(super) fn strings(
-        &mut self,
-        section: Section<'t>,
-        key: &str,
-    ) -> Vec<(&'t str, Range<usize>)> {
+    pub fn strings(&mut self, section: Section<'t>, key: &str) -> Vec<(&'t str, Range<usize>)> {
         let Some(value) = section.get(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
             self.wrong_type(section, key, value, "a list of strings");
@@ -290,7 +346,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The service names in the list under `key`, each once, with their places.
-    pub(super) fn service_names(
+    pub fn service_names(
         &mut self,
         section: Section<'t>,
         key: &str,
