@@ -1,7 +1,7 @@
 //! Guests: from a description of a machine to a running one and its end.
 //!
 //! [`machine`] turns a description into QEMU's arguments, with [`board`] for what
-//! boards and buses there are, and [`ending`] turns what was seen into an
+//! boards and buses and [`network`] for what cards there are, and [`ending`] turns what was seen into an
 //! outcome; all are pure. [`session`] owns the process
 //! and its sockets. Nothing here reads the guest's console to learn how it
 //! fares: events come by QMP, commands and their output by the exec port.
@@ -15,6 +15,7 @@ pub mod exec;
 pub mod firmware;
 pub mod interrupt;
 pub mod machine;
+pub mod network;
 mod probe_guest;
 pub mod qmp;
 pub mod session;

@@ -1,7 +1,10 @@
 //! A booted image that runs commands: what boot tests and benchmarks stand on.
 
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use crate::arch::Arch;
 use crate::cache::Cache;
@@ -12,6 +15,7 @@ use crate::qemu::board::Board;
 use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
 use crate::qemu::firmware::{self, Variables};
+use crate::qemu::network::{self, Card};
 use crate::qemu::session::{RunDirectory, Session, Stream};
 use crate::shell::Shell;
 
@@ -31,6 +35,8 @@ const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 pub struct Guest {
     session: Session,
+    /// The command that was begun and has not ended.
+    running: Option<String>,
 }
 
 /// What a command did.
@@ -79,6 +85,8 @@ pub struct Setup {
     pub cpus: u32,
     /// What runs it.
     pub accel: accel::Choice,
+    /// Its network cards.
+    pub cards: Vec<Card>,
     /// Kernel parameters on top of the image's own, for a direct boot.
     pub parameters: Vec<String>,
     /// Where its console's output is kept.
@@ -96,6 +104,7 @@ impl Setup {
             memory_mib: MEMORY_MIB,
             cpus: CPUS,
             accel,
+            cards: Vec::new(),
             parameters: Vec::new(),
             console_log: None,
         }
@@ -119,11 +128,30 @@ impl Guest {
     /// # Errors
     /// If it does not come up, or its services do not settle.
     pub fn boot(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Self> {
-        let mut session = Self::start(shell, parts, setup)?;
-        if !session.wait_until_ready(Instant::now() + BOOT_TIMEOUT)? {
-            return Err(Error::failure("the services that start at boot did not settle"));
+        let mut guest = Self::begin_boot(shell, parts, setup)?;
+        guest.wait_until_up()?;
+        Ok(guest)
+    }
+
+    /// Begins to boot an image. The guest comes up while the caller does something
+    /// else, such as to boot another; nothing but [`Guest::wait_until_up`] may
+    /// be asked of it before.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn begin_boot(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Self> {
+        Ok(Self { session: Self::start(shell, parts, setup)?, running: None })
+    }
+
+    /// Waits until it takes commands.
+    ///
+    /// # Errors
+    /// If it does not come up, or its services do not settle.
+    pub fn wait_until_up(&mut self) -> Result<()> {
+        if self.session.wait_until_ready(Instant::now() + BOOT_TIMEOUT)? {
+            return Ok(());
         }
-        Ok(Self { session })
+        Err(Error::failure("the services that start at boot did not settle"))
     }
 
     /// Boots an image that is to end by itself, and says how it did.
@@ -150,7 +178,7 @@ impl Guest {
             cpus: setup.cpus,
             accelerator: accel::choose(shell, &Cache::open()?, arch, setup.accel)?,
             is_interactive: false,
-            has_network: false,
+            cards: setup.cards.clone(),
             parameters: setup.parameters.clone(),
             qemu: Vec::new(),
         };
@@ -170,14 +198,47 @@ impl Guest {
     /// # Errors
     /// If the guest ends or hangs meanwhile. A command that fails is no error.
     pub fn run(&mut self, command: &str) -> Result<Output> {
+        self.begin(command)?;
+        self.finish()
+    }
+
+    /// Has it begin with a command, so that another guest can be driven meanwhile.
+    /// [`Guest::finish`] comes next.
+    ///
+    /// # Errors
+    /// If the guest has ended.
+    pub fn begin(&mut self, command: &str) -> Result<()> {
+        self.running = Some(command.to_owned());
+        self.session.begin(command)
+    }
+
+    /// Waits for the end of the command that was begun.
+    ///
+    /// # Errors
+    /// As [`Guest::run`].
+    pub fn finish(&mut self) -> Result<Output> {
         let mut output = Output { status: 0, stdout: Vec::new(), stderr: Vec::new() };
         let deadline = Instant::now() + COMMAND_TIMEOUT;
-        let status = self.session.run(command, deadline, |stream, bytes| match stream {
+        let status = self.session.finish(deadline, |stream, bytes| match stream {
             Stream::Stdout => output.stdout.extend_from_slice(bytes),
             Stream::Stderr => output.stderr.extend_from_slice(bytes),
         })?;
+        self.running = None;
         output.status = shell_status(status);
         Ok(output)
+    }
+
+    /// Makes sure that it can be asked something: no command is running in it.
+    ///
+    /// # Errors
+    /// If one is, because the guest hung or ended meanwhile, or it was never waited for.
+    pub fn must_be_idle(&self) -> Result<()> {
+        match &self.running {
+            None => Ok(()),
+            Some(command) => {
+                Err(Error::failure(format!("the guest has not finished with `{command}`")))
+            }
+        }
     }
 
     /// Runs a command that must succeed, and returns what it wrote.
@@ -188,6 +249,37 @@ impl Guest {
         self.run(command)?
             .success()
             .map_err(|why| Error::failure(format!("`{command}` in the guest: {why}")))
+    }
+
+    /// Has QEMU do something with the machine while it runs, by QMP.
+    ///
+    /// # Errors
+    /// If QEMU refuses, or the guest ends meanwhile.
+    pub fn control(&mut self, command: &str, arguments: &Value) -> Result<Value> {
+        self.session.control(command, arguments)
+    }
+
+    /// Puts the cable into the network card at this place (0 is the first), or pulls it out.
+    ///
+    /// # Errors
+    /// If there is no such card; see also [`Guest::control`].
+    pub fn set_link(&mut self, card: usize, is_up: bool) -> Result<()> {
+        let arguments = json!({ "name": network::name(card), "up": is_up });
+        self.control("set_link", &arguments).map(|_empty| ())
+    }
+
+    /// Where the host reaches a port of the guest's that is published.
+    ///
+    /// # Errors
+    /// If it is not; see also [`Guest::control`].
+    pub fn published(&mut self, port: u16) -> Result<SocketAddrV4> {
+        let arguments = json!({ "command-line": "info usernet" });
+        let table = self.control("human-monitor-command", &arguments)?;
+        let found = network::published_port(table.as_str().unwrap_or_default(), port);
+        let host = found.ok_or_else(|| {
+            Error::internal(format!("port {port} of the guest is not published: {table}"))
+        })?;
+        Ok(SocketAddrV4::new(network::PUBLISHED_AT, host))
     }
 
     /// Runs a command that is to power it off.

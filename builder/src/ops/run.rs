@@ -3,8 +3,11 @@
 pub mod plan;
 
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
 
 use crate::arch::Arch;
 use crate::bus::Bus;
@@ -19,6 +22,7 @@ use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
 use crate::qemu::firmware::{self, Variables};
 use crate::qemu::machine::Disk;
+use crate::qemu::network::{Card, Mac, Network, PUBLISHED_AT, Port};
 use crate::qemu::session::{RunDirectory, Session, Stream};
 use crate::shell::Shell;
 use plan::{BootMethod, Medium, Parts, Wishes};
@@ -84,9 +88,12 @@ pub struct Args {
     /// A further kernel parameter, with --boot direct; may be repeated
     #[arg(long = "parameter", value_name = "PARAMETER")]
     parameters: Vec<String>,
-    /// Give the guest no network card
-    #[arg(long)]
-    no_network: bool,
+    /// What the guest's network card is connected to
+    #[arg(long, value_enum, default_value = "user")]
+    network: NetworkChoice,
+    /// Reach port PORT of the guest by port HOST of this host's 127.0.0.1 [HOST: as PORT]; may be repeated
+    #[arg(long, value_name = "[HOST:]PORT")]
+    publish: Vec<Port>,
     #[command(flatten)]
     build: BuildArgs,
     /// Further arguments for QEMU, after `--`
@@ -103,6 +110,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let arch = args.arch.map_or_else(host_arch, Ok)?;
     // Whatever cannot be is told before anything is built.
     let board = args.board(arch)?;
+    args.check_published()?;
     prepare_host(shell, args, arch)?;
     let built = image::build(shell, &args.build.request(&args.image, arch)?)?;
     let mut parts = Parts::with_medium(&built, args.medium)?;
@@ -125,7 +133,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         cpus: args.cpus,
         accelerator,
         is_interactive: args.exec.is_none(),
-        has_network: !args.no_network,
+        cards: args.cards(),
         parameters: args.parameters.clone(),
         qemu: args.qemu.clone(),
     };
@@ -139,6 +147,15 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     }
 }
 
+/// What the guest's network card is connected to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum NetworkChoice {
+    /// QEMU's user network: the guest reaches what the host reaches
+    User,
+    /// There is no card
+    None,
+}
+
 impl Args {
     /// The machine that is wished for.
     fn board(&self, arch: Arch) -> Result<Board> {
@@ -149,6 +166,44 @@ impl Args {
                 .hint("leave out --uefi-variables, or use `--boot uefi`"));
         }
         Ok(board)
+    }
+
+    /// The guest's network cards.
+    fn cards(&self) -> Vec<Card> {
+        let network = Network::User { published: self.publish.clone(), is_isolated: false };
+        match self.network {
+            NetworkChoice::User => vec![Card { mac: Mac::of(0, 0), network }],
+            NetworkChoice::None => Vec::new(),
+        }
+    }
+
+    /// Makes sure that what is published can be, before anything is built for it.
+    fn check_published(&self) -> Result<()> {
+        if self.network == NetworkChoice::None && !self.publish.is_empty() {
+            return Err(Error::definition("a guest without a network card publishes nothing")
+                .hint("leave out --publish, or `--network none`"));
+        }
+        let taken = |port: &Port| {
+            let why = TcpListener::bind((PUBLISHED_AT, port.host)).err()?;
+            Some(format!("port {} of {PUBLISHED_AT}: {why}", port.host))
+        };
+        // Two that are the same are in each other's way too.
+        let twice = |(index, port): (usize, &Port)| {
+            let is_before = self.publish[..index].iter().any(|other| other.host == port.host);
+            is_before
+                .then(|| format!("port {} of {PUBLISHED_AT}: it is asked for twice", port.host))
+        };
+        let mut obstacles: Vec<String> = self.publish.iter().filter_map(taken).collect();
+        obstacles.extend(self.publish.iter().enumerate().filter_map(twice));
+        let Some(Port { guest, .. }) = self.publish.first().filter(|_| !obstacles.is_empty())
+        else {
+            return Ok(());
+        };
+        let message = format!("cannot publish by {}", obstacles.join("; by "));
+        Err(Error::host(message).hint(format!(
+            "choose another port of this host above 1023, as in `--publish {}:{guest}`",
+            guest.saturating_add(10_000).max(1024)
+        )))
     }
 }
 

@@ -4,6 +4,7 @@ mod bios_failures;
 mod boots;
 mod copies;
 mod endings;
+mod features;
 mod guest_checks;
 mod incremental;
 mod init_panic;
@@ -44,6 +45,12 @@ pub struct Args {
     /// Build everything twice to compare it, and boot both architectures everywhere
     #[arg(long)]
     long: bool,
+    /// Of the features, show only those with this in their name or area
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
+    only: String,
+    /// Write docs/features.md and do nothing else
+    #[arg(long)]
+    write_features: bool,
     /// What executes the guests' instructions
     #[arg(long, value_enum, default_value = "auto")]
     accel: accel::Choice,
@@ -57,6 +64,9 @@ pub struct Args {
 /// If a check failed, after all of them were made.
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let project = Project::find()?;
+    if args.write_features {
+        return features::write_page(shell, project.root());
+    }
     let boots = Boots {
         shell,
         project: &project,
@@ -67,6 +77,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let mut rungs = workspace::rungs(shell, project.root());
     rungs.extend(boots.rungs());
     rungs.extend(boots.stubborn_rungs());
+    rungs.extend(features::rungs(&boots, &args.only));
     rungs.extend(endings::rungs(&boots));
     rungs.extend(root_switch::rungs(&boots, args.long));
     rungs.extend(init_panic::rungs(&boots, args.long));

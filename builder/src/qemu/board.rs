@@ -6,6 +6,7 @@
 use clap::ValueEnum;
 
 use super::accelerator::Accelerator;
+use super::network::Mac;
 use crate::arch::Arch;
 use crate::bus::Bus;
 use crate::error::{Error, Result};
@@ -159,12 +160,12 @@ impl Board {
         format!("{kind}-{transport}")
     }
 
-    /// A network card on the network `net`.
+    /// A network card with this address on the network of this name.
     #[must_use]
-    pub(super) fn network_device(self) -> String {
+    pub(super) fn network_device(self, network: &str, mac: Mac) -> String {
         // Without an option ROM the firmware does not try to boot from it.
         let rom = if matches!(self.machine, Machine::Microvm) { "" } else { ",romfile=" };
-        format!("{},netdev=net{rom}", self.virtio("virtio-net"))
+        format!("{},netdev={network},mac={mac}{rom}", self.virtio("virtio-net"))
     }
 
     /// The device that tells the host of a kernel panic (QEMU's documentation: specs/pvpanic).

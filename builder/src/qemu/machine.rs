@@ -10,6 +10,7 @@ use init_core::exec_protocol;
 
 use super::accelerator::Accelerator;
 use super::board::Board;
+use super::network::{self, Card, Network};
 use crate::arch::Arch;
 
 /// How the guest's kernel is found.
@@ -73,8 +74,8 @@ pub struct MachineSpec {
     pub accelerator: Accelerator,
     /// Its disk, if it has one.
     pub disk: Option<Disk>,
-    /// Whether it has a network card, with QEMU's user network behind it.
-    pub has_network: bool,
+    /// Its network cards.
+    pub cards: Vec<Card>,
     /// Whether a reset starts it again. Otherwise a reset ends it.
     pub restarts_on_reset: bool,
     /// Further arguments for QEMU, last.
@@ -163,9 +164,14 @@ impl MachineSpec {
         if let Some(disk) = &self.disk {
             self.disk(&mut list, disk);
         }
-        if self.has_network {
-            list.pair("-netdev", "user,id=net");
-            list.pair("-device", self.board.network_device());
+        for (index, card) in self.cards.iter().enumerate() {
+            let backend = network::backend(index, &card.network);
+            match &card.network {
+                Network::User { .. } => list.pair("-netdev", backend),
+                Network::Cable { socket, .. } => list.with_path("-netdev", &backend, socket, ""),
+            }
+            let device = self.board.network_device(&network::name(index), card.mac);
+            list.pair("-device", device);
         }
         self.start(&mut list);
         list.0.extend(self.extra.iter().cloned());
@@ -276,6 +282,7 @@ fn escaped(path: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::super::board::Machine;
+    use super::super::network::{CableEnd, Mac, Port};
     use super::*;
     use crate::bus::Bus;
 
@@ -296,10 +303,14 @@ mod tests {
             cpus: 2,
             accelerator: Accelerator::Tcg,
             disk: None,
-            has_network: false,
+            cards: Vec::new(),
             restarts_on_reset: false,
             extra: Vec::new(),
         }
+    }
+
+    fn user_card() -> Card {
+        Card { mac: Mac::of(1, 0), network: Network::user() }
     }
 
     fn direct() -> Boot {
@@ -335,6 +346,17 @@ mod tests {
         let disk = Disk { path: "/o/disk.img".into(), form: DiskForm::Raw, keeps_writes: false };
         let uefi = |variables| Boot::Uefi { code: "/f/code".into(), variables };
         let with_disk = MachineSpec { disk: Some(disk.clone()), ..base.clone() };
+        let isolated = Card {
+            mac: Mac::of(2, 0),
+            network: Network::User {
+                published: vec![Port { host: 0, guest: 22 }],
+                is_isolated: true,
+            },
+        };
+        let cable = Card {
+            mac: Mac::of(2, 1),
+            network: Network::Cable { socket: "/t/a,b".into(), end: CableEnd::Connects },
+        };
         let pc = |machine, bus| Board::new(Arch::X86_64, Some(machine), bus).unwrap();
         let table: &[(&str, MachineSpec, &str)] = &[
             ("board", base.clone(), "-machine virt,gic-version=3 -accel tcg -cpu cortex-a72"),
@@ -390,7 +412,7 @@ mod tests {
                 "microvm",
                 MachineSpec {
                     board: pc(Machine::Microvm, Bus::VirtioBlk),
-                    has_network: true,
+                    cards: vec![user_card()],
                     ..base.clone()
                 },
                 "-machine microvm,acpi=on -accel tcg -cpu max -icount shift=auto -S",
@@ -399,17 +421,26 @@ mod tests {
                 "microvm's devices",
                 MachineSpec {
                     board: pc(Machine::Microvm, Bus::VirtioBlk),
-                    has_network: true,
+                    cards: vec![user_card()],
                     ..base.clone()
                 },
                 "-device virtio-serial-device -device virtserialport,chardev=exec,name=org.keelson.exec \
                  -device virtio-rng-device -device pvpanic \
-                 -netdev user,id=net -device virtio-net-device,netdev=net -kernel",
+                 -netdev user,id=net0 \
+                 -device virtio-net-device,netdev=net0,mac=52:54:00:00:01:00 -kernel",
             ),
             (
                 "network",
-                MachineSpec { has_network: true, ..base.clone() },
-                "-netdev user,id=net -device virtio-net-pci,netdev=net,romfile=",
+                MachineSpec { cards: vec![user_card()], ..base.clone() },
+                "-netdev user,id=net0 -device virtio-net-pci,netdev=net0,mac=52:54:00:00:01:00,romfile=",
+            ),
+            (
+                "an isolated network with a way in, and a cable",
+                MachineSpec { cards: vec![isolated, cable], ..base.clone() },
+                "-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22 \
+                 -device virtio-net-pci,netdev=net0,mac=52:54:00:00:02:00,romfile= \
+                 -netdev stream,id=net1,server=off,addr.type=unix,addr.path=/t/a,,b \
+                 -device virtio-net-pci,netdev=net1,mac=52:54:00:00:02:01,romfile= -kernel",
             ),
             (
                 "extra arguments come last",

@@ -2,7 +2,7 @@
 //!
 //! One JSON object per line over a UNIX socket (QEMU's documentation:
 //! interop/qmp-spec). A greeting, `qmp_capabilities`, then commands and events.
-//! Out-of-band commands and anything that changes the machine are absent.
+//! Out-of-band commands are absent.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,6 +25,8 @@ pub enum Message {
     Return(Value),
     /// The last command failed; QEMU's description.
     Error(String),
+    /// What a command with a number came to: its result, or QEMU's description of why not.
+    Answer(u64, Result<Value, String>),
     /// Something happened to the machine.
     Event(Event),
 }
@@ -57,12 +59,20 @@ pub fn parse(line: &[u8]) -> Result<Message> {
     if value.get("QMP").is_some() {
         return Ok(Message::Greeting);
     }
-    if let Some(result) = value.get("return") {
-        return Ok(Message::Return(result.clone()));
+    let id = value.get("id").and_then(Value::as_u64);
+    if let Some(result) = value.get("return").cloned() {
+        return Ok(match id {
+            Some(id) => Message::Answer(id, Ok(result)),
+            None => Message::Return(result),
+        });
     }
     if let Some(error) = value.get("error") {
         let description = error.get("desc").and_then(Value::as_str).unwrap_or("no description");
-        return Ok(Message::Error(description.to_owned()));
+        let description = description.to_owned();
+        return Ok(match id {
+            Some(id) => Message::Answer(id, Err(description)),
+            None => Message::Error(description),
+        });
     }
     let Some(name) = value.get("event").and_then(Value::as_str) else {
         return Err(bad(String::from_utf8_lossy(line).into_owned()));
@@ -108,7 +118,19 @@ impl Qmp {
     /// # Errors
     /// If QEMU does not take it.
     pub fn send(&mut self, command: &str) -> Result<()> {
-        let mut line = json!({ "execute": command }).to_string();
+        self.send_line(&json!({ "execute": command }))
+    }
+
+    /// Sends a command whose answer is the one with this number.
+    ///
+    /// # Errors
+    /// If QEMU does not take it.
+    pub fn ask(&mut self, id: u64, command: &str, arguments: &Value) -> Result<()> {
+        self.send_line(&json!({ "execute": command, "arguments": arguments, "id": id }))
+    }
+
+    fn send_line(&mut self, value: &Value) -> Result<()> {
+        let mut line = value.to_string();
         line.push('\n');
         self.stream.write_all(line.as_bytes()).map_err(|error| broken(&error))
     }
@@ -216,6 +238,11 @@ mod tests {
         let table: &[(&str, Message)] = &[
             (r#"{"QMP": {"version": {}, "capabilities": ["oob"]}}"#, Message::Greeting),
             (r#"{"return": {}}"#, Message::Return(json!({}))),
+            (r#"{"return": "x", "id": 7}"#, Message::Answer(7, Ok(json!("x")))),
+            (
+                r#"{"id": 7, "error": {"class": "GenericError", "desc": "no card"}}"#,
+                Message::Answer(7, Err("no card".into())),
+            ),
             (
                 r#"{"error": {"class": "CommandNotFound", "desc": "no such command"}}"#,
                 Message::Error("no such command".into()),

@@ -29,6 +29,8 @@ use crate::shell::Shell;
 
 /// How long QEMU may take to connect its sockets and shake hands.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long QEMU may take to do something with the machine.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest path of a UNIX socket, with some room (unix(7): 108 bytes).
 const SOCKET_PATH_MAX: usize = 90;
 
@@ -89,6 +91,9 @@ pub struct Session {
     interrupts: Interrupts,
     observer: Observer,
     frames: VecDeque<GuestFrame>,
+    /// How many questions were asked by QMP, and what the last came to.
+    asked: u64,
+    answer: Option<Result<Value, String>>,
     started: Instant,
     endpoints: Endpoints,
     directory: RunDirectory,
@@ -143,6 +148,8 @@ impl Session {
             interrupts,
             observer: Observer::default(),
             frames: VecDeque::new(),
+            asked: 0,
+            answer: None,
             started: Instant::now(),
             endpoints,
             directory,
@@ -183,9 +190,29 @@ impl Session {
         &mut self,
         command: &str,
         deadline: Instant,
+        on_output: impl FnMut(Stream, &[u8]),
+    ) -> Result<ExitStatus> {
+        self.begin(command)?;
+        self.finish(deadline, on_output)
+    }
+
+    /// Has the guest begin with a command.
+    ///
+    /// # Errors
+    /// If the connection to the guest is broken.
+    pub fn begin(&mut self, command: &str) -> Result<()> {
+        self.exec.send(&HostFrame::Run { command: command.to_owned() })
+    }
+
+    /// Waits for the end of the command that was begun, showing its output as it comes.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn finish(
+        &mut self,
+        deadline: Instant,
         mut on_output: impl FnMut(Stream, &[u8]),
     ) -> Result<ExitStatus> {
-        self.exec.send(&HostFrame::Run { command: command.to_owned() })?;
         loop {
             match self.next_frame(deadline)? {
                 GuestFrame::Stdout(bytes) => on_output(Stream::Stdout, &bytes),
@@ -195,6 +222,35 @@ impl Session {
                     return Err(Error::failure(format!("the guest cannot run the command: {why}")));
                 }
                 other @ GuestFrame::Hello { .. } => return Err(unexpected(&other)),
+            }
+        }
+    }
+
+    /// Has QEMU do something with the machine while it runs (QEMU's documentation:
+    /// interop/qemu-qmp-ref), and returns its answer.
+    ///
+    /// # Errors
+    /// If QEMU refuses, does not answer in time, or the guest ends meanwhile.
+    pub fn control(&mut self, command: &str, arguments: &Value) -> Result<Value> {
+        let deadline = Instant::now() + CONTROL_TIMEOUT;
+        self.asked += 1;
+        self.answer = None;
+        self.qmp.ask(self.asked, command, arguments)?;
+        loop {
+            match self.answer.take() {
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(why)) => {
+                    return Err(Error::failure(format!("qemu refused `{command}`: {why}")));
+                }
+                None => {}
+            }
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() || self.qmp.is_closed() {
+                return Err(Error::failure(format!("qemu did not answer to `{command}`")));
+            }
+            self.poll(rest)?;
+            if let Some(ending) = self.take_news()? {
+                return Err(self.error(ending));
             }
         }
     }
@@ -350,7 +406,9 @@ impl Session {
                 Message::Error(why) => {
                     return Err(Error::failure(format!("qemu refused a command: {why}")));
                 }
-                Message::Greeting => {}
+                // One that is late was given up already.
+                Message::Answer(id, result) if id == self.asked => self.answer = Some(result),
+                Message::Answer(..) | Message::Greeting => {}
             }
         }
         Ok(None)

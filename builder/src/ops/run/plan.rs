@@ -11,6 +11,7 @@ use crate::image::BuiltImage;
 use crate::qemu::accelerator::Accelerator;
 use crate::qemu::board::{Board, Machine};
 use crate::qemu::machine::{Boot, Disk, DiskForm, MachineSpec};
+use crate::qemu::network::Card;
 
 /// How the guest's kernel is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -155,8 +156,8 @@ pub struct Wishes {
     pub accelerator: Accelerator,
     /// Whether a person sits at it: then a reboot reboots it.
     pub is_interactive: bool,
-    /// Whether it has a network card.
-    pub has_network: bool,
+    /// Its network cards.
+    pub cards: Vec<Card>,
     /// Kernel parameters on top of the image's own, for a direct boot.
     pub parameters: Vec<String>,
     /// Arguments for QEMU on top of the builder's.
@@ -227,7 +228,7 @@ pub fn plan(
         cpus: wishes.cpus,
         accelerator: wishes.accelerator,
         disk: parts.disk,
-        has_network: wishes.has_network,
+        cards: wishes.cards,
         restarts_on_reset: wishes.is_interactive,
         extra: wishes.qemu,
     })
@@ -290,7 +291,7 @@ mod tests {
             cpus: 1,
             accelerator: Accelerator::Tcg,
             is_interactive: false,
-            has_network: false,
+            cards: Vec::new(),
             parameters: Vec::new(),
             qemu: Vec::new(),
         }

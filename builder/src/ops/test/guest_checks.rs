@@ -76,7 +76,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Processes are told by their name.
-const TREE_COMMAND: &str = "\
+pub(super) const TREE_COMMAND: &str = "\
     svcctl start test-tree && echo before && cat /proc/[0-9]*/comm && \
     svcctl stop test-tree && echo after && cat /proc/[0-9]*/comm";
 
@@ -229,7 +229,7 @@ fn wait_for(
     Ok(status)
 }
 
-fn kill_and_wait(guest: &mut Guest) -> crate::error::Result<Verdict> {
+pub(super) fn kill_and_wait(guest: &mut Guest) -> crate::error::Result<Verdict> {
     let name = "test-steady";
     let before = wait_for(guest, name, |status| status["state"] == "ready")?;
     let Some(pid) = before.as_ref().ok().and_then(|status| status["pid"].as_u64()) else {
@@ -240,7 +240,7 @@ fn kill_and_wait(guest: &mut Guest) -> crate::error::Result<Verdict> {
     Ok(wait_for(guest, name, is_back)?.and_then(|status| comes_back(&status)))
 }
 
-fn crash_and_wait(guest: &mut Guest) -> crate::error::Result<Verdict> {
+pub(super) fn crash_and_wait(guest: &mut Guest) -> crate::error::Result<Verdict> {
     // It cannot come up, so this fails, which is not what is looked at here.
     guest.run("svcctl start test-crash")?;
     let status = wait_for(guest, "test-crash", |status| status["state"] == "failed")?;
@@ -267,7 +267,7 @@ fn comes_back(status: &Value) -> Verdict {
     }
 }
 
-fn tree_gone(_: Arch, output: &Output) -> Verdict {
+pub(super) fn tree_gone(_: Arch, output: &Output) -> Verdict {
     let text = output.success()?;
     let after = text.split_once("\nafter\n").map(|(before, after)| {
         let count = |part: &str| part.lines().filter(|name| *name == "misbehave").count();
@@ -290,7 +290,7 @@ fn crash_loop(status: &Value) -> Verdict {
     Ok(format!("{starts} starts"))
 }
 
-fn why_crash(_: Arch, output: &Output) -> Verdict {
+pub(super) fn why_crash(_: Arch, output: &Output) -> Verdict {
     let text = output.success()?;
     let line = text.lines().find(|line| line.contains("start limit of 3 within 1min reached"));
     match line.filter(|line| line.contains("SIGABRT")) {

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ladder::Report;
+use crate::arch::Arch;
 use crate::error::{Error, IoContext, Result};
-use crate::format::gpt::{self, Partition};
+use crate::format::gpt::{self, Partition, partition_type};
 use crate::format::source::FileSource;
 use crate::host::{Invocation, find_program};
 
@@ -20,25 +21,8 @@ pub(super) fn disk(report: &mut Report, disk: &Path, scratch: &Path, words: &str
         let text = sgdisk.arg("-v").arg(disk).read_text().map_err(|error| error.to_string())?;
         if text.contains("No problems found") { Ok(String::new()) } else { Err(text) }
     });
-    let root = scratch.join("root.ext4");
-    let found = partitions(disk)?;
-    let last = found
-        .last()
-        .ok_or_else(|| Error::failure(format!("{} has no partition", disk.display())))?;
-    copy_partition(disk, last, &root)?;
-    judged(report, "dumpe2fs", "the root is cleanly unmounted", |dumpe2fs| {
-        let text = dumpe2fs.arg("-h").arg(&root).read_text().map_err(|error| error.to_string())?;
-        let field = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_default().trim().to_owned()
-        };
-        let (state, features) = (field("Filesystem state:"), field("Filesystem features:"));
-        if state == "clean" && !features.contains("needs_recovery") {
-            Ok(String::new())
-        } else {
-            Err(format!("{state}, {features}"))
-        }
-    });
+    let root = root(disk, scratch)?;
+    clean_root(report, "the root is cleanly unmounted", &root);
     judged(report, "e2fsck", "e2fsck finds the root clean", |e2fsck| {
         let output = e2fsck.args(["-f", "-n"]).arg(&root).observe();
         let output = output.map_err(|error| error.to_string())?;
@@ -52,6 +36,41 @@ pub(super) fn disk(report: &mut Report, disk: &Path, scratch: &Path, words: &str
         if text == words { Ok(String::new()) } else { Err(format!("it is {text:?}")) }
     });
     Ok(())
+}
+
+/// The root of a disk as a file of its own, in `scratch`.
+///
+/// # Errors
+/// If the disk has none, or cannot be read.
+pub(super) fn root(disk: &Path, scratch: &Path) -> Result<PathBuf> {
+    let path = scratch.join("root.ext4");
+    let found = partitions(disk)?;
+    let is_root = |partition: &&Partition| {
+        Arch::ALL.into_iter().any(|arch| partition.type_guid == partition_type::root(arch))
+    };
+    let root = found
+        .iter()
+        .rfind(is_root)
+        .ok_or_else(|| Error::failure(format!("{} has no root", disk.display())))?;
+    copy_partition(disk, root, &path)?;
+    Ok(path)
+}
+
+/// Has `dumpe2fs` judge whether a file system was unmounted in order.
+pub(super) fn clean_root(report: &mut Report, check: &str, root: &Path) {
+    judged(report, "dumpe2fs", check, |dumpe2fs| {
+        let text = dumpe2fs.arg("-h").arg(root).read_text().map_err(|error| error.to_string())?;
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        let (state, features) = (field("Filesystem state:"), field("Filesystem features:"));
+        if state == "clean" && !features.contains("needs_recovery") {
+            Ok(String::new())
+        } else {
+            Err(format!("{state}, {features}"))
+        }
+    });
 }
 
 /// Has one program judge something, or says that it is not there.

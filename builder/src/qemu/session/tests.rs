@@ -42,7 +42,7 @@ fn guest(code: &[u32], extra: &[&str]) -> Option<Result<Session>> {
         cpus: 1,
         accelerator: Accelerator::Tcg,
         disk: None,
-        has_network: false,
+        cards: Vec::new(),
         restarts_on_reset: false,
         extra: extra.iter().map(Into::into).collect(),
     };

@@ -1,0 +1,170 @@
+//! What the system can do, each shown by guests: the rungs `features`.
+//!
+//! A feature is one line of an area's table below [`AREAS`]: what a person gets,
+//! the place in the documentation that promises it, and the check that shows
+//! it. The image `server-test` is booted once per architecture for all areas,
+//! once more as two guests on one cable, and other images where a feature names
+//! one. docs/features.md is generated from the tables (`page`).
+
+mod climb;
+mod network;
+mod page;
+mod system;
+
+use std::panic::Location;
+use std::path::Path;
+
+use super::guest_checks::Verdict;
+use super::ladder::Report;
+use crate::arch::Arch;
+use crate::error::Result;
+use crate::ops::guest::{Guest, Output};
+
+pub(super) use climb::rungs;
+pub(super) use page::write as write_page;
+
+/// Features that belong together, in the order in which they are shown.
+pub(super) struct Area {
+    /// What people call it.
+    name: &'static str,
+    features: &'static [Feature],
+}
+
+/// Every area.
+const AREAS: &[Area] = &[
+    Area { name: "System", features: system::FEATURES },
+    Area { name: "Network", features: network::FEATURES },
+];
+
+/// Something the system can do.
+///
+/// Features of one guest are shown in the order of the tables, and none leaves
+/// behind what disturbs a later one.
+pub(super) struct Feature {
+    /// What a person gets, as a sentence that is true.
+    name: &'static str,
+    /// The page below docs/ that promises it, with its section: `boot.md#shutdown`.
+    promised_in: &'static str,
+    how: How,
+    arches: &'static [Arch],
+    /// Its line in the table.
+    shown_at: &'static Location<'static>,
+}
+
+/// How a feature is shown.
+enum How {
+    /// By a command line for the shell of `server-test`, and what is made of its output.
+    Command(&'static str, fn(Arch, &Output) -> Verdict),
+    /// By several steps with `server-test`.
+    Steps(Steps),
+    /// By what the disk of `server-test` is like after it was powered off.
+    PoweredOff(fn(&mut Report, &Disk<'_>) -> Result<()>),
+    /// By several steps with `server-test` when it has booted a second time from
+    /// the same disk.
+    SecondBoot(Steps),
+    /// By two guests.
+    Network(fn(&mut Pair) -> Result<Verdict>),
+    /// By several steps with another image.
+    Image(&'static str, Steps),
+}
+
+/// Steps with one guest. An error is a failed check; the guest goes on with the next.
+type Steps = fn(&mut Guest, Arch) -> Result<Verdict>;
+
+/// The disk of a guest that was powered off.
+struct Disk<'a> {
+    /// The feature's name, for the report.
+    check: &'static str,
+    /// The disk, whole.
+    path: &'a Path,
+    /// Where a judge may put files.
+    scratch: &'a Path,
+}
+
+/// Two guests of `server-test`, the first card (`eth0`) of each at one end of a cable.
+struct Pair {
+    #[expect(dead_code, reason = "for steps that are another architecture's alone")]
+    arch: Arch,
+    first: Guest,
+    second: Guest,
+}
+
+impl Feature {
+    /// Whether it is shown for this architecture.
+    fn is_for(&self, arch: Arch) -> bool {
+        self.arches.contains(&arch)
+    }
+
+    /// The same, but of one architecture alone.
+    #[expect(dead_code, reason = "for what exists on one architecture only")]
+    const fn only(mut self, arches: &'static [Arch]) -> Self {
+        self.arches = arches;
+        self
+    }
+}
+
+#[track_caller]
+const fn feature(name: &'static str, promised_in: &'static str, how: How) -> Feature {
+    Feature { name, promised_in, how, arches: &Arch::ALL, shown_at: Location::caller() }
+}
+
+/// A feature that one command shows, run by the shell of `server-test`.
+#[track_caller]
+const fn command(
+    name: &'static str,
+    promised_in: &'static str,
+    command: &'static str,
+    judge: fn(Arch, &Output) -> Verdict,
+) -> Feature {
+    feature(name, promised_in, How::Command(command, judge))
+}
+
+/// A feature that takes several steps with `server-test`. Its first card is on an
+/// isolated user network; the host reaches its port 22 (`Guest::published`).
+#[track_caller]
+const fn steps(name: &'static str, promised_in: &'static str, steps: Steps) -> Feature {
+    feature(name, promised_in, How::Steps(steps))
+}
+
+/// A feature that shows on the disk of `server-test` after it was powered off.
+#[track_caller]
+const fn powered_off(
+    name: &'static str,
+    promised_in: &'static str,
+    judge: fn(&mut Report, &Disk<'_>) -> Result<()>,
+) -> Feature {
+    feature(name, promised_in, How::PoweredOff(judge))
+}
+
+/// A feature that shows when `server-test` boots again from the disk it has written to.
+#[track_caller]
+const fn second_boot(name: &'static str, promised_in: &'static str, steps: Steps) -> Feature {
+    feature(name, promised_in, How::SecondBoot(steps))
+}
+
+/// A feature that takes two guests.
+#[track_caller]
+const fn network(
+    name: &'static str,
+    promised_in: &'static str,
+    steps: fn(&mut Pair) -> Result<Verdict>,
+) -> Feature {
+    feature(name, promised_in, How::Network(steps))
+}
+
+/// A feature of another image, which is booted once for all of its own.
+#[track_caller]
+#[expect(dead_code, reason = "for images that are shown by a boot of their own")]
+const fn image(
+    name: &'static str,
+    promised_in: &'static str,
+    image: &'static str,
+    steps: Steps,
+) -> Feature {
+    feature(name, promised_in, How::Image(image, steps))
+}
+
+/// Every feature with its area, in the order of the tables.
+fn all() -> impl Iterator<Item = (&'static Area, &'static Feature)> {
+    AREAS.iter().flat_map(|area| area.features.iter().map(move |feature| (area, feature)))
+}

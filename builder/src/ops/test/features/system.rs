@@ -1,0 +1,85 @@
+//! Features of the system itself: supervision, the log, the way down.
+
+use super::climb::{LAST_WORDS, LAST_WORDS_FILE};
+use super::{Disk, Feature, command, powered_off, second_boot, steps};
+use crate::arch::Arch;
+use crate::error::Result;
+use crate::ops::guest::{Guest, Output};
+use crate::ops::test::guest_checks::{self, Verdict};
+use crate::ops::test::judge;
+use crate::ops::test::ladder::Report;
+
+pub(super) const FEATURES: &[Feature] = &[
+    command(
+        "Everything that starts at boot is up",
+        "service-description.md#states",
+        "svcctl --json list",
+        guest_checks::all_up,
+    ),
+    steps(
+        "A daemon that was killed comes back within its delay",
+        "service-description.md#start-and-end",
+        |guest, _| guest_checks::kill_and_wait(guest),
+    ),
+    command(
+        "Stopping a service ends every process it has started",
+        "service-description.md#start-and-end",
+        guest_checks::TREE_COMMAND,
+        guest_checks::tree_gone,
+    ),
+    steps(
+        "A service that keeps crashing is given up at its limit",
+        "service-description.md#start-and-end",
+        |guest, _| guest_checks::crash_and_wait(guest),
+    ),
+    command(
+        "svcctl why says what a service is down for",
+        "control-protocol.md#reasons",
+        "svcctl why test-crash",
+        guest_checks::why_crash,
+    ),
+    command(
+        "The kernel's messages are in the log",
+        "logging.md#files",
+        "svcctl logs kernel -n 10000",
+        has_kernel_version,
+    ),
+    powered_off("The root is clean after poweroff", "boot.md#shutdown", root_is_clean),
+    second_boot(
+        "What was written before poweroff is there at the next boot",
+        "boot.md#shutdown",
+        last_words,
+    ),
+];
+
+fn has_kernel_version(_: Arch, output: &Output) -> Verdict {
+    let text = output.success()?;
+    let line = text.lines().find(|line| line.contains("Linux version "));
+    line.map(str::to_owned).ok_or_else(|| format!("{} lines without it", text.lines().count()))
+}
+
+fn last_words(guest: &mut Guest, _: Arch) -> Result<Verdict> {
+    let found = guest.read(&format!("cat {LAST_WORDS_FILE}"))?;
+    let is_there = found.trim_end() == LAST_WORDS;
+    Ok(if is_there { Ok(String::new()) } else { Err(format!("it is {found:?}")) })
+}
+
+fn root_is_clean(report: &mut Report, disk: &Disk<'_>) -> Result<()> {
+    let root = judge::root(disk.path, disk.scratch)?;
+    judge::clean_root(report, disk.check, &root);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_without_the_kernels_first_line_is_noticed() {
+        let output = |text: &str| Output { status: 0, stdout: text.into(), stderr: Vec::new() };
+        let right = "2026-01-31T12:34:56.123456Z <5> Linux version 6.12.1 (keelson)\nmore\n";
+        assert!(has_kernel_version(Arch::X86_64, &output(right)).is_ok());
+        assert!(has_kernel_version(Arch::X86_64, &output("init: started\n")).is_err());
+        assert!(has_kernel_version(Arch::X86_64, &output("")).is_err());
+    }
+}
