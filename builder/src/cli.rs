@@ -46,6 +46,8 @@ pub enum Command {
     Completions(ops::completions::Args),
     /// Build only the kernel, or explain one of its options
     Kernel(ops::kernel::Args),
+    /// Pin the versions of the Debian packages that images take
+    Lock(ops::lock::Args),
     /// Print the manual page
     Man(ops::man::Args),
 }
@@ -67,6 +69,7 @@ impl Command {
             Self::Bench(args) => ops::bench::run(shell, args),
             Self::Completions(args) => ops::completions::run(shell, args),
             Self::Kernel(args) => ops::kernel::run(shell, args),
+            Self::Lock(args) => ops::lock::run(shell, args),
             Self::Man(args) => ops::man::run(shell, args),
         }
     }

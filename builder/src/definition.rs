@@ -10,6 +10,7 @@ mod files;
 pub mod keys;
 pub mod load;
 mod outputs;
+mod packages;
 pub mod raw;
 pub mod reader;
 mod resolve;

@@ -4,6 +4,7 @@
 //! relocations are not looked at.
 
 pub mod closure;
+pub mod machine;
 
 use std::fs::File;
 use std::io::{Read, Seek};

@@ -10,6 +10,7 @@ pub mod bios_boot;
 pub mod bootconfig;
 pub mod compress;
 pub mod cpio;
+pub mod decompress;
 pub mod ext4;
 pub mod fat;
 pub mod gpt;

@@ -16,6 +16,7 @@ mod kernel_needs;
 pub mod manifest;
 mod names;
 mod outputs;
+pub mod packages;
 mod parameters;
 pub mod programs;
 mod root;

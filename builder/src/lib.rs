@@ -1,7 +1,7 @@
 //! Builds kernels, root trees and images on the host, and runs them.
 //!
 //! The layers, each of which may use those to its right:
-//! `cli` -> `ops` -> {`definition`, `kernel`, `userland`, `boot`, `image`, `qemu`} -> {`tree`, `elf`, `format`}.
+//! `cli` -> `ops` -> {`definition`, `kernel`, `userland`, `debian`, `boot`, `image`, `qemu`} -> {`tree`, `elf`, `format`}.
 //! [`project`] knows where the repository is, [`host`] alone starts programs, [`shell`] alone prints, [`cache`] alone
 //! decides where finished work is kept.
 
@@ -10,6 +10,7 @@ pub mod boot;
 pub mod bus;
 pub mod cache;
 pub mod cli;
+pub mod debian;
 pub mod definition;
 pub mod elf;
 pub mod error;

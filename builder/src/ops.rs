@@ -9,6 +9,7 @@ pub mod guest;
 pub mod image;
 pub mod inspect;
 pub mod kernel;
+pub mod lock;
 pub mod man;
 pub mod run;
 pub mod test;

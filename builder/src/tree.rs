@@ -9,6 +9,7 @@
 pub mod device_table;
 pub mod host;
 pub mod links;
+pub mod pattern;
 pub mod skeleton;
 
 use std::borrow::Borrow;

@@ -65,7 +65,8 @@ pub enum Merge {
     Replace,
     /// It adds to the list; what is there already is not added again.
     Append,
-    /// Entries with the same name, id or path take each other's place; others are added.
+    /// Entries with the same name (and, for packages, architecture) or path take each other's
+    /// place; others are added.
     ByName,
     /// Key by key, as each of them says.
     PerKey,
@@ -79,6 +80,7 @@ const ARCHES: &[&str] = &["x86_64", "aarch64"];
 const OUTPUTS: &[&str] = &["initramfs", "root", "uki", "disk", "qcow2", "iso"];
 const DISK_INITRAMFS: &[&str] = &["none", "root", "system"];
 const BUSES: &[&str] = &["virtio-blk", "virtio-scsi", "nvme", "sata", "ide"];
+const PACKAGE_ARCHES: &[&str] = &["native", "i386"];
 const COMPRESSIONS: &[&str] = &["zstd", "gzip", "none"];
 /// Largest uid or gid: the one above means "no change" to chown(2).
 const ID_MAX: i64 = 0xffff_fffe;
@@ -140,6 +142,15 @@ pub const KEYS: &[Key] = &[
     key("crate[].binaries[].name", Kind::Text, Merge::Entry, Default::Required),
     key("crate[].binaries[].path", Kind::Text, Merge::Entry, Default::Derived("`/usr/bin/NAME`")),
     key("crate[].binaries[].links", Kind::Texts, Merge::Entry, Default::Toml("[]")),
+    key("package", Kind::Tables, Merge::ByName, Default::Nothing),
+    key("package[].name", Kind::Text, Merge::Entry, Default::Required),
+    key("package[].arch", Kind::Word(PACKAGE_ARCHES), Merge::Entry, Default::Toml("\"native\"")),
+    key("package[].version", Kind::Text, Merge::Entry, Default::Nothing),
+    key("package[].paths", Kind::Texts, Merge::Entry, Default::Toml("[]")),
+    key("package[].depends", Kind::Flag, Merge::Entry, Default::Toml("false")),
+    key("package[].program", Kind::Text, Merge::Entry, Default::Nothing),
+    key("package[].commands", Kind::Texts, Merge::Entry, Default::Toml("[]")),
+    key("package[].replace", Kind::Flag, Merge::Entry, Default::Toml("false")),
     key("user", Kind::Tables, Merge::ByName, Default::Nothing),
     key("user[].name", Kind::Text, Merge::Entry, Default::Required),
     key("user[].uid", Kind::Number(0, ID_MAX), Merge::Entry, Default::Required),

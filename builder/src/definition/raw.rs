@@ -112,10 +112,15 @@ impl Table {
         self.get(key).map_or_else(|| self.place.clone(), |located| located.place.clone())
     }
 
-    /// What tells an entry of an array of tables from the others: its name or path.
+    /// What tells an entry of an array of tables from the others: its name or
+    /// path, and for a package that is not the image's own architecture's, which.
     #[must_use]
-    pub fn identity(&self) -> Option<&str> {
-        self.text("name").or_else(|| self.text("path"))
+    pub fn identity(&self) -> Option<String> {
+        let name = self.text("name").or_else(|| self.text("path"))?;
+        Some(match self.text("arch") {
+            None | Some("native") => name.to_owned(),
+            Some(arch) => format!("{name}:{arch}"),
+        })
     }
 
     /// Lets `later`, the next file of an `inherit` chain, change this one.
@@ -158,7 +163,8 @@ impl Table {
             let tables = self.tables(key.name);
             for (index, table) in tables.iter().enumerate() {
                 let Some(identity) = table.identity() else { continue };
-                if tables[..index].iter().any(|other| other.identity() == Some(identity)) {
+                if tables[..index].iter().any(|other| other.identity().as_ref() == Some(&identity))
+                {
                     let message = format!("`{}` {identity:?} is described twice", key.name);
                     findings.push(Finding::new(table.place.clone(), message));
                 }

@@ -10,7 +10,7 @@ use init_core::name::ServiceName;
 
 use super::raw::{Located, Table, Value};
 use super::resolved::{ArchKernel, Binary, Crate, CrateSource, Fragment, Image, Kernel, Tool};
-use super::{accounts, files, outputs};
+use super::{accounts, files, outputs, packages};
 use crate::arch::Arch;
 use crate::project::Project;
 use crate::tree::TreePath;
@@ -45,6 +45,7 @@ pub(super) fn resolve(
         disk: outputs::disk(&mut checker, table.table("disk")?, &arches)?,
         tools: checker.tools(table),
         crates: table.tables("crate").iter().filter_map(|entry| checker.crate_(entry)).collect(),
+        packages: packages::packages(&mut checker, table),
         files: files::files(&mut checker, &owners, table),
         directories: files::directories(&mut checker, &owners, table),
         symlinks: files::symlinks(&mut checker, table),

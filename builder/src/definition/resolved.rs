@@ -12,7 +12,9 @@ use init_core::name::ServiceName;
 use super::raw::Located;
 use crate::arch::Arch;
 use crate::bus::Bus;
+use crate::elf::machine::{Machine, Machines};
 use crate::tree::TreePath;
+use crate::tree::pattern::Pattern;
 
 /// An image to build.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub struct Image {
     pub tools: Vec<Tool>,
     /// Rust crates built for the target.
     pub crates: Vec<Crate>,
+    /// Debian packages.
+    pub packages: Vec<Package>,
     /// Users, by uid.
     pub users: Vec<User>,
     /// Groups, by gid.
@@ -221,6 +225,36 @@ pub enum CrateSource {
     Directory(PathBuf),
 }
 
+/// A Debian package whose files are taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// What it must be for.
+    pub arch: PackageArch,
+    /// The version that is taken, if one is fixed here.
+    pub version: Option<String>,
+    /// Which of its paths; without one that is no exclusion, all but documentation.
+    pub paths: Vec<Located<Pattern>>,
+    /// Whether what programs need to run is taken from packages it depends on.
+    pub depends: bool,
+    /// Further names of one of its programs, and the program.
+    pub commands: Vec<(TreePath, TreePath)>,
+    /// Whether its files may take the place of others.
+    pub replace: bool,
+    /// Where it was asked for.
+    pub place: Place,
+}
+
+/// The architecture of a package.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PackageArch {
+    /// That of the image.
+    Native,
+    /// 32-bit x86, in images for x86_64 alone.
+    I386,
+}
+
 /// A user of the target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct User {
@@ -328,6 +362,27 @@ impl Image {
     #[must_use]
     pub fn disk_has_root(&self) -> bool {
         self.outputs.has_disk() && self.disk.initramfs != DiskInitramfs::System
+    }
+}
+
+impl Image {
+    /// The machines whose programs its system for `arch` runs.
+    #[must_use]
+    pub fn machines(&self, arch: Arch) -> Machines {
+        let has_i386 = self.packages.iter().any(|one| one.machine(arch) == Some(Machine::I386));
+        Machines { arch, has_i386 }
+    }
+}
+
+impl Package {
+    /// What it is for in an image for `arch`; `None` if it is not in that one.
+    #[must_use]
+    pub fn machine(&self, arch: Arch) -> Option<Machine> {
+        match (self.arch, arch) {
+            (PackageArch::Native, arch) => Some(Machine::of(arch)),
+            (PackageArch::I386, Arch::X86_64) => Some(Machine::I386),
+            (PackageArch::I386, Arch::Aarch64) => None,
+        }
     }
 }
 

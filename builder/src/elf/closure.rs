@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use super::machine::{Machine, Machines};
 use super::{Facts, ObjectKind};
-use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeKind, TreePath, links};
 use probe::Probe;
@@ -31,6 +31,19 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub hint: String,
+    /// What would have to be added, where that is what is wrong.
+    pub missing: Option<Missing>,
+}
+
+/// A file that a program or library needs and the tree has not.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Missing {
+    /// What it must be made for.
+    pub machine: Machine,
+    /// The loader's path, or the library's name.
+    pub name: Vec<u8>,
+    /// The directories a library may be in; none for a loader, whose name is a path.
+    pub directories: Vec<Vec<u8>>,
 }
 
 impl fmt::Display for Problem {
@@ -44,13 +57,15 @@ impl fmt::Display for Problem {
 /// # Errors
 /// If a file cannot be read. What is wrong with the tree is no error but the answer,
 /// in tree order.
-pub fn check(tree: &FileTree, arch: Arch) -> Result<Vec<Problem>> {
-    let configuration = Configuration::read(tree, arch)?;
+pub fn check(tree: &FileTree, machines: impl Into<Machines>) -> Result<Vec<Problem>> {
+    let machines = machines.into();
+    let configurations: Vec<Configuration> =
+        machines.iter().map(|machine| Configuration::read(tree, machine)).collect::<Result<_>>()?;
     let mut closure = Closure {
         tree,
-        arch,
+        machines,
         probes: probe::probe_all(tree)?,
-        configuration: &configuration,
+        configurations: &configurations,
         problems: BTreeSet::new(),
         reached: BTreeSet::new(),
     };
@@ -70,10 +85,10 @@ pub fn check(tree: &FileTree, arch: Arch) -> Result<Vec<Problem>> {
     for path in &paths {
         if let Some(Probe::Elf(facts)) = closure.probes.get(path).cloned()
             && facts.interpreter.is_none()
-            && facts.is_for(arch)
+            && let Some(configuration) = closure.configuration(&facts)
             && !closure.reached.contains(path)
         {
-            closure.libraries(path, &facts);
+            closure.libraries(path, &facts, configuration);
         }
     }
     Ok(closure.problems.into_iter().collect())
@@ -83,8 +98,8 @@ pub fn check(tree: &FileTree, arch: Arch) -> Result<Vec<Problem>> {
 ///
 /// # Errors
 /// If a file cannot be read, or there is a problem: then with all of them.
-pub fn require(tree: &FileTree, arch: Arch) -> Result<()> {
-    let problems = check(tree, arch)?;
+pub fn require(tree: &FileTree, machines: impl Into<Machines>) -> Result<()> {
+    let problems = check(tree, machines)?;
     if problems.is_empty() {
         return Ok(());
     }
@@ -96,19 +111,35 @@ pub fn require(tree: &FileTree, arch: Arch) -> Result<()> {
 
 struct Closure<'a> {
     tree: &'a FileTree,
-    arch: Arch,
+    machines: Machines,
     probes: BTreeMap<TreePath, Probe>,
-    configuration: &'a Configuration,
+    /// What the tree configures for each machine's loaders.
+    configurations: &'a [Configuration],
     problems: BTreeSet<Problem>,
     /// Libraries that some program needs.
     reached: BTreeSet<TreePath>,
 }
 
-impl Closure<'_> {
+impl<'a> Closure<'a> {
+    /// What counts for a file, if it is for one of the machines.
+    fn configuration(&self, facts: &Facts) -> Option<&'a Configuration> {
+        self.configurations.iter().find(|configuration| configuration.machine().fits(facts))
+    }
+
     fn report(&mut self, path: &TreePath, message: String, hint: String) {
+        self.report_missing(path, message, hint, None);
+    }
+
+    fn report_missing(
+        &mut self,
+        path: &TreePath,
+        message: String,
+        hint: String,
+        missing: Option<Missing>,
+    ) {
         let origin =
             self.tree.get(path).map_or_else(|| "the tree".into(), |node| Arc::clone(&node.origin));
-        self.problems.insert(Problem { path: path.clone(), origin, message, hint });
+        self.problems.insert(Problem { path: path.clone(), origin, message, hint, missing });
     }
 
     fn script(&mut self, path: &TreePath, interpreter: &[u8]) {
@@ -148,27 +179,32 @@ impl Closure<'_> {
         if matches!(facts.kind, ObjectKind::Other) {
             return;
         }
-        if !facts.is_for(self.arch) {
-            let message =
-                format!("is for {}, and the image for {}", facts.machine_name(), self.arch);
-            let hint = format!("build it for {}, or leave it out", self.arch);
-            self.report(path, message, hint);
+        let Some(configuration) = self.configuration(facts) else {
+            let arch = self.machines.arch;
+            let message = format!("is for {}, and the image for {arch}", facts.machine_name());
+            self.report(path, message, format!("build it for {arch}, or leave it out"));
             return;
-        }
+        };
         let Some(interpreter) = &facts.interpreter else { return };
         let shown = String::from_utf8_lossy(interpreter);
         if !self.is_executable(interpreter) {
             let message =
                 format!("needs {shown}, which is not in the tree: the kernel would answer ENOENT");
             let hint = format!("link it statically, or add the package that holds {shown}");
-            self.report(path, message, hint);
+            let missing = Missing {
+                machine: configuration.machine(),
+                name: interpreter.clone(),
+                directories: Vec::new(),
+            };
+            self.report_missing(path, message, hint, Some(missing));
         }
-        self.libraries(path, facts);
+        self.libraries(path, facts, configuration);
     }
 
     /// Follows the needs of a program or library, and theirs.
-    fn libraries(&mut self, root: &TreePath, facts: &Facts) {
-        let search = Search::new(self.configuration, facts);
+    fn libraries(&mut self, root: &TreePath, facts: &Facts, configuration: &Configuration) {
+        let search = Search::new(configuration, facts);
+        let machine = configuration.machine();
         let mut seen = BTreeSet::new();
         // Each with the RPATHs of what needed it, which count for it too.
         let mut waiting = vec![(root.clone(), facts.clone(), Vec::new())];
@@ -178,8 +214,9 @@ impl Closure<'_> {
                 if search.is_the_loaders(name) {
                     continue;
                 }
-                let Some(found) = self.find(name, &directories) else {
-                    self.missing(&path, name, &search);
+                let Some(found) = self.find(name, &directories, machine) else {
+                    let (name, directories) = (name.clone(), directories.clone());
+                    self.missing(&path, Missing { machine, name, directories }, &search);
                     continue;
                 };
                 self.reached.insert(found.clone());
@@ -194,7 +231,7 @@ impl Closure<'_> {
     }
 
     /// A library of the right machine, by name in directories or by path.
-    fn find(&self, name: &[u8], directories: &[Vec<u8>]) -> Option<TreePath> {
+    fn find(&self, name: &[u8], directories: &[Vec<u8>], machine: Machine) -> Option<TreePath> {
         let candidates: Vec<Vec<u8>> = if name.contains(&b'/') {
             vec![name.to_vec()]
         } else {
@@ -204,14 +241,14 @@ impl Closure<'_> {
                 .collect()
         };
         // A loader passes over libraries of other machines.
-        candidates.iter().filter_map(|path| self.file_at(path)).find(|path| {
-            matches!(self.probes.get(path), Some(Probe::Elf(facts)) if facts.is_for(self.arch))
-        })
+        candidates.iter().filter_map(|path| self.file_at(path)).find(
+            |path| matches!(self.probes.get(path), Some(Probe::Elf(facts)) if machine.fits(facts)),
+        )
     }
 
-    fn missing(&mut self, path: &TreePath, name: &[u8], search: &Search<'_>) {
-        let shown = String::from_utf8_lossy(name).into_owned();
-        let elsewhere = self.probes.keys().find(|other| other.file_name() == name).cloned();
+    fn missing(&mut self, path: &TreePath, missing: Missing, search: &Search<'_>) {
+        let shown = String::from_utf8_lossy(&missing.name).into_owned();
+        let elsewhere = self.probes.keys().find(|other| other.file_name() == missing.name).cloned();
         let hint = match elsewhere {
             Some(other) if search.is_only_in_cache_directories(&other) => format!(
                 "{other} is there, but its directory is found through /etc/ld.so.cache alone, \
@@ -220,12 +257,12 @@ impl Closure<'_> {
             Some(other) => format!(
                 "{other} is there, but not where its loader looks or not for {}: \
                  link with a DT_RUNPATH, or move the library",
-                self.arch
+                missing.machine.name()
             ),
             None => format!("add the package that holds {shown}, or link statically"),
         };
         let message = format!("needs the library {shown}, which is not in the tree");
-        self.report(path, message, hint);
+        self.report_missing(path, message, hint, Some(missing));
     }
 }
 

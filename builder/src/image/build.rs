@@ -7,18 +7,21 @@ use std::path::Path;
 use crate::arch::Arch;
 use crate::boot::bios;
 use crate::cache::Cache;
+use crate::debian::lock::Lock;
 use crate::definition::{self, Image};
+use crate::elf;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::format::bios_boot::BootCode;
 use crate::project::Project;
 use crate::shell::Shell;
 
-use super::check;
+use super::check::{self, Plan};
 use super::descriptions::Description;
 use super::fingerprint::{self, State};
 use super::manifest::{FORMAT, FileRecord, Manifest, SystemRecord};
 use super::names::{DISK, ISO, KERNEL, MANIFEST, NAMES, QCOW2, ROOT, UKI};
 use super::outputs::Outputs;
+use super::packages::{self, Access};
 use super::staging::{OutputDirectory, Staging};
 use super::system::{System, SystemBuilder};
 use super::{BuiltImage, CANNOT_BE_MADE, EPOCH_VARIABLE, ImageRequest, parameters};
@@ -47,7 +50,9 @@ fn build_loaded(shell: &Shell, request: &ImageRequest, image: &Image) -> Result<
     let output = request.output.clone().unwrap_or_else(|| request.project.default_output());
     let path = output.join(&image.name).join(request.arch.as_str());
     let cache = Cache::open()?;
-    let fingerprint = fingerprint::of_request(shell, &cache, request, image)?;
+    let access = Access { is_offline: request.offline, is_locked: request.locked };
+    let lock = packages::lock(shell, &cache, &request.project, image, access)?;
+    let fingerprint = fingerprint::of_request(shell, &cache, request, image, &lock)?;
     if let Some(state) = State::find(&path, &fingerprint) {
         return Ok(built(request, image, &path, &state, true));
     }
@@ -56,7 +61,8 @@ fn build_loaded(shell: &Shell, request: &ImageRequest, image: &Image) -> Result<
     if let Some(state) = State::find(&path, &fingerprint) {
         return Ok(built(request, image, &path, &state, true));
     }
-    let state = Builder { shell, cache: &cache, request, image }.build(&directory, fingerprint)?;
+    let state = Builder { shell, cache: &cache, request, image, lock: &lock, access }
+        .build(&directory, fingerprint)?;
     Ok(built(request, image, &path, &state, false))
 }
 
@@ -106,27 +112,23 @@ struct Builder<'a> {
     cache: &'a Cache,
     request: &'a ImageRequest,
     image: &'a Image,
+    /// Which versions of packages it takes.
+    lock: &'a Lock,
+    access: Access,
 }
 
 impl Builder<'_> {
     fn build(&self, directory: &OutputDirectory, fingerprint: String) -> Result<State> {
         let epoch_s = epoch_s()?;
-        // What can be found wrong without building is found before.
-        let plan = check::plan(&self.request.project, self.image)?;
-        for warning in &plan.verdict.warnings {
-            self.shell.warn(warning);
-        }
-        if !plan.verdict.errors.is_empty() {
-            return Err(Error::findings("its services cannot run", plan.verdict.errors));
-        }
-        if !plan.output_findings.is_empty() {
-            return Err(Error::findings(CANNOT_BE_MADE, plan.output_findings));
-        }
         let (shell, cache, request, image) = (self.shell, self.cache, self.request, self.image);
-        let builder = SystemBuilder { shell, cache, request, image, plan: &plan };
         let arches = image.system_arches(request.arch);
-        let systems: Vec<System> =
-            arches.iter().map(|arch| builder.build(*arch)).collect::<Result<_>>()?;
+        // What can be found wrong without building is found before.
+        let plans: Vec<Plan> = arches.iter().map(|arch| self.plan(*arch)).collect::<Result<_>>()?;
+        let systems: Vec<System> = arches
+            .iter()
+            .zip(&plans)
+            .map(|(arch, plan)| SystemBuilder { shell, cache, request, image, plan }.build(*arch))
+            .collect::<Result<_>>()?;
         let bios_loader = if image.outputs.has_medium() && arches.contains(&Arch::X86_64) {
             Some(bios::assemble(shell, cache, &request.project)?)
         } else {
@@ -140,9 +142,29 @@ impl Builder<'_> {
             epoch_s,
         };
         let step = shell.step(format!("pack {}", image.name));
-        let state = self.pack(directory, fingerprint, &outputs, &plan.descriptions)?;
+        let descriptions = plans.first().map_or(&[][..], |plan| &plan.descriptions);
+        let state = self.pack(directory, fingerprint, &outputs, descriptions)?;
         step.done(format_args!("{}", directory.path().display()));
         Ok(state)
+    }
+
+    /// The parts of one architecture's system, and the proof that they go together.
+    fn plan(&self, arch: Arch) -> Result<Plan> {
+        let (project, image) = (&self.request.project, self.image);
+        let packages =
+            packages::fetch(self.shell, self.cache, image, self.lock, arch, self.access)?;
+        let plan = check::plan(project, image, arch, packages)?;
+        for warning in &plan.verdict.warnings {
+            self.shell.warn(warning);
+        }
+        if !plan.verdict.errors.is_empty() {
+            return Err(Error::findings("its services cannot run", plan.verdict.errors));
+        }
+        if !plan.output_findings.is_empty() {
+            return Err(Error::findings(CANNOT_BE_MADE, plan.output_findings));
+        }
+        elf::closure::require(&plan.tree, image.machines(arch))?;
+        Ok(plan)
     }
 
     fn pack(

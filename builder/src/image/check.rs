@@ -16,16 +16,20 @@ use crate::userland::workspace::service_binaries;
 
 use super::compose::compose;
 use super::descriptions::{self, Description, Verdict};
+use super::packages::{self, Access, Packages};
 use super::programs::{self, BuiltProgram, Program};
 use super::{esp, parameters, root};
 
-/// An image's parts and the tree they make, in which programs are empty files.
+/// An image's parts for one architecture and the tree they make, in which
+/// programs that are built are empty files.
 #[derive(Debug)]
 pub struct Plan {
     /// The services that the definition names.
     pub descriptions: Vec<Description>,
     /// The programs that will be built.
     pub programs: Vec<Program>,
+    /// The packages that are taken from.
+    pub packages: Packages,
     /// The tree.
     pub tree: FileTree,
     /// What PID 1 will say of the services.
@@ -38,7 +42,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// If the parts do not go together. What is wrong with services is in the verdict.
-pub fn plan(project: &Project, image: &Image) -> Result<Plan> {
+pub fn plan(project: &Project, image: &Image, arch: Arch, packages: Packages) -> Result<Plan> {
     let descriptions = descriptions::find(project, image)?;
     let available = service_binaries(project.root())?;
     let programs = programs::of_image(image, &descriptions, &available)?;
@@ -46,7 +50,7 @@ pub fn plan(project: &Project, image: &Image) -> Result<Plan> {
         .iter()
         .map(|program| BuiltProgram { program: program.clone(), file: None })
         .collect();
-    let tree = compose(project, image, &descriptions, &unbuilt)?;
+    let tree = compose(project, image, arch, &descriptions, &unbuilt, &packages)?;
     let verdict = descriptions::check(project, &tree)?;
     let shortage = root::shortage(image, &tree, "its files, before any program is added")?;
     let output_findings = shortage
@@ -54,7 +58,7 @@ pub fn plan(project: &Project, image: &Image) -> Result<Plan> {
         .chain(esp::shortage(image, &[])?)
         .chain(parameters::finding(image))
         .collect();
-    Ok(Plan { descriptions, programs, tree, verdict, output_findings })
+    Ok(Plan { descriptions, programs, packages, tree, verdict, output_findings })
 }
 
 /// What [`check`] looked at and found.
@@ -71,7 +75,8 @@ pub struct Report {
 }
 
 /// Checks definition, services, the ELF files that are not built, and the
-/// kernel's options if its source is on this host.
+/// kernel's options if its source is on this host. Packages are fetched unless
+/// `access` forbids it.
 ///
 /// # Errors
 /// If the parts do not go together.
@@ -82,19 +87,46 @@ pub fn check(
     image: &Image,
     arch: Arch,
     source: SourceRequest,
+    access: Access,
 ) -> Result<Report> {
-    let plan = plan(project, image)?;
-    let mut report = Report {
-        findings: plan.verdict.errors,
-        warnings: plan.verdict.warnings,
-        ..Report::default()
-    };
-    report.findings.extend(plan.output_findings);
-    let problems = elf::closure::check(&plan.tree, arch)?;
-    report.problems.extend(problems.iter().map(ToString::to_string));
+    let mut report = Report::default();
+    match fetch_packages(shell, cache, project, image, arch, access) {
+        Ok(packages) => check_tree(project, image, arch, packages, &mut report)?,
+        // Without them, all that needs their files would be found wrong.
+        Err(error) if access.is_offline => report.skipped.push(format!("its tree: {error}")),
+        Err(error) => return Err(error),
+    }
     let request = super::kernel_request(project, image, arch, source)?;
     check_kernel(shell, cache, image, &request, &mut report)?;
     Ok(report)
+}
+
+fn fetch_packages(
+    shell: &Shell,
+    cache: &Cache,
+    project: &Project,
+    image: &Image,
+    arch: Arch,
+    access: Access,
+) -> Result<Packages> {
+    let lock = packages::lock(shell, cache, project, image, access)?;
+    packages::fetch(shell, cache, image, &lock, arch, access)
+}
+
+fn check_tree(
+    project: &Project,
+    image: &Image,
+    arch: Arch,
+    packages: Packages,
+    report: &mut Report,
+) -> Result<()> {
+    let plan = plan(project, image, arch, packages)?;
+    report.findings.extend(plan.verdict.errors);
+    report.warnings.extend(plan.verdict.warnings);
+    report.findings.extend(plan.output_findings);
+    let problems = elf::closure::check(&plan.tree, image.machines(arch))?;
+    report.problems.extend(problems.iter().map(ToString::to_string));
+    Ok(())
 }
 
 fn check_kernel(

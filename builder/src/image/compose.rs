@@ -1,12 +1,14 @@
 //! The root tree of an image, put together from all that goes into it.
 //!
 //! Order: skeleton, device table, generated files, programs, descriptions,
-//! homes, then what the definition lists one by one, and overlays last. Only
-//! the last two may take the place of what is there, and only when they say so;
-//! an overlay says so by being one.
+//! homes, packages, then what the definition lists one by one, and overlays;
+//! last what programs need of packages that others depend on. Only packages,
+//! listed things and overlays may take the place of what is there, and only
+//! when they say so; an overlay says so by being one.
 
 use std::fs;
 
+use crate::arch::Arch;
 use crate::definition::Image;
 use crate::definition::resolved::{FileContent, User};
 use crate::error::{Context, Error, IoContext, Result};
@@ -16,6 +18,7 @@ use crate::tree::{Content, FileTree, Node, NodeKind, TreePath, device_table, lin
 
 use super::base_files;
 use super::descriptions::{DIRECTORIES, Description};
+use super::packages::Packages;
 use super::programs::BuiltProgram;
 
 /// Puts the tree together.
@@ -25,8 +28,10 @@ use super::programs::BuiltProgram;
 pub fn compose(
     project: &Project,
     image: &Image,
+    arch: Arch,
     descriptions: &[Description],
     programs: &[BuiltProgram],
+    packages: &Packages,
 ) -> Result<FileTree> {
     let mut tree = FileTree::new();
     add_skeleton(&mut tree, project)?;
@@ -42,11 +47,13 @@ pub fn compose(
     for user in &image.users {
         add_home(&mut tree, user)?;
     }
+    packages.add_named(&mut tree)?;
     add_listed(&mut tree, image)?;
     for overlay in &image.overlays {
         let origin = format!("{}: overlay {}", overlay.place, project.show(&overlay.value));
         skeleton::add(&mut tree, &overlay.value, &origin, Conflict::Replace, &|_| true)?;
     }
+    packages.add_needed(&mut tree, image, arch)?;
     Ok(tree)
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::boot::{bios, uefi};
 use crate::cache::{Cache, KeyBuilder};
+use crate::debian::lock::Lock;
 use crate::definition::Image;
 use crate::definition::resolved::{CrateSource, FileContent, Fragment};
 use crate::error::{IoContext, Result};
@@ -118,12 +119,14 @@ pub(super) fn of_request(
     cache: &Cache,
     request: &ImageRequest,
     image: &Image,
+    lock: &Lock,
 ) -> Result<String> {
     let project = &request.project;
     let mut key = KeyBuilder::new("image fingerprint 1")
         .part("image", &image.name)
         .part("arch", request.arch.as_str())
-        .part("locked", request.locked.to_string());
+        .part("locked", request.locked.to_string())
+        .part("packages", lock.text(&image.name));
     for name in VARIABLES {
         let value = std::env::var_os(name).unwrap_or_default();
         key = key.part(name, value.as_encoded_bytes());

@@ -8,7 +8,8 @@ use init_core::diagnostic::Place;
 
 use crate::arch::Arch;
 use crate::definition::Image;
-use crate::definition::resolved::{Compression, DiskInitramfs};
+use crate::definition::resolved::{Compression, DiskInitramfs, Package};
+use crate::elf::machine::Machine;
 use crate::kernel::fragment::Assignment;
 
 /// The options that the kernel for `arch` must have built in, each with the
@@ -34,6 +35,10 @@ pub(super) fn of_image(image: &Image, arch: Arch) -> Vec<Assignment> {
         for bus in image.disk.buses.iter().filter(|bus| bus.value.is_of(arch)) {
             needs.add(&bus.place, bus.value.kernel_options());
         }
+    }
+    let is_32_bit = |one: &&Package| one.machine(arch) == Some(Machine::I386);
+    if let Some(package) = image.packages.iter().find(is_32_bit) {
+        needs.add(&package.place, &["IA32_EMULATION"]);
     }
     needs.0.into_values().collect()
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::arch::Arch;
 use crate::cache::file_sha256;
+use crate::debian::lock::Locked;
 use crate::error::{Error, IoContext, Result};
 use crate::kernel::source::SourceRecord;
 
@@ -73,6 +74,30 @@ pub(super) struct SystemRecord<'a> {
     pub(super) tree: TreeRecord<'a>,
     /// Programs, by their path on the target.
     pub(super) programs: Vec<FileRecord>,
+    /// Debian packages that the tree takes from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) packages: Vec<PackageRecord<'a>>,
+}
+
+/// A Debian package.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct PackageRecord<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// What it is for, as Debian says it.
+    pub(super) arch: &'a str,
+    /// Its version.
+    pub(super) version: &'a str,
+    /// Digest of its file.
+    pub(super) sha256: &'a str,
+}
+
+impl<'a> From<&'a Locked> for PackageRecord<'a> {
+    fn from(locked: &'a Locked) -> Self {
+        let Locked { name, arch, version, sha256, .. } = locked;
+        Self { name, arch, version, sha256 }
+    }
 }
 
 /// What UEFI firmware starts.

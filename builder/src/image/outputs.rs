@@ -23,7 +23,9 @@ use crate::format::sink::FileRegion;
 use crate::format::source::FileSource;
 use crate::format::{bootconfig, ext4, qcow2};
 
-use super::manifest::{FileRecord, KernelRecord, SystemRecord, TreeRecord, UserlandRecord};
+use super::manifest::{
+    FileRecord, KernelRecord, PackageRecord, SystemRecord, TreeRecord, UserlandRecord,
+};
 use super::names::{DISK, ISO, KERNEL, QCOW2, ROOT, UKI};
 use super::staging::Staging;
 use super::system::System;
@@ -97,6 +99,7 @@ impl Outputs<'_> {
                 root_partuuid: root_partuuid.map(|guid| guid.to_string()),
             },
             programs,
+            packages: system.packages.iter().map(PackageRecord::from).collect(),
         })
     }
 

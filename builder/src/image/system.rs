@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::arch::Arch;
 use crate::boot::uefi::{self, STUB_VARIABLE, Stub};
 use crate::cache::Cache;
+use crate::debian::lock::Locked;
 use crate::definition::Image;
 use crate::definition::resolved::{DiskInitramfs, Fragment};
 use crate::elf;
@@ -36,6 +37,8 @@ pub(super) struct System {
     pub(super) toolchain: Toolchain,
     /// The programs, in the definition's order.
     pub(super) programs: Vec<BuiltProgram>,
+    /// The packages that the tree takes from.
+    pub(super) packages: Vec<Locked>,
     /// The whole system.
     pub(super) tree: FileTree,
     /// Its digest, from which identifiers are derived.
@@ -88,7 +91,7 @@ pub(super) struct SystemBuilder<'a> {
     pub(super) request: &'a ImageRequest,
     /// The definition.
     pub(super) image: &'a Image,
-    /// What it comes to on every architecture.
+    /// What it comes to on the architecture that is built.
     pub(super) plan: &'a Plan,
 }
 
@@ -121,10 +124,12 @@ impl SystemBuilder<'_> {
         };
         let programs = self.programs(&userland)?;
         let descriptions = &self.plan.descriptions;
-        let tree = compose(&request.project, self.image, descriptions, &programs)?;
-        elf::closure::require(&tree, arch)?;
+        let packages = &self.plan.packages;
+        let tree = compose(&request.project, self.image, arch, descriptions, &programs, packages)?;
+        elf::closure::require(&tree, self.image.machines(arch))?;
         let tree_sha256 = digest::of_tree(&tree)?;
-        Ok(System { arch, kernel, toolchain, programs, tree, tree_sha256, stub })
+        let packages = packages.iter().cloned().collect();
+        Ok(System { arch, kernel, toolchain, programs, packages, tree, tree_sha256, stub })
     }
 
     fn stub(&self, arch: Arch) -> Result<Option<Stub>> {

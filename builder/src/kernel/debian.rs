@@ -1,15 +1,17 @@
 //! The kernel's source from Debian's source packages, fetched by apt.
 //!
 //! No root is needed: packages are downloaded into the cache, and where the
-//! host's package lists are missing or stale, into lists of our own. apt checks
+//! host's package lists are missing or stale, by lists of our own. apt checks
 //! signatures and digests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::arch::Arch;
 use crate::cache::{Cache, Key, KeyBuilder};
+use crate::debian::apt::{self, Apt, Wish};
+use crate::elf::machine::Machine;
 use crate::error::{Error, IoContext, Result};
-use crate::host::Invocation;
 use crate::shell::Shell;
 
 /// The cache's name for downloaded packages.
@@ -39,12 +41,10 @@ pub fn find(cache: &Cache, names: &[String]) -> Option<Package> {
 pub fn fetch(shell: &Shell, cache: &Cache, name: &str) -> Result<Package> {
     let entry = cache.find_or_make(shell, PACKAGES, &key(name), |directory| {
         let step = shell.step(format!("download {name} from the distribution"));
-        if apt(directory, None).args(["download", name]).run().is_err() {
-            let lists = cache.workspace("apt-lists")?;
-            fs::create_dir_all(lists.join("cache/archives/partial")).at("create", &lists)?;
-            fs::create_dir_all(lists.join("state/lists/partial")).at("create", &lists)?;
-            apt(directory, Some(&lists)).arg("update").run()?;
-            apt(directory, Some(&lists)).args(["download", name]).run()?;
+        if apt::of_host(directory).args(["download", name]).run().is_err() {
+            let arch = Arch::host().map_or(Machine::X86_64, Machine::of).debian();
+            let wish = Wish { name: name.to_owned(), version: None };
+            Apt::open(shell, cache, arch)?.download(&[wish], directory)?;
         }
         step.done("");
         package(directory).map(|_found| ())
@@ -56,24 +56,6 @@ fn key(name: &str) -> Key {
     KeyBuilder::new("kernel package 1").part("name", name).finish()
 }
 
-/// apt-get in `directory`, with the host's package lists or our own.
-fn apt(directory: &Path, lists: Option<&Path>) -> Invocation {
-    // The sandbox user of apt cannot write where an ordinary user's cache is.
-    let invocation = Invocation::new("apt-get").current_dir(directory).args([
-        "-q",
-        "-o",
-        "APT::Sandbox::User=root",
-    ]);
-    match lists {
-        None => invocation,
-        Some(lists) => invocation
-            .arg("-o")
-            .arg(format!("Dir::State={}", lists.join("state").display()))
-            .args(["-o", "Dir::State::status=/var/lib/dpkg/status", "-o"])
-            .arg(format!("Dir::Cache={}", lists.join("cache").display())),
-    }
-}
-
 /// The package in `directory`; its file name tells its version (deb-version(7)),
 /// with a colon written as `%3a`.
 fn package(directory: &Path) -> Result<Package> {
@@ -83,7 +65,7 @@ fn package(directory: &Path) -> Result<Package> {
         if let Some(stem) = file_name.strip_suffix(".deb")
             && let Some(version) = stem.split('_').nth(1)
         {
-            let version = version.replace("%3a", ":");
+            let version = apt::unescaped(version);
             return Ok(Package { path, file_name, version });
         }
     }

@@ -8,11 +8,10 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
+use crate::format::decompress;
 
 /// A global archive header (ar(5)), which begins a Debian package (deb(5)).
 const AR_MAGIC: &[u8] = b"!<arch>\n";
-/// How many bytes tell the compression.
-const MAGIC_BYTES: usize = 8;
 /// How much of a compressed file is read at once, in bytes.
 const BUFFER_BYTES: usize = 1 << 18;
 
@@ -23,7 +22,7 @@ const BUFFER_BYTES: usize = 1 << 18;
 /// If the archive is damaged, truncated or holds no single directory.
 pub fn unpack(file: &Path, into: &Path) -> Result<PathBuf> {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, File::open(file).at("read", file)?);
-    let head = peek(&mut reader).at("read", file)?;
+    let head = decompress::peek(&mut reader).at("read", file)?;
     let result = if head.starts_with(AR_MAGIC) {
         unpack_package(reader, into)
     } else {
@@ -56,7 +55,7 @@ fn innermost(error: &io::Error) -> &io::Error {
 /// Unpacks a tar archive and reads it to its very end, so that the check sums
 /// that follow the last file count too.
 fn unpack_tar(reader: impl Read, into: &Path) -> io::Result<()> {
-    let mut reader = decompress(reader)?;
+    let mut reader = decompress::reader(reader)?;
     for entry in tar::Archive::new(&mut reader).entries()? {
         let mut entry = entry?;
         if !entry.unpack_in(into)? {
@@ -75,7 +74,7 @@ fn unpack_package(reader: impl Read, into: &Path) -> io::Result<()> {
         if !member.header().identifier().starts_with(b"data.tar") {
             continue;
         }
-        let mut reader = decompress(member)?;
+        let mut reader = decompress::reader(member)?;
         let found = unpack_source(&mut reader, into)?;
         io::copy(&mut reader, &mut io::sink())?;
         if found {
@@ -97,26 +96,6 @@ fn unpack_source(reader: impl Read, into: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// The plain content behind a reader, whatever its compression.
-fn decompress<'a>(reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut reader = BufReader::with_capacity(BUFFER_BYTES, reader);
-    let head = peek(&mut reader)?;
-    Ok(match head[..] {
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(reader))
-        }
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(reader)?),
-        _ => Box::new(reader),
-    })
-}
-
-/// The first bytes, which stay unread; fewer at the end of the file.
-fn peek<R: Read>(reader: &mut BufReader<R>) -> io::Result<Vec<u8>> {
-    let buffer = io::BufRead::fill_buf(reader)?;
-    Ok(buffer.iter().take(MAGIC_BYTES).copied().collect())
 }
 
 /// The one directory inside `into`.

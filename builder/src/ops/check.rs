@@ -7,6 +7,7 @@ use crate::cache::Cache;
 use crate::definition;
 use crate::error::Result;
 use crate::image::check;
+use crate::image::packages::Access;
 use crate::kernel::source::SourceRequest;
 use crate::project::Project;
 use crate::shell::Shell;
@@ -23,6 +24,12 @@ pub struct Args {
     /// Check the kernel options against this source tree or tarball
     #[arg(long, value_name = "DIR|TARBALL")]
     kernel_source: Option<PathBuf>,
+    /// Fetch no packages: a tree that lacks some is named as not checked
+    #[arg(long)]
+    offline: bool,
+    /// Accept no packages but those of the lock files
+    #[arg(long)]
+    locked: bool,
 }
 
 /// Checks every image for every architecture; all of them, whatever is found.
@@ -57,9 +64,10 @@ fn check_image(
     let image = definition::load(project, name)?;
     let wanted = |arch: &&Arch| args.arches.is_empty() || args.arches.contains(arch);
     for arch in image.arches.iter().filter(wanted) {
-        // Nothing is fetched for a check: what is not here is named as not checked.
+        // No kernel is fetched for a check: if it is not here, it is named as not checked.
         let source = SourceRequest::from_environment(args.kernel_source.clone(), true, false);
-        let report = check::check(shell, cache, project, &image, *arch, source)?;
+        let access = Access { is_offline: args.offline, is_locked: args.locked };
+        let report = check::check(shell, cache, project, &image, *arch, source, access)?;
         for warning in &report.warnings {
             shell.warn(warning);
         }

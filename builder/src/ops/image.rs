@@ -32,7 +32,7 @@ pub struct BuildArgs {
     /// Use nothing that is not on this host yet
     #[arg(long)]
     pub offline: bool,
-    /// Accept no other kernel source than the pinned one
+    /// Accept no other kernel source than the pinned one, and no packages but the locked ones
     #[arg(long)]
     pub locked: bool,
     /// Build this kernel source tree or tarball

@@ -10,4 +10,5 @@ mod definitions;
 mod kernel;
 mod mounts;
 mod outputs;
+mod packages;
 mod project;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use crate::arch::Arch;
 use crate::elf::Facts;
+use crate::elf::machine::Machine;
 use crate::error::{IoContext, Result};
 use crate::tree::{Content, FileTree, NodeKind, TreePath, links};
 
@@ -14,8 +14,9 @@ const CONFIGURATION_MAX_BYTES: u64 = 64 * 1024;
 const MUSL_OWN: [&[u8]; 7] =
     [b"libc.", b"libpthread.", b"librt.", b"libm.", b"libdl.", b"libutil.", b"libxnet."];
 
-/// What the tree configures for its loaders, read once.
+/// What the tree configures for one machine's loaders, read once.
 pub(super) struct Configuration {
+    machine: Machine,
     has_musl: bool,
     musl: Vec<Vec<u8>>,
     glibc: Vec<Vec<u8>>,
@@ -24,9 +25,10 @@ pub(super) struct Configuration {
 }
 
 impl Configuration {
-    pub(super) fn read(tree: &FileTree, arch: Arch) -> Result<Self> {
+    pub(super) fn read(tree: &FileTree, machine: Machine) -> Result<Self> {
+        let name = machine.name();
         let has_musl = tree.iter().any(|(path, _)| path.file_name().starts_with(b"ld-musl-"));
-        let list = configuration(tree, format!("etc/ld-musl-{arch}.path").as_bytes())?
+        let list = configuration(tree, format!("etc/ld-musl-{name}.path").as_bytes())?
             .unwrap_or_else(|| b"/lib:/usr/local/lib:/usr/lib".to_vec());
         let musl = list
             .split(|byte| matches!(byte, b':' | b'\n'))
@@ -39,17 +41,17 @@ impl Configuration {
         let has_cache = tree.get_bytes(b"etc/ld.so.cache").is_some();
         let (mut glibc, uncached) =
             if has_cache { (configured, Vec::new()) } else { (Vec::new(), configured) };
-        for directory in [
-            format!("/lib/{arch}-linux-gnu"),
-            format!("/usr/lib/{arch}-linux-gnu"),
-            "/lib64".into(),
-            "/usr/lib64".into(),
-            "/lib".into(),
-            "/usr/lib".into(),
-        ] {
-            glibc.push(directory.into_bytes());
+        for parent in ["/lib", "/usr/lib"] {
+            glibc.push(format!("{parent}/{name}-linux-gnu").into_bytes());
         }
-        Ok(Self { has_musl, musl, glibc, uncached })
+        let plain = machine.lib_directories().iter();
+        glibc.extend(plain.map(|directory| directory.as_bytes().to_vec()));
+        Ok(Self { machine, has_musl, musl, glibc, uncached })
+    }
+
+    /// Whose loaders it is about.
+    pub(super) fn machine(&self) -> Machine {
+        self.machine
     }
 }
 
@@ -85,10 +87,10 @@ impl<'a> Search<'a> {
         let mut directories = Vec::new();
         // With glibc a RUNPATH switches RPATHs off; musl takes both for the same thing.
         if facts.runpath.is_empty() || self.is_musl {
-            directories.extend(expand(path, &facts.rpath));
+            directories.extend(self.expand(path, &facts.rpath));
             directories.extend(inherited.iter().cloned());
         }
-        directories.extend(expand(path, &facts.runpath));
+        directories.extend(self.expand(path, &facts.runpath));
         let system =
             if self.is_musl { &self.configuration.musl } else { &self.configuration.glibc };
         directories.extend(system.iter().cloned());
@@ -105,10 +107,10 @@ impl<'a> Search<'a> {
     ) -> Vec<Vec<u8>> {
         let mut directories = Vec::new();
         if facts.runpath.is_empty() || self.is_musl {
-            directories.extend(expand(path, &facts.rpath));
+            directories.extend(self.expand(path, &facts.rpath));
         }
         if self.is_musl {
-            directories.extend(expand(path, &facts.runpath));
+            directories.extend(self.expand(path, &facts.runpath));
         }
         directories.extend(inherited.iter().cloned());
         directories
@@ -128,15 +130,16 @@ impl<'a> Search<'a> {
             .iter()
             .any(|directory| TreePath::new(directory).is_ok_and(|d| d == parent))
     }
-}
 
-/// Puts values in place of a list's variables (ld.so(8), "Rpath token expansion").
-fn expand(path: &TreePath, list: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let origin = path.parent().unwrap_or_default();
-    let origin = [b"/", origin.as_bytes()].concat();
-    list.iter()
-        .map(|directory| plain(&replace(&replace(directory, "ORIGIN", &origin), "LIB", b"lib64")))
-        .collect()
+    /// Puts values in place of a list's variables (ld.so(8), "Rpath token expansion").
+    fn expand(&self, path: &TreePath, list: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let origin = path.parent().unwrap_or_default();
+        let origin = [b"/", origin.as_bytes()].concat();
+        let lib = self.configuration.machine.lib().as_bytes();
+        list.iter()
+            .map(|directory| plain(&replace(&replace(directory, "ORIGIN", &origin), "LIB", lib)))
+            .collect()
+    }
 }
 
 /// Replaces `$NAME` and `${NAME}`.

@@ -1,6 +1,7 @@
 //! Trees of made-up ELF files and what the loader would miss in them.
 
 use super::*;
+use crate::arch::Arch;
 use crate::tree::{Content, Node};
 
 /// A minimal 64-bit ELF file with these properties.

@@ -74,6 +74,7 @@ mod tests {
     use super::*;
     use crate::definition;
     use crate::image::check;
+    use crate::image::packages::Packages;
 
     #[test]
     fn the_generated_image_is_one_that_can_be_built() {
@@ -83,7 +84,8 @@ mod tests {
         assert_eq!(write(&directory).unwrap(), path);
         let image = definition::load(&project, path.to_str().unwrap()).unwrap();
         assert_eq!(image.name, "bench-100");
-        let plan = check::plan(&project, &image).unwrap();
+        let arch = image.arches[0];
+        let plan = check::plan(&project, &image, arch, Packages::default()).unwrap();
         assert!(plan.verdict.errors.is_empty(), "{:?}", plan.verdict.errors);
         assert!(plan.verdict.warnings.is_empty(), "{:?}", plan.verdict.warnings);
         assert_eq!(image.files.len(), SERVICES);

@@ -1,0 +1,278 @@
+//! `IMAGE.lock`: which version of every package an image takes, with its digest.
+//!
+//! It stands beside the definition and is committed with it, so that every
+//! clone gets the same bytes. The format is TOML, read as strictly as any other
+//! file that a person may edit. Pure: who reads and writes the file is elsewhere.
+
+use std::fmt::Write;
+
+use init_core::diagnostic::{Finding, Place};
+use serde::Deserialize;
+
+use super::apt::Record;
+use crate::error::{Error, Result};
+
+/// Raised when a field changes its meaning.
+const FORMAT: u32 = 1;
+
+/// A lock file.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Lock {
+    /// By architecture and name.
+    packages: Vec<Locked>,
+}
+
+/// A package at one version.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Locked {
+    /// Debian's name of the architecture it is for; not `all`, whatever its file says.
+    pub arch: String,
+    /// Its name.
+    pub name: String,
+    /// Its version (deb-version(7)).
+    pub version: String,
+    /// Length of its file, in bytes.
+    pub size_bytes: u64,
+    /// SHA-256 of its file, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Why it is here.
+    pub role: Role,
+}
+
+/// Why a package is locked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The definition names it.
+    Named,
+    /// The definition names it with `depends = true`, and what it depends on is locked too.
+    NamedWithDependencies,
+    /// Another depends on it.
+    Dependency,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    format: u32,
+    #[serde(default)]
+    package: Vec<Locked>,
+}
+
+impl Role {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::NamedWithDependencies => "named-with-dependencies",
+            Self::Dependency => "dependency",
+        }
+    }
+
+    /// Whether a definition that wants a package so finds what it needs in this one.
+    fn serves(self, wanted: Self) -> bool {
+        self == wanted || self == Self::NamedWithDependencies || wanted == Self::Dependency
+    }
+
+    /// The role of a package that has both.
+    fn joined(self, other: Self) -> Self {
+        if self.serves(other) { self } else { other }
+    }
+}
+
+impl Lock {
+    /// Reads a lock file, which messages call `file`.
+    ///
+    /// # Errors
+    /// With the place of what is wrong.
+    pub fn parse(file: &str, text: &str) -> Result<Self> {
+        let wrong = |offset: usize, message: String| {
+            let finding = Finding::new(Place::of_offset(file, text, offset), message);
+            let hint = "it is written by `cargo builder lock`: remove it, and run that again";
+            Error::findings("the lock file is wrong", vec![finding.with_hint(hint)])
+        };
+        let document: Document = toml::from_str(text).map_err(|error| {
+            wrong(error.span().map_or(0, |span| span.start), error.message().to_lowercase())
+        })?;
+        if document.format != FORMAT {
+            return Err(wrong(0, format!("its format is {}, not {FORMAT}", document.format)));
+        }
+        for locked in &document.package {
+            if let Some(what) = fault(locked) {
+                let offset = text.find(&format!("name = \"{}\"", locked.name)).unwrap_or(0);
+                return Err(wrong(offset, format!("the {what} of {} is none", locked.name)));
+            }
+        }
+        let mut lock = Self::default();
+        document.package.into_iter().for_each(|locked| lock.add(locked));
+        Ok(lock)
+    }
+
+    /// The text of the file. Equal locks are equal bytes.
+    #[must_use]
+    pub fn text(&self, image: &str) -> String {
+        let mut text = format!(
+            "# Packages of image {image}, written by `cargo builder lock {image}`. Commit it, and\n\
+             # change it with `cargo builder lock {image} --update` rather than by hand.\n\
+             format = {FORMAT}\n"
+        );
+        for locked in &self.packages {
+            let _never_fails = write!(
+                text,
+                "\n[[package]]\narch = \"{}\"\nname = \"{}\"\nversion = \"{}\"\nsize-bytes = {}\n\
+                 sha256 = \"{}\"\nrole = \"{}\"\n",
+                locked.arch,
+                locked.name,
+                locked.version,
+                locked.size_bytes,
+                locked.sha256,
+                locked.role.as_str()
+            );
+        }
+        text
+    }
+
+    /// Adds a package, unless it is there: then it only may get a further role.
+    pub fn add(&mut self, new: Locked) {
+        let is_it = |old: &&mut Locked| old.arch == new.arch && old.name == new.name;
+        match self.packages.iter_mut().find(is_it) {
+            Some(old) => old.role = old.role.joined(new.role),
+            None => {
+                self.packages.push(new);
+                self.packages.sort();
+            }
+        }
+    }
+
+    /// A package of the archive that is to be locked.
+    #[must_use]
+    pub fn entry(arch: &str, record: Record, role: Role) -> Locked {
+        Locked {
+            arch: arch.to_owned(),
+            name: record.name,
+            version: record.version,
+            size_bytes: record.size_bytes,
+            sha256: record.sha256,
+            role,
+        }
+    }
+
+    /// The package of this name, if it serves who wants it in this role and, if
+    /// that counts, at this version.
+    #[must_use]
+    pub fn find(
+        &self,
+        arch: &str,
+        name: &str,
+        version: Option<&str>,
+        role: Role,
+    ) -> Option<&Locked> {
+        self.packages.iter().find(|locked| {
+            locked.arch == arch
+                && locked.name == name
+                && locked.role.serves(role)
+                && version.is_none_or(|version| version == locked.version)
+        })
+    }
+
+    /// Leaves out packages at other versions than wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&Locked) -> bool) {
+        self.packages.retain(wanted);
+    }
+
+    /// Every package, by architecture and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Locked> {
+        self.packages.iter()
+    }
+}
+
+/// The field that no archive would have given, if any. Names and versions go
+/// onto apt's command line.
+fn fault(locked: &Locked) -> Option<&'static str> {
+    let is_digest = locked.sha256.len() == 64
+        && locked.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_name(&locked.name) {
+        Some("name")
+    } else if !is_version(&locked.version) {
+        Some("version")
+    } else {
+        (!is_digest).then_some("sha256")
+    }
+}
+
+/// Whether Debian may name a package so (Debian Policy, 5.6.7).
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name.len() >= 2
+        && name.bytes().next().is_some_and(allowed)
+        && name.bytes().all(|byte| allowed(byte) || b"+-.".contains(&byte))
+}
+
+/// Whether it may be a version (deb-version(7)).
+#[must_use]
+pub fn is_version(version: &str) -> bool {
+    version.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
+        && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locked(name: &str, role: Role) -> Locked {
+        let record = Record {
+            name: name.into(),
+            version: "1:2.3-4".into(),
+            size_bytes: 5,
+            sha256: "0f".repeat(32),
+        };
+        Lock::entry("amd64", record, role)
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_has_one_order() {
+        let mut lock = Lock::default();
+        lock.add(locked("zz", Role::Dependency));
+        lock.add(locked("aa", Role::NamedWithDependencies));
+        let text = lock.text("x");
+        assert_eq!(Lock::parse("x.lock", &text).unwrap(), lock);
+        assert!(text.find("\"aa\"") < text.find("\"zz\""));
+    }
+
+    #[test]
+    fn roles_join_and_serve() {
+        use Role::{Dependency, Named, NamedWithDependencies};
+        let mut lock = Lock::default();
+        lock.add(locked("aa", Dependency));
+        assert!(lock.find("amd64", "aa", None, Named).is_none());
+        lock.add(locked("aa", Named));
+        assert!(lock.find("amd64", "aa", Some("1:2.3-4"), Named).is_some());
+        assert!(lock.find("amd64", "aa", Some("1"), Named).is_none());
+        assert!(lock.find("arm64", "aa", None, Named).is_none());
+        assert!(lock.find("amd64", "aa", None, NamedWithDependencies).is_none());
+        lock.add(locked("aa", NamedWithDependencies));
+        lock.add(locked("aa", Dependency));
+        assert!(lock.find("amd64", "aa", None, NamedWithDependencies).is_some());
+        assert_eq!(lock.iter().count(), 1);
+    }
+
+    #[test]
+    fn a_wrong_file_is_told_with_its_place() {
+        let mut lock = Lock::default();
+        lock.add(locked("aa", Role::Named));
+        let good = lock.text("x");
+        for (from, to, says) in [
+            ("format = 1", "format = 2", "its format is 2"),
+            ("role = \"named\"", "role = \"nmaed\"", "unknown variant"),
+            ("size-bytes", "size", "unknown field"),
+            ("sha256 = \"0f", "sha256 = \"0F", "the sha256 of aa is none"),
+            ("name = \"aa\"", "name = \"-oaa\"", "the name of -oaa is none"),
+            ("1:2.3-4", "1 2", "the version of aa is none"),
+        ] {
+            let error = Lock::parse("x.lock", &good.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(says) && error.contains("x.lock:"), "{from}: {error}");
+            assert!(error.contains("hint: it is written by"), "{error}");
+        }
+    }
+}

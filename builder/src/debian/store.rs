@@ -1,0 +1,157 @@
+//! Unpacked packages in the cache, by the digest of their file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::apt::{Apt, Wish, unescaped};
+use super::deb::{self, Entry};
+use super::lock::Locked;
+use crate::cache::{Cache, Key, KeyBuilder, file_sha256};
+use crate::elf::machine::Machine;
+use crate::error::{Error, IoContext, Result};
+use crate::shell::Shell;
+
+/// The cache's name for unpacked packages.
+const KIND: &str = "package";
+/// The file in a cache entry that lists what the package holds.
+const INDEX: &str = "index.json";
+
+/// A package whose files are on this host.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
+    /// What it is.
+    pub locked: Locked,
+    /// Where the contents of its files are.
+    pub directory: PathBuf,
+    /// What it holds, in the order of its archive.
+    pub entries: Vec<Entry>,
+}
+
+/// The packages, downloaded and unpacked where the cache lacks them.
+///
+/// # Errors
+/// If one cannot be had or is not the locked one.
+pub fn fetch(
+    shell: &Shell,
+    cache: &Cache,
+    machine: Machine,
+    packages: &[&Locked],
+    is_offline: bool,
+) -> Result<Vec<Unpacked>> {
+    let lacking: Vec<&Locked> = packages
+        .iter()
+        .copied()
+        .filter(|locked| cache.find(KIND, &key(locked)).is_none())
+        .collect();
+    if !lacking.is_empty() {
+        if is_offline {
+            let names: Vec<&str> = lacking.iter().map(|locked| locked.name.as_str()).collect();
+            let message = format!("the cache lacks the {} packages", machine.debian());
+            return Err(Error::failure(format!("{message} {}", names.join(", ")))
+                .hint("do it once without --offline"));
+        }
+        download(shell, cache, machine, &lacking)?;
+    }
+    packages.iter().map(|locked| read(cache, locked)).collect()
+}
+
+fn key(locked: &Locked) -> Key {
+    KeyBuilder::new("unpacked package 1").part("sha256", &locked.sha256).finish()
+}
+
+fn read(cache: &Cache, locked: &Locked) -> Result<Unpacked> {
+    let directory = cache.find(KIND, &key(locked)).ok_or_else(|| {
+        Error::internal(format!("the package {} is not in the cache", locked.name))
+    })?;
+    let index = directory.join(INDEX);
+    let bytes = fs::read(&index).at("read", &index)?;
+    let entries = serde_json::from_slice(&bytes).map_err(|error| {
+        Error::failure(format!("cannot read {}: {error}", index.display()))
+            .hint("remove that directory: the package will be fetched again")
+    })?;
+    Ok(Unpacked { locked: locked.clone(), directory, entries })
+}
+
+fn download(shell: &Shell, cache: &Cache, machine: Machine, lacking: &[&Locked]) -> Result<()> {
+    let workspace = cache.workspace("packages")?;
+    let directory = tempfile::tempdir_in(&workspace).at("create a directory in", &workspace)?;
+    let wishes: Vec<Wish> = lacking
+        .iter()
+        .map(|locked| Wish { name: locked.name.clone(), version: Some(locked.version.clone()) })
+        .collect();
+    let apt = Apt::open(shell, cache, machine.debian())?;
+    let count = lacking.len();
+    let what = if count == 1 { lacking[0].name.clone() } else { format!("{count} packages") };
+    let step = shell.step(format!("download {what} for {}", machine.debian()));
+    if let Err(error) = apt.download(&wishes, directory.path()) {
+        return Err(left_archive(&apt, &wishes)?.unwrap_or(error));
+    }
+    drop(apt);
+    let mut files = Files::find(directory.path())?;
+    for locked in lacking {
+        let file = files.take(locked)?;
+        let got = file_sha256(&file)?;
+        if got != locked.sha256 {
+            let (name, version, wanted) = (&locked.name, &locked.version, &locked.sha256);
+            return Err(Error::failure(format!(
+                "{name} {version} is not the locked file\n  wanted sha256 {wanted}\n  \
+                 got    sha256 {got}"
+            ))
+            .hint(UPDATE_HINT));
+        }
+        cache.find_or_make(shell, KIND, &key(locked), |into| {
+            let entries = deb::unpack(&file, into)?;
+            let index = into.join(INDEX);
+            let text = serde_json::to_vec(&entries)
+                .map_err(|error| Error::internal(format!("cannot list a package: {error}")))?;
+            fs::write(&index, text).at("write", &index)
+        })?;
+    }
+    step.done("");
+    Ok(())
+}
+
+/// What to do about a version that cannot be had.
+const UPDATE_HINT: &str = "`cargo builder lock IMAGE --update` takes what the archive has now";
+
+/// The error for versions that the archive holds no longer, if that is the reason.
+fn left_archive(apt: &Apt<'_>, wishes: &[Wish]) -> Result<Option<Error>> {
+    let missing = apt.missing(wishes)?;
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let show =
+        |wish: &&Wish| format!("\n  {} {}", wish.name, wish.version.as_deref().unwrap_or_default());
+    let list: String = missing.iter().map(show).collect();
+    let message =
+        format!("the distribution's archive does not hold these packages any more:{list}");
+    Ok(Some(Error::failure(message).hint(UPDATE_HINT)))
+}
+
+/// Downloaded packages by name and version.
+struct Files(Vec<(String, String, PathBuf)>);
+
+impl Files {
+    fn find(directory: &Path) -> Result<Self> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory).at("read", directory)? {
+            let path = entry.at("read", directory)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let mut parts = name.split('_');
+            if let (Some(name), Some(version)) = (parts.next(), parts.next()) {
+                files.push((name.to_owned(), unescaped(version), path));
+            }
+        }
+        Ok(Self(files))
+    }
+
+    fn take(&mut self, locked: &Locked) -> Result<PathBuf> {
+        let is_it = |(name, version, _): &(String, String, PathBuf)| {
+            *name == locked.name && *version == locked.version
+        };
+        let index = self.0.iter().position(is_it).ok_or_else(|| {
+            Error::failure(format!("apt-get left no file of {} {}", locked.name, locked.version))
+        })?;
+        Ok(self.0.swap_remove(index).2)
+    }
+}

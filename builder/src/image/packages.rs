@@ -1,0 +1,267 @@
+//! The Debian packages of an image: locked, fetched, and put into its tree.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use init_core::diagnostic::Finding;
+
+use crate::arch::Arch;
+use crate::cache::Cache;
+use crate::debian::apt::{Apt, Wish};
+use crate::debian::lock::{Lock, Locked, Role};
+use crate::debian::place;
+use crate::debian::store::{self, Unpacked};
+use crate::definition::Image;
+use crate::definition::resolved::Package;
+use crate::elf::machine::Machine;
+use crate::error::{Error, IoContext, Result};
+use crate::project::Project;
+use crate::shell::Shell;
+use crate::tree::pattern::Pattern;
+use crate::tree::{FileTree, Node, NodeKind, links};
+
+/// What a build may do to have its packages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Access {
+    /// Nothing that is not on this host.
+    pub is_offline: bool,
+    /// Nothing that the lock file does not say.
+    pub is_locked: bool,
+}
+
+/// The packages of one architecture's system.
+#[derive(Clone, Debug, Default)]
+pub struct Packages {
+    /// Those the definition names, by its order.
+    named: Vec<(Package, Unpacked)>,
+    /// Those that may give what programs need.
+    dependencies: Vec<Unpacked>,
+}
+
+/// Where the lock file of an image is: beside its definition.
+#[must_use]
+pub fn lock_path(image: &Image) -> PathBuf {
+    image.sources.last().map(|path| path.with_extension("lock")).unwrap_or_default()
+}
+
+/// The lock of an image, brought up to date where that is allowed and needed.
+///
+/// # Errors
+/// If the file is wrong, or lacks something that cannot or may not be added.
+pub fn lock(
+    shell: &Shell,
+    cache: &Cache,
+    project: &Project,
+    image: &Image,
+    access: Access,
+) -> Result<Lock> {
+    if image.packages.is_empty() {
+        return Ok(Lock::default());
+    }
+    let path = lock_path(image);
+    let old = read(project, &path)?;
+    let lacking = lacking(image, &old);
+    if lacking.is_empty() {
+        return Ok(old);
+    }
+    if access.is_offline || access.is_locked {
+        let mut names: Vec<&str> = lacking.iter().map(|(_, one)| one.name.as_str()).collect();
+        names.dedup();
+        let option = if access.is_locked { "--locked" } else { "--offline" };
+        let message = format!("{} does not lock {}", project.show(&path), names.join(", "));
+        return Err(Error::definition(format!("{message}, and {option} keeps it as it is"))
+            .hint(format!("`cargo builder lock {}` adds what it lacks", image.name)));
+    }
+    relock(shell, cache, project, image, false)
+}
+
+/// Writes the lock file of an image: what it lacks is added and what is not
+/// asked for any more goes. With `is_update` every package is taken at the best
+/// version that the archive has.
+///
+/// # Errors
+/// If the archive lacks a package or cannot be asked, or the file cannot be written.
+pub fn relock(
+    shell: &Shell,
+    cache: &Cache,
+    project: &Project,
+    image: &Image,
+    is_update: bool,
+) -> Result<Lock> {
+    let path = lock_path(image);
+    let old = read(project, &path)?;
+    let mut lock = if is_update { Lock::default() } else { old.clone() };
+    lock.retain(|locked| is_asked_for(image, locked));
+    let lacking = lacking(image, &lock);
+    let mut machines: Vec<Machine> = lacking.iter().map(|(machine, _)| *machine).collect();
+    machines.dedup();
+    for machine in machines {
+        let apt = Apt::open(shell, cache, machine.debian())?;
+        if is_update {
+            apt.update()?;
+        }
+        let step = shell.step(format!("resolve packages for {}", machine.debian()));
+        for with_dependencies in [false, true] {
+            let wanted = lacking
+                .iter()
+                .filter(|(of, one)| *of == machine && one.depends == with_dependencies);
+            let wishes: Vec<Wish> = wanted
+                .map(|(_, one)| Wish { name: one.name.clone(), version: one.version.clone() })
+                .collect();
+            for record in apt.resolve(&wishes, with_dependencies)? {
+                let is_named = wishes.iter().any(|wish| wish.name == record.name);
+                let role = match (is_named, with_dependencies) {
+                    (true, true) => Role::NamedWithDependencies,
+                    (true, false) => Role::Named,
+                    (false, _) => Role::Dependency,
+                };
+                lock.add(Lock::entry(machine.debian(), record, role));
+            }
+        }
+        step.done("");
+    }
+    if lock != old {
+        let text = lock.text(&image.name);
+        fs::write(&path, text).at("write", &path)?;
+        shell.note(format_args!("{} is written", project.show(&path)));
+    }
+    Ok(lock)
+}
+
+fn read(project: &Project, path: &Path) -> Result<Lock> {
+    match fs::read_to_string(path) {
+        Ok(text) => Lock::parse(&project.show(path), &text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Lock::default()),
+        Err(error) => Err(Error::io("read", path, &error)),
+    }
+}
+
+const fn role_of(package: &Package) -> Role {
+    if package.depends { Role::NamedWithDependencies } else { Role::Named }
+}
+
+/// What a lock has not of what the image names, for every architecture of the
+/// image, so that one file serves them all.
+fn lacking<'i>(image: &'i Image, lock: &Lock) -> Vec<(Machine, &'i Package)> {
+    let mut lacking = Vec::new();
+    for arch in &image.arches {
+        for package in &image.packages {
+            let Some(machine) = package.machine(*arch) else { continue };
+            if find(lock, machine, package).is_none() {
+                lacking.push((machine, package));
+            }
+        }
+    }
+    lacking.sort_by_key(|(machine, _)| *machine);
+    lacking
+}
+
+fn find<'l>(lock: &'l Lock, machine: Machine, package: &Package) -> Option<&'l Locked> {
+    let version = package.version.as_deref();
+    lock.find(machine.debian(), &package.name, version, role_of(package))
+}
+
+/// Whether a locked package may stay: dependencies always, others as long as
+/// the definition names them at this version.
+fn is_asked_for(image: &Image, locked: &Locked) -> bool {
+    let is_it = |package: &&Package| {
+        let arch = |arch: &Arch| package.machine(*arch).map(Machine::debian);
+        package.name == locked.name
+            && image.arches.iter().any(|one| arch(one) == Some(locked.arch.as_str()))
+    };
+    match image.packages.iter().find(is_it) {
+        Some(package) => package.version.as_ref().is_none_or(|it| *it == locked.version),
+        None => locked.role == Role::Dependency,
+    }
+}
+
+/// The packages of the system for `arch`, fetched where the cache lacks them.
+///
+/// # Errors
+/// If the lock lacks one, or one cannot be had.
+pub fn fetch(
+    shell: &Shell,
+    cache: &Cache,
+    image: &Image,
+    lock: &Lock,
+    arch: Arch,
+    access: Access,
+) -> Result<Packages> {
+    let mut packages = Packages::default();
+    for machine in image.machines(arch).iter() {
+        let named: Vec<&Package> =
+            image.packages.iter().filter(|one| one.machine(arch) == Some(machine)).collect();
+        let mut wanted = Vec::new();
+        for package in &named {
+            wanted.push(find(lock, machine, package).ok_or_else(|| {
+                Error::internal(format!("the package {} is not locked", package.name))
+            })?);
+        }
+        if named.iter().any(|package| package.depends) {
+            let is_other = |locked: &&Locked| {
+                locked.arch == machine.debian()
+                    && locked.role != Role::Named
+                    && !named.iter().any(|package| package.name == locked.name)
+            };
+            wanted.extend(lock.iter().filter(is_other));
+        }
+        let mut unpacked =
+            store::fetch(shell, cache, machine, &wanted, access.is_offline)?.into_iter();
+        packages.named.extend(named.into_iter().cloned().zip(unpacked.by_ref()));
+        packages.dependencies.extend(unpacked);
+    }
+    Ok(packages)
+}
+
+impl Packages {
+    /// Adds what the definition names of them to the tree.
+    ///
+    /// # Errors
+    /// If something is there already, or a pattern fits nothing.
+    pub fn add_named(&self, tree: &mut FileTree) -> Result<()> {
+        let mut findings = Vec::new();
+        for (package, unpacked) in &self.named {
+            let (name, version) = (&package.name, &unpacked.locked.version);
+            let origin = format!("{}: package {name} {version}", package.place);
+            let patterns: Vec<Pattern> =
+                package.paths.iter().map(|pattern| pattern.value.clone()).collect();
+            for index in place::add(tree, unpacked, &patterns, &origin, package.replace)? {
+                let place = package.paths[index].place.clone();
+                let arch = &unpacked.locked.arch;
+                let message = format!("the package {name} {version} for {arch} has no such path");
+                let hint = format!("`dpkg -c` or packages.debian.org list what {name} holds");
+                findings.push(Finding::new(place, message).with_hint(hint));
+            }
+            for (link, program) in &package.commands {
+                let target = program.file_name().to_vec();
+                let node = Node::new(NodeKind::Symlink(target.into()), 0o777, &*origin);
+                let link = links::behind(tree, link)?;
+                match package.replace {
+                    true => tree.replace(link, node)?,
+                    false => tree.insert(link, node)?,
+                }
+            }
+        }
+        if findings.is_empty() {
+            return Ok(());
+        }
+        Err(Error::findings("the packages do not hold what is asked for", findings))
+    }
+
+    /// Adds what programs of the tree need and those that the named ones depend on have.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn add_needed(&self, tree: &mut FileTree, image: &Image, arch: Arch) -> Result<()> {
+        if self.dependencies.is_empty() {
+            return Ok(());
+        }
+        place::add_needed(tree, image.machines(arch), &self.dependencies).map(|_used| ())
+    }
+
+    /// Every package that may have given something.
+    pub fn iter(&self) -> impl Iterator<Item = &Locked> {
+        let named = self.named.iter().map(|(_, unpacked)| &unpacked.locked);
+        named.chain(self.dependencies.iter().map(|unpacked| &unpacked.locked))
+    }
+}

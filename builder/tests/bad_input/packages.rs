@@ -1,0 +1,225 @@
+//! What is said of Debian packages that are wrong, gone, or not enough. The
+//! archive is the test's own: an `apt-get` and an `apt-cache` of a few lines.
+
+use std::fs;
+use std::path::Path;
+
+use builder::arch::Arch;
+use builder::cache::file_sha256;
+
+use crate::project::{Ending, Project};
+
+/// Answers like apt-get for the packages in the directory above it. It
+/// downloads what is named and, asked to install, tells of the whole archive.
+const APT_GET: &str = r#"#!/bin/sh
+cd_to=$PWD; archive=$(dirname "$0")/../archive; uris=; all=; names=
+while [ $# -gt 0 ]; do
+    case $1 in
+        -c | -o) shift ;;
+        --print-uris) uris=1 ;;
+        install) all=1 ;;
+        update) [ -e "$archive/down" ] && { echo 'E: out of reach' >&2; exit 100; }
+            state=$(sed -n 's/^Dir::State "\(.*\)";$/\1/p' "$conf")
+            : > "$state/lists/x_Packages"; exit 0 ;;
+        download | -*) ;;
+        *.conf) ;;
+        *) names="$names $1" ;;
+    esac
+    case $1 in *.conf) conf=$1 ;; esac
+    shift
+done
+for name in $names; do
+    case $name in
+        *=*) file=$archive/${name%%=*}_${name#*=}_all.deb ;;
+        *) file=$(echo "$archive/${name}"_*.deb) ;;
+    esac
+    [ -e "$file" ] || { echo "E: Unable to locate package $name" >&2; exit 100; }
+    [ "$uris" ] || cp "$file" "$cd_to/"
+    [ "$all" ] || [ ! "$uris" ] || echo "'http://x/y' ${file##*/} 1 SHA256:0"
+done
+[ ! "$all" ] || for file in "$archive"/*.deb; do echo "'http://x/y' ${file##*/} 1 SHA256:0"; done
+"#;
+
+const APT_CACHE: &str = r#"#!/bin/sh
+archive=$(dirname "$0")/../archive
+for word; do
+    [ -e "$archive/${word%%=*}_${word#*=}_all.deb" ] || continue
+    file=$archive/${word%%=*}_${word#*=}_all.deb
+    echo "Package: ${word%%=*}"; echo "Version: ${word#*=}"; echo "Size: $(wc -c < "$file")"
+    echo "SHA256: $(sha256sum "$file" | cut -d' ' -f1)"; echo
+done
+"#;
+
+/// A package of version 1 with these files: path and content.
+fn package(project: &Project, name: &str, files: &[(&str, &[u8])]) {
+    let mut data = tar::Builder::new(Vec::new());
+    for (path, content) in files {
+        let mut header = tar::Header::new_gnu();
+        // As bytes: the crate refuses to write what the builder must refuse to read.
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_mode(0o755);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        data.append(&header, *content).unwrap();
+    }
+    let data = data.into_inner().unwrap();
+    let mut deb = ar::Builder::new(Vec::new());
+    for (member, bytes) in [("debian-binary", &b"2.0\n"[..]), ("data.tar", &data)] {
+        let header = ar::Header::new(member.as_bytes().to_vec(), bytes.len() as u64);
+        deb.append(&header, bytes).unwrap();
+    }
+    project.write(&format!("archive/{name}_1_all.deb"), deb.into_inner().unwrap());
+}
+
+/// A project with an archive, and the image `bad` with these entries.
+fn project(entries: &str) -> Project {
+    use std::os::unix::fs::PermissionsExt;
+    let project = Project::new(&[("images/bad.toml", &definition(entries))]);
+    for (name, text) in [("apt-get", APT_GET), ("apt-cache", APT_CACHE)] {
+        let path = format!("bin/{name}");
+        project.write(&path, text);
+        fs::set_permissions(project.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    project
+}
+
+fn definition(entries: &str) -> String {
+    let host = Arch::host().unwrap();
+    format!("inherit = [\"base.toml\"]\narch = [\"{host}\"]\n{entries}")
+}
+
+/// Runs the builder where apt is the test's own.
+fn run(project: &Project, arguments: &[&str]) -> Ending {
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    let ending = Ending::of(project.builder(arguments).env("PATH", path));
+    println!("{}: {}", arguments.join(" "), ending.stderr);
+    ending
+}
+
+fn tool(paths: &str) -> String {
+    format!("[[package]]\nname = \"tool\"\n{paths}\n")
+}
+
+fn nothing_is_built(project: &Project) {
+    let host = Arch::host().unwrap().as_str();
+    assert!(!project.path("out/bad").join(host).join("vmlinuz").exists());
+    for kind in ["kernel", "program"] {
+        assert!(!project.path("cache/keelson").join(kind).exists(), "{kind}");
+    }
+}
+
+#[test]
+fn one_library_taken_from_a_tree_is_named_with_its_program() {
+    let program = std::env::current_exe().unwrap();
+    let facts = builder::elf::file_facts(&program).unwrap().unwrap();
+    let loader = String::from_utf8(facts.interpreter.unwrap()).unwrap();
+    let libraries = fs::canonicalize(&loader).unwrap().parent().unwrap().to_owned();
+    let project = project(&(tool("depends = true")));
+    package(&project, "tool", &[("./usr/bin/tool", &fs::read(&program).unwrap())]);
+    let loader_path = format!(".{loader}");
+    let mut files = vec![(loader_path, fs::read(&loader).unwrap())];
+    for name in facts.needed {
+        let name = String::from_utf8(name).unwrap();
+        if !loader.ends_with(&name) {
+            let content = fs::read(libraries.join(&name)).unwrap();
+            files.push((format!("./usr/lib/{name}"), content));
+        }
+    }
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(path, content)| (path.as_str(), content.as_slice())).collect();
+    package(&project, "libc6", &files);
+    package(&project, "other", &[("./usr/bin/other", b"nobody needs it")]);
+    run(&project, &["check", "bad"]).is(0, &["image bad for", "nothing wrong found"]);
+    let lock = fs::read_to_string(project.path("images/bad.lock")).unwrap();
+    assert!(lock.contains("name = \"libc6\"") && lock.contains("role = \"dependency\""), "{lock}");
+
+    let without = "[[package]]\nname = \"libc6\"\npaths = [\"!/usr/lib/libc.so.6\"]\n";
+    project.write("images/bad.toml", definition(&(tool("depends = true") + without)));
+    let says = [
+        "/usr/bin/tool needs the library libc.so.6, which is not in the tree \
+         (from images/bad.toml:3:1: package tool 1)",
+        "hint: add the package that holds libc.so.6, or link statically",
+    ];
+    run(&project, &["check", "bad"]).is(2, &says);
+    run(&project, &["image", "bad", "--output", "out"]).is(2, &says);
+    nothing_is_built(&project);
+}
+
+#[test]
+fn patterns_paths_and_archives_that_are_wrong_are_named() {
+    let project = project(&tool("paths = [\"/usr/bin/tool\", \"/usr/bin/took\"]"));
+    package(&project, "tool", &[("./usr/bin/tool", b"x")]);
+    let says = ["images/bad.toml:5:27: the package tool 1 for", "has no such path", "hint: "];
+    run(&project, &["check", "bad"]).is(2, &says);
+
+    project.write("images/bad.toml", definition(&tool("paths = [\"usr\"]\ncommands = [\"x\"]")));
+    run(&project, &["check", "bad"]).is(
+        2,
+        &[
+            "images/bad.toml:5:10: \"usr\" must be an absolute path on the target",
+            "images/bad.toml:6:12: `commands` are names of a program",
+        ],
+    );
+
+    project.write("images/bad.toml", definition("[[package]]\nname = \"missing\"\n"));
+    run(&project, &["check", "bad"]).is(1, &["Unable to locate package missing"]);
+
+    package(&project, "evil", &[("./../../../evil", b"x")]);
+    project.write("images/bad.toml", definition("[[package]]\nname = \"evil\"\n"));
+    let says = ["cannot unpack the package evil_1_all.deb: ", "has a `..`"];
+    run(&project, &["check", "bad"]).is(1, &says);
+    nothing_is_built(&project);
+}
+
+#[test]
+fn what_the_lock_says_is_what_is_taken() {
+    let project = project(&tool(""));
+    package(&project, "tool", &[("./usr/share/tool", b"x")]);
+    for option in ["--locked", "--offline"] {
+        let says = ["images/bad.lock does not lock tool", option, "hint: `cargo builder lock bad`"];
+        run(&project, &["image", "bad", option]).is(2, &says);
+    }
+    assert!(!project.path("images/bad.lock").exists());
+    run(&project, &["lock", "bad"]).is(0, &["images/bad.lock is written", "1 packages are locked"]);
+    let good = fs::read_to_string(project.path("images/bad.lock")).unwrap();
+    let digest = file_sha256(&project.path("archive/tool_1_all.deb")).unwrap();
+    assert!(good.contains(&digest), "{good}");
+
+    let other = good.replace(&digest, &"0".repeat(64));
+    project.write("images/bad.lock", other);
+    let says =
+        ["tool 1 is not the locked file", &digest, "hint: `cargo builder lock IMAGE --update`"];
+    run(&project, &["check", "bad"]).is(1, &says);
+
+    project.write("images/bad.lock", good.replace("\"1\"", "\"0.9\""));
+    let says = [
+        "the distribution's archive does not hold these packages any more:\n  tool 0.9",
+        "hint: `cargo builder lock IMAGE --update`",
+    ];
+    run(&project, &["check", "bad"]).is(1, &says);
+    run(&project, &["lock", "bad"]).is(0, &[]);
+    let kept = fs::read_to_string(project.path("images/bad.lock")).unwrap();
+    assert!(kept.contains("\"0.9\""), "without --update a version stays: {kept}");
+    run(&project, &["lock", "bad", "--update"]).is(0, &["images/bad.lock is written"]);
+    assert_eq!(fs::read_to_string(project.path("images/bad.lock")).unwrap(), good);
+
+    project.write("images/bad.lock", good.replace("role", "rule"));
+    let says = ["images/bad.lock:", "unknown field", "hint: it is written by `cargo builder lock`"];
+    run(&project, &["check", "bad"]).is(2, &says);
+}
+
+#[test]
+fn what_is_not_on_this_host_is_named_as_not_checked() {
+    let project = project(&tool(""));
+    package(&project, "tool", &[("./usr/share/tool", b"x")]);
+    run(&project, &["lock", "bad"]).is(0, &[]);
+    let says = ["not checked: its tree: the cache lacks the", "packages tool"];
+    run(&project, &["check", "bad", "--offline"]).is(0, &says);
+    run(&project, &["check", "bad"]).is(0, &["nothing wrong found"]);
+    fs::remove_dir_all(project.path("archive")).unwrap();
+    fs::create_dir_all(project.path("archive")).unwrap();
+    run(&project, &["check", "bad", "--offline"]).is(0, &["nothing wrong found"]);
+    assert!(!Path::new("/usr/share/tool").exists());
+}
