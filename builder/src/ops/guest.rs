@@ -140,7 +140,9 @@ impl Guest {
     /// # Errors
     /// If it does not start.
     pub fn begin_boot(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Self> {
-        Ok(Self { session: Self::start(shell, parts, setup)?, running: None })
+        let session = Self::start(shell, parts, setup)?;
+        session.wait_until_cable_listens()?;
+        Ok(Self { session, running: None })
     }
 
     /// Waits until it takes commands.

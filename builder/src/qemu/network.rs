@@ -7,7 +7,7 @@
 
 use std::fmt::{self, Display};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Where the host takes connections for a guest: no other machine reaches it there.
@@ -129,6 +129,29 @@ pub(super) fn backend(index: usize, network: &Network) -> String {
     }
 }
 
+/// The sockets that a guest with these cards listens on.
+#[must_use]
+pub fn listening(cards: &[Card]) -> Vec<PathBuf> {
+    let socket = |card: &Card| match &card.network {
+        Network::Cable { socket, end: CableEnd::Listens } => Some(socket.clone()),
+        Network::Cable { .. } | Network::User { .. } => None,
+    };
+    cards.iter().filter_map(socket).collect()
+}
+
+/// Whether somebody listens on a UNIX socket, by the kernel's table of them in
+/// /proc/net/unix (proc(5)): the fourth field has the bit `__SO_ACCEPTCON`.
+#[must_use]
+pub fn is_listening(table: &str, socket: &Path) -> bool {
+    const ACCEPTS: u32 = 1 << 16;
+    table.lines().any(|line| {
+        let mut fields = line.split_whitespace();
+        let flags = fields.nth(3).and_then(|flags| u32::from_str_radix(flags, 16).ok());
+        flags.is_some_and(|flags| flags & ACCEPTS != 0)
+            && fields.nth(3).is_some_and(|path| Path::new(path) == socket)
+    })
+}
+
 /// The host's port for the guest's, out of what QEMU's monitor answers to
 /// `info usernet`: a table with a line for each socket of the user network.
 #[must_use]
@@ -167,6 +190,17 @@ mod tests {
         let all = (1..=2).flat_map(|guest| (0..2).map(move |card| Mac::of(guest, card)));
         let all: std::collections::BTreeSet<String> = all.map(|mac| mac.to_string()).collect();
         assert_eq!(all.len(), 4);
+    }
+
+    #[test]
+    fn a_socket_that_is_bound_is_not_yet_listened_on() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000: 00000002 00000000 00010000 0001 01 4711 /t/cable\n\
+            0000: 00000002 00000000 00000000 0001 01 4712 /t/bound\n\
+            0000: 00000003 00000000 00000000 0001 03 4713\n";
+        for (path, is_it) in [("/t/cable", true), ("/t/bound", false), ("/t", false)] {
+            assert_eq!(is_listening(table, Path::new(path)), is_it, "{path}");
+        }
     }
 
     #[test]

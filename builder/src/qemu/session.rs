@@ -22,6 +22,7 @@ use super::ending::{EXIT_EMULATOR, Ending, Observer};
 use super::exec::ExecPort;
 use super::interrupt::Interrupts;
 use super::machine::{Endpoints, MachineSpec, program};
+use super::network;
 use super::qmp::{Event, Message, Qmp};
 use crate::error::{Error, IoContext, Result};
 use crate::host::{Invocation, Running, find_program, tail_of};
@@ -31,6 +32,8 @@ use crate::shell::Shell;
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long QEMU may take to do something with the machine.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is looked whether QEMU listens.
+const LISTENING_PERIOD: Duration = Duration::from_millis(5);
 /// Longest path of a UNIX socket, with some room (unix(7): 108 bytes).
 const SOCKET_PATH_MAX: usize = 90;
 
@@ -94,6 +97,8 @@ pub struct Session {
     /// How many questions were asked by QMP, and what the last came to.
     asked: u64,
     answer: Option<Result<Value, String>>,
+    /// The sockets of the cables on which QEMU listens.
+    cables: Vec<PathBuf>,
     started: Instant,
     endpoints: Endpoints,
     directory: RunDirectory,
@@ -150,6 +155,7 @@ impl Session {
             frames: VecDeque::new(),
             asked: 0,
             answer: None,
+            cables: network::listening(&spec.cards),
             started: Instant::now(),
             endpoints,
             directory,
@@ -253,6 +259,25 @@ impl Session {
                 return Err(self.error(ending));
             }
         }
+    }
+
+    /// Waits until the guests at the other ends of its cables can be started: QEMU
+    /// makes the sockets aside, and a guest that finds none stays without a cable.
+    ///
+    /// # Errors
+    /// If QEMU does not make them in time.
+    pub fn wait_until_cable_listens(&self) -> Result<()> {
+        let deadline = Instant::now() + CONTROL_TIMEOUT;
+        let table = Path::new("/proc/net/unix");
+        while Instant::now() < deadline {
+            let text = std::fs::read(table).at("read", table)?;
+            let text = String::from_utf8_lossy(&text);
+            if self.cables.iter().all(|socket| network::is_listening(&text, socket)) {
+                return Ok(());
+            }
+            std::thread::sleep(LISTENING_PERIOD);
+        }
+        Err(Error::failure("qemu does not listen for the guest at the other end of the cable"))
     }
 
     /// Powers the guest off in order, and waits until it is.

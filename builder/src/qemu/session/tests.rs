@@ -5,6 +5,7 @@ use crate::arch::Arch;
 use crate::qemu::accelerator::Accelerator;
 use crate::qemu::board::Board;
 use crate::qemu::machine::Boot;
+use crate::qemu::network::{CableEnd, Card, Mac, Network, Port, published_port};
 
 /// The flash of the board `virt`.
 const FLASH_BYTES: u64 = 64 << 20;
@@ -22,6 +23,10 @@ const SYSTEM_RESET: u32 = 9;
 
 /// A guest that executes `code`, or `None` (and a word about it) without QEMU.
 fn guest(code: &[u32], extra: &[&str]) -> Option<Result<Session>> {
+    guest_with(code, extra, Vec::new())
+}
+
+fn guest_with(code: &[u32], extra: &[&str], cards: Vec<Card>) -> Option<Result<Session>> {
     let program = program(Arch::Aarch64);
     if find_program(program).is_none() {
         println!("skipped: {program} is not installed");
@@ -42,7 +47,7 @@ fn guest(code: &[u32], extra: &[&str]) -> Option<Result<Session>> {
         cpus: 1,
         accelerator: Accelerator::Tcg,
         disk: None,
-        cards: Vec::new(),
+        cards,
         restarts_on_reset: false,
         extra: extra.iter().map(Into::into).collect(),
     };
@@ -102,4 +107,45 @@ fn a_qemu_that_does_not_start_says_why() {
     let error = session.unwrap_err();
     assert!(error.to_string().contains("-no-such-option: invalid option"), "{error}");
     assert_eq!(error.exit_code(), std::process::ExitCode::from(EXIT_EMULATOR));
+}
+
+#[test]
+fn a_published_port_is_open_on_a_port_that_qemu_names() {
+    let published = vec![Port { host: 0, guest: 22 }];
+    let network = Network::User { published, is_isolated: true };
+    let card = Card { mac: Mac::of(1, 0), network };
+    let Some(session) = guest_with(&HANG, &[], vec![card]) else { return };
+    let mut session = session.unwrap();
+    let arguments = serde_json::json!({ "command-line": "info usernet" });
+    let table = session.control("human-monitor-command", &arguments).unwrap();
+    let port = published_port(table.as_str().unwrap(), 22).expect("it is published");
+    std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+}
+
+#[test]
+fn two_guests_are_on_one_cable_that_can_be_pulled() {
+    let directory = RunDirectory::new().unwrap();
+    let start = |number: u8, end| {
+        let network = Network::Cable { socket: directory.path().join("cable"), end };
+        guest_with(&HANG, &[], vec![Card { mac: Mac::of(number, 0), network }])
+    };
+    let Some(first) = start(1, CableEnd::Listens) else { return };
+    let mut first = first.unwrap();
+    first.wait_until_cable_listens().unwrap();
+    let mut second = start(2, CableEnd::Connects).unwrap().unwrap();
+    let about = serde_json::json!({ "command-line": "info network" });
+    // What QEMU says of a connection is the address of its socket.
+    let is_connected = |session: &mut Session| {
+        let text = session.control("human-monitor-command", &about).unwrap();
+        text.as_str().unwrap().contains("unix")
+    };
+    let until = soon().unwrap();
+    while !is_connected(&mut first) || !is_connected(&mut second) {
+        assert!(Instant::now() < until, "the guests are not connected");
+    }
+    let link = |name: &str, is_up: bool| serde_json::json!({ "name": name, "up": is_up });
+    first.control("set_link", &link("net0", false)).unwrap();
+    first.control("set_link", &link("net0", true)).unwrap();
+    let error = first.control("set_link", &link("net1", true)).unwrap_err();
+    assert!(error.to_string().contains("qemu refused `set_link`"), "{error}");
 }
