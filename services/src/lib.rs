@@ -3,18 +3,22 @@
 //! Code map:
 //! - [`config_file`]: strict reading of a daemon's TOML file
 //! - [`control`]: the client's side of PID 1's control socket
+//! - [`kmsg`]: records of the kernel's log
 //! - [`log_record`]: the line format of `/run/log`, written by `logd`, read by `svcctl`
 //! - [`notify`]: telling PID 1 that a daemon is ready (sd_notify(3))
 //! - [`accounts`]: `/etc/passwd` and `/etc/group`, read without a C library
 //! - [`problem`]: an error for people, with its remedy
 //! - [`signals`]: being asked to end, as a readable descriptor
+//! - [`terminal`]: asking a terminal for its size
 //! - [`sys`]: the only `unsafe`
 
 pub mod accounts;
 pub mod config_file;
 pub mod control;
+pub mod kmsg;
 pub mod log_record;
 pub mod notify;
 pub mod problem;
 pub mod signals;
 pub mod sys;
+pub mod terminal;

@@ -2,24 +2,13 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::{Errno, read};
+use rustix::io::read;
 use rustix::termios::{
     ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Winsize,
     tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
-
-/// Saves the cursor, moves it further than any screen reaches, asks where it is
-/// (ECMA-48 CPR, which every terminal since the VT100 answers), moves it back.
-const ASK_SIZE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
-
-/// Longest wait for the answer. A slow line and an emulated machine need their time.
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// Longest answer that makes sense, in bytes.
-const ANSWER_BYTES_MAX: usize = 64;
+use services::terminal::{ANSWER_WAIT_MAX, ask_size};
 
 /// Gives the terminal the settings that a person expects, whatever the last
 /// session left behind. Speed and character size stay as they are.
@@ -65,7 +54,7 @@ pub(crate) fn meet() -> io::Result<bool> {
     if size.ws_col != 0 {
         return Ok(true);
     }
-    if let Some((rows, columns)) = ask_size()? {
+    if let Some((rows, columns)) = ask_size(ANSWER_WAIT_MAX)? {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(io::stdin(), size)?;
         return Ok(true);
@@ -79,54 +68,6 @@ pub(crate) fn meet() -> io::Result<bool> {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(false),
     }
-}
-
-/// Asks the terminal for its size, in rows and columns. What is typed in that
-/// moment is lost.
-fn ask_size() -> io::Result<Option<(u16, u16)>> {
-    let stdin = io::stdin();
-    let sane = tcgetattr(&stdin)?;
-    let mut raw = sane.clone();
-    raw.make_raw();
-    tcsetattr(&stdin, OptionalActions::Drain, &raw)?;
-    let answer = io::stdout().write_all(ASK_SIZE).and_then(|()| io::stdout().flush());
-    let answer = answer.and_then(|()| read_answer(Instant::now() + ANSWER_WAIT_MAX));
-    tcsetattr(&stdin, OptionalActions::Flush, &sane)?;
-    answer
-}
-
-fn read_answer(deadline: Instant) -> io::Result<Option<(u16, u16)>> {
-    let stdin = io::stdin();
-    let mut seen = Vec::new();
-    while seen.len() < ANSWER_BYTES_MAX {
-        let rest = deadline.saturating_duration_since(Instant::now());
-        let rest = rest.try_into().unwrap_or_default();
-        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&rest)) {
-            Ok(0) => return Ok(None),
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        let mut byte = [0];
-        // Not by way of std's buffer, which poll(2) knows nothing of.
-        if read(&stdin, &mut byte)? == 0 {
-            return Ok(None);
-        }
-        seen.extend(byte);
-        if let Some(size) = parse_answer(&seen) {
-            return Ok(Some(size));
-        }
-    }
-    Ok(None)
-}
-
-/// The size in `ESC [ ROWS ; COLUMNS R` at the end of what was read.
-fn parse_answer(seen: &[u8]) -> Option<(u16, u16)> {
-    let start = seen.windows(2).rposition(|pair| pair == b"\x1b[")? + 2;
-    let body = std::str::from_utf8(seen.get(start..)?).ok()?;
-    let (rows, columns) = body.strip_suffix('R')?.split_once(';')?;
-    let size = (rows.parse().ok()?, columns.parse().ok()?);
-    (size.0 > 0 && size.1 > 0).then_some(size)
 }
 
 /// The terminal that `/dev/console` stands for, which the kernel lists last
@@ -158,21 +99,5 @@ mod tests {
         assert_eq!(default_type("/dev/ttyS0"), "vt220");
         assert_eq!(default_type("/dev/ttyAMA0"), "vt220");
         assert_eq!(default_type("/dev/console"), "vt220");
-    }
-
-    #[test]
-    fn the_size_is_found_behind_what_was_typed() {
-        for (seen, size) in [
-            (&b"\x1b[24;80R"[..], Some((24, 80))),
-            (b"ls\r\x1b[A\x1b[50;132R", Some((50, 132))),
-            (b"\x1b[24;80", None),
-            (b"\x1b[;R", None),
-            (b"\x1b[0;0R", None),
-            (b"\x1b[70000;1R", None),
-            (b"R", None),
-            (b"", None),
-        ] {
-            assert_eq!(parse_answer(seen), size, "{seen:?}");
-        }
     }
 }

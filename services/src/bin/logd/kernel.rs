@@ -14,19 +14,14 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
+use services::kmsg::{self, Record};
 use services::log_record::format_timestamp;
 
 use crate::directory::LogDirectory;
 use crate::log_file::LogFile;
 
-/// Longest record that /dev/kmsg gives out, with room to spare (`PRINTK_MESSAGE_MAX`).
-const MESSAGE_BYTES: usize = 8 * 1024;
-
 /// What PID 1 writes before its own messages.
 const INIT_PREFIX: &str = "init: ";
-
-/// Names of the severities 0 to 7 (syslog(3)), as `dmesg --decode` shows them.
-const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
 
 /// The kernel's messages and where they go.
 #[derive(Debug)]
@@ -69,7 +64,7 @@ impl KernelLog {
     pub(crate) fn collect(&mut self, directory: &LogDirectory) -> io::Result<()> {
         let boot = SystemTime::now().checked_sub(monotonic_now());
         let boot = boot.unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut buffer = [0; MESSAGE_BYTES];
+        let mut buffer = [0; kmsg::RECORD_BYTES_MAX];
         let mut last = None;
         loop {
             match self.device.read(&mut buffer) {
@@ -77,7 +72,7 @@ impl KernelLog {
                 Ok(length) => {
                     let text = buffer.get(..length).map(String::from_utf8_lossy);
                     let text = text.unwrap_or_default();
-                    if let Some(message) = parse(&text) {
+                    if let Some(message) = kmsg::parse(&text) {
                         self.log(directory, boot, &message);
                         last = self.next.and_then(|next| next.checked_sub(1));
                     }
@@ -100,7 +95,7 @@ impl KernelLog {
         }
     }
 
-    fn log(&mut self, directory: &LogDirectory, boot: SystemTime, message: &Message<'_>) {
+    fn log(&mut self, directory: &LogDirectory, boot: SystemTime, message: &Record<'_>) {
         let expected = self.next.unwrap_or(0);
         if message.sequence < expected {
             return;
@@ -114,10 +109,10 @@ impl KernelLog {
             self.kernel.add(directory, &timestamp, notice.as_bytes());
         }
         self.next = Some(message.sequence + 1);
-        match message.text.strip_prefix(INIT_PREFIX).filter(|_| message.is_from_user_space) {
+        match message.text.strip_prefix(INIT_PREFIX).filter(|_| message.is_from_user_space()) {
             Some(text) => self.init.add(directory, &timestamp, text.as_bytes()),
             None => {
-                let line = format!("{}: {}", message.level, message.text);
+                let line = format!("{}: {}", message.level(), message.text);
                 self.kernel.add(directory, &timestamp, line.as_bytes());
             }
         }
@@ -135,55 +130,11 @@ fn monotonic_now() -> Duration {
     clock_gettime(ClockId::Monotonic).try_into().unwrap_or_default()
 }
 
-/// A record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg).
-#[derive(PartialEq, Eq, Debug)]
-struct Message<'a> {
-    level: &'static str,
-    /// Whether a program wrote it: the facility is not `LOG_KERN`.
-    is_from_user_space: bool,
-    sequence: u64,
-    since_boot: Duration,
-    text: &'a str,
-}
-
-/// Reads `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,…];TEXT`, with lines of
-/// ` KEY=value` behind it, which are left out.
-fn parse(record: &str) -> Option<Message<'_>> {
-    let (head, text) = record.split_once(';')?;
-    let mut fields = head.split(',');
-    let priority: usize = fields.next()?.parse().ok()?;
-    let sequence = fields.next()?.parse().ok()?;
-    let since_boot = Duration::from_micros(fields.next()?.parse().ok()?);
-    Some(Message {
-        level: LEVELS.get(priority & 7)?,
-        is_from_user_space: priority >> 3 != 0,
-        sequence,
-        since_boot,
-        text: text.lines().next().unwrap_or_default(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
-
-    #[test]
-    fn records_are_read_as_the_kernel_documents_them() {
-        let record = "4,339,5140900,-;Initializing cgroup subsys cpu\n SUBSYSTEM=pci\n";
-        let message = parse(record).unwrap();
-        assert_eq!(message.text, "Initializing cgroup subsys cpu");
-        assert_eq!((message.level, message.sequence), ("warn", 339));
-        assert_eq!(message.since_boot, Duration::from_micros(5_140_900));
-        assert!(!message.is_from_user_space);
-        let message = parse("30,340,5690716,-,caller=T1;init: up; running\n").unwrap();
-        assert_eq!((message.level, message.text), ("info", "init: up; running"));
-        assert!(message.is_from_user_space);
-        for bad in ["", ";", "x,1,2;t", "1,2;t", "no semicolon"] {
-            assert_eq!(parse(bad), None, "{bad:?}");
-        }
-    }
 
     /// Stands in for /dev/kmsg: a regular file gives all records in one read, so one
     /// file is used for each.

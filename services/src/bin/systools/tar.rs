@@ -1,0 +1,205 @@
+//! `tar`: archives in the ustar format with GNU's and POSIX's long names, on `tar` and
+//! `flate2`.
+//!
+//! [`arguments`] is the command line, [`create`] and [`extract`] are the two directions.
+//! Absent: appending to and updating archives (`-r`, `-u`), compressors but gzip,
+//! extended attributes, sparse files on writing, volumes, and a terminal's questions.
+
+mod arguments;
+mod create;
+mod extract;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use services::problem::{Context, Problem};
+
+use crate::Result;
+use crate::output::print;
+
+use arguments::{Arguments, Mode};
+
+const HELP: &str = "\
+Puts files into an archive, and takes them out.
+
+Usage: tar -c [OPTIONS] FILE…       create
+       tar -x [OPTIONS] [MEMBER…]   extract
+       tar -t [OPTIONS] [MEMBER…]   list
+
+Options:
+  -f, --file FILE           the archive; `-` is standard input or output [default]
+  -C, --directory DIR       go to this directory first
+  -z, --gzip                compressed by gzip; found out by itself on reading
+  -v, --verbose             name the files; -tv shows modes, owners, sizes and times
+  -h, --dereference         put in what symbolic links point to
+      --exclude PATTERN     leave out names that fit, with * and ? (on both ways)
+  -k, --keep-old-files      do not replace files that are there
+  -O, --to-stdout           files to standard output
+  -m, --touch               times of now instead of those of the archive
+  -p, --preserve-permissions  modes as they are, without the umask [root: default]
+      --no-same-owner       files belong to who extracts them [default unless root]
+      --strip-components N  without the first N parts of names
+      --numeric-owner       owners by number
+  -T, --files-from FILE     names from a file, one a line
+      --help                this text
+
+The first word may go without its dash: `tar xzf a.tar.gz`. Names in an archive never
+lead out of the directory: a leading `/` is left off, and what has a `..` is refused.
+";
+
+/// Most bytes of one decompressed read-ahead.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// First bytes of what gzip wrote (RFC 1952, 2.3.1).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+pub(crate) fn run(_: &str, words: Vec<OsString>) -> Result<()> {
+    let Some(arguments) = arguments::parse(words)? else { return Ok(print(HELP)?) };
+    // Opened before the change of directory, which names of archives do not take part in.
+    match arguments.mode {
+        Mode::Create => {
+            let output = output(&arguments)?;
+            enter(&arguments)?;
+            create::create(&arguments, output)
+        }
+        Mode::Extract | Mode::List => {
+            let input = input(&arguments)?;
+            enter(&arguments)?;
+            extract::read(&arguments, input)
+        }
+    }
+}
+
+fn enter(arguments: &Arguments) -> Result<()> {
+    if let Some(directory) = &arguments.directory {
+        std::env::set_current_dir(directory)
+            .context(|| format!("cannot enter `{}`", directory.display()))?;
+    }
+    Ok(())
+}
+
+fn output(arguments: &Arguments) -> Result<Box<dyn Write>> {
+    match archive(arguments) {
+        Some(path) => {
+            let file = File::create(path);
+            Ok(Box::new(file.context(|| format!("cannot create `{}`", path.display()))?))
+        }
+        None => Ok(Box::new(io::stdout().lock())),
+    }
+}
+
+fn input(arguments: &Arguments) -> Result<Box<dyn Read>> {
+    let source: Box<dyn Read> = match archive(arguments) {
+        Some(path) => {
+            let file = File::open(path);
+            Box::new(file.context(|| format!("cannot open `{}`", path.display()))?)
+        }
+        None => Box::new(io::stdin().lock()),
+    };
+    let mut source = BufReader::with_capacity(BUFFER_BYTES, source);
+    let mut start = Vec::new();
+    source
+        .by_ref()
+        .take(GZIP_MAGIC.len() as u64)
+        .read_to_end(&mut start)
+        .context(|| "cannot read the archive".to_owned())?;
+    let is_compressed = start == GZIP_MAGIC;
+    let source = io::Cursor::new(start).chain(source);
+    Ok(match is_compressed {
+        true => Box::new(flate2::read::MultiGzDecoder::new(source)),
+        false => Box::new(source),
+    })
+}
+
+/// The archive's file; `None` for standard input and output.
+fn archive(arguments: &Arguments) -> Option<&Path> {
+    arguments.file.as_deref().filter(|file| *file != Path::new("-"))
+}
+
+/// Whether `name` fits a pattern with `*` and `?`, wholly or from after some `/` on.
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    let starts = std::iter::once(0)
+        .chain(name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1));
+    starts.into_iter().any(|start| fits_here(pattern, name.get(start..).unwrap_or_default()))
+}
+
+/// Greedy with one place to come back to, which is enough for `*`: linear in space,
+/// and at worst the product of both lengths in time.
+fn fits_here(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut back: Option<(usize, usize)> = None;
+    loop {
+        match (pattern.get(p), name.get(n)) {
+            (Some(b'*'), _) => {
+                back = Some((p, n));
+                p += 1;
+            }
+            (Some(b'?'), Some(_)) => (p, n) = (p + 1, n + 1),
+            (Some(wanted), Some(found)) if wanted == found => (p, n) = (p + 1, n + 1),
+            // A directory's name fits, and with it all that is below.
+            (None, None | Some(b'/')) => return true,
+            _ => match back {
+                Some((star, at)) if at < name.len() => {
+                    back = Some((star, at + 1));
+                    (p, n) = (star + 1, at + 1);
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
+/// Says that something went wrong with one file; the others still get their turn.
+fn complain(path: &Path, what: &str, error: &dyn std::fmt::Display) {
+    Problem::new(format!("cannot {what} `{}`: {error}", path.display())).print("tar");
+}
+
+/// The names in a file, one a line.
+fn names_in(file: &Path) -> Result<Vec<PathBuf>> {
+    let text = match file == Path::new("-") {
+        true => io::read_to_string(io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    let text = text.context(|| format!("cannot read `{}`", file.display()))?;
+    Ok(text.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_fit_names_wholly_or_from_a_slash_on() {
+        for (pattern, name, expected) in [
+            ("*.o", "a.o", true),
+            ("*.o", "src/deep/a.o", true),
+            ("*.o", "a.o.c", false),
+            ("target", "target", true),
+            ("target", "x/target/y", true),
+            ("target", "targets", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*a*b*c", "xxaxxbxxbxxc", true),
+            ("*a*b*c", "xxaxxbxxbxx", false),
+            ("", "a", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(fits(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_first_word_may_go_without_its_dash() {
+        let parse =
+            |line: &str| arguments::parse(line.split_whitespace().map(OsString::from).collect());
+        let read = parse("xzf a.tgz -C /x one").unwrap().unwrap();
+        assert_eq!((read.mode, read.gzip), (Mode::Extract, true));
+        assert_eq!(read.file.as_deref(), Some(Path::new("a.tgz")));
+        assert_eq!(read.names, [PathBuf::from("one")]);
+        for wrong in ["", "f a.tar", "cf a.tar", "xcf a.tar", "-x --nonsense", "xf"] {
+            assert!(parse(wrong).is_err(), "tar {wrong}");
+        }
+    }
+}

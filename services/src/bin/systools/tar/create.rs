@@ -1,0 +1,238 @@
+//! Files into an archive.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rustix::fs::{major, minor};
+use services::accounts;
+use tar::{Builder, EntryType, Header};
+
+use super::arguments::Arguments;
+use super::{complain, fits};
+use crate::Result;
+use crate::failure::{FAILED, Failure};
+
+/// Writes the archive.
+pub(super) fn create(arguments: &Arguments, output: Box<dyn Write>) -> Result<()> {
+    let mut well = true;
+    if arguments.gzip {
+        let encoder = GzEncoder::new(output, Compression::default());
+        let encoder = fill(arguments, encoder, &mut well)?;
+        encoder.finish()?.flush()?;
+    } else {
+        fill(arguments, output, &mut well)?.flush()?;
+    }
+    if well { Ok(()) } else { Err(Failure::Reported(FAILED)) }
+}
+
+fn fill<W: Write>(arguments: &Arguments, output: W, well: &mut bool) -> Result<W> {
+    let users = accounts::users().unwrap_or_default();
+    let groups = accounts::groups().unwrap_or_default();
+    let mut archive = Archive {
+        arguments,
+        builder: Builder::new(output),
+        first_names: HashMap::new(),
+        users: users.into_iter().rev().map(|user| (user.uid, user.name)).collect(),
+        groups: groups.into_iter().rev().map(|group| (group.gid, group.name)).collect(),
+    };
+    for name in &arguments.names {
+        archive.add_all(name, well)?;
+    }
+    Ok(archive.builder.into_inner()?)
+}
+
+struct Archive<'a, W: Write> {
+    arguments: &'a Arguments,
+    builder: Builder<W>,
+    /// Files with further names, by device and inode, and the name they went in by.
+    first_names: HashMap<(u64, u64), PathBuf>,
+    users: HashMap<u32, String>,
+    groups: HashMap<u32, String>,
+}
+
+impl<W: Write> Archive<'_, W> {
+    /// A file, or a directory and all that is below it. What cannot be read is said,
+    /// clears `well` and is left out; only the archive itself must be writable.
+    fn add_all(&mut self, path: &Path, well: &mut bool) -> Result<()> {
+        let mut pending = vec![path.to_owned()];
+        while let Some(path) = pending.pop() {
+            let name = path.as_os_str().as_bytes();
+            let excluded = &self.arguments.excluded;
+            if excluded.iter().any(|pattern| fits(pattern.as_bytes(), name)) {
+                continue;
+            }
+            let metadata = match self.arguments.dereference {
+                true => fs::metadata(&path),
+                false => fs::symlink_metadata(&path),
+            };
+            let metadata = match metadata {
+                Ok(metadata) => metadata,
+                Err(error) => {
+                    complain(&path, "read", &error);
+                    *well = false;
+                    continue;
+                }
+            };
+            if !self.add(&path, &metadata)? {
+                *well = false;
+                continue;
+            }
+            if metadata.is_dir() {
+                match children(&path) {
+                    Ok(children) => pending.extend(children),
+                    Err(error) => {
+                        complain(&path, "read", &error);
+                        *well = false;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One entry. False if it cannot be put in, which has been said.
+    fn add(&mut self, path: &Path, metadata: &Metadata) -> Result<bool> {
+        let Some(name) = member_name(path) else { return Ok(true) };
+        if self.arguments.verbose {
+            let _ = writeln!(io::stderr(), "{}", crate::output::tame(&name.to_string_lossy()));
+        }
+        let mut header = self.header(metadata);
+        let kind = metadata.file_type();
+        if metadata.nlink() > 1 && !kind.is_dir() {
+            let inode = (metadata.dev(), metadata.ino());
+            if let Some(first) = self.first_names.get(&inode) {
+                header.set_entry_type(EntryType::Link);
+                header.set_size(0);
+                self.builder.append_link(&mut header, &name, first)?;
+                return Ok(true);
+            }
+            self.first_names.insert(inode, name.clone());
+        }
+        if kind.is_file() {
+            return self.add_file(path, &name, header, metadata.len());
+        }
+        header.set_size(0);
+        if kind.is_symlink() {
+            let target = match fs::read_link(path) {
+                Ok(target) => target,
+                Err(error) => {
+                    complain(path, "read", &error);
+                    return Ok(false);
+                }
+            };
+            header.set_entry_type(EntryType::Symlink);
+            self.builder.append_link(&mut header, &name, target)?;
+            return Ok(true);
+        }
+        let entry_type = if kind.is_dir() {
+            EntryType::Directory
+        } else if kind.is_fifo() {
+            EntryType::Fifo
+        } else if kind.is_char_device() {
+            EntryType::Char
+        } else if kind.is_block_device() {
+            EntryType::Block
+        } else {
+            complain(path, "archive", &"a socket has no content");
+            return Ok(true);
+        };
+        header.set_entry_type(entry_type);
+        if matches!(entry_type, EntryType::Char | EntryType::Block) {
+            header.set_device_major(major(metadata.rdev()))?;
+            header.set_device_minor(minor(metadata.rdev()))?;
+        }
+        self.builder.append_data(&mut header, &name, io::empty())?;
+        Ok(true)
+    }
+
+    /// A regular file: exactly as many bytes as its header says, whatever happens to it
+    /// meanwhile, because else all that follows would be lost.
+    fn add_file(
+        &mut self,
+        path: &Path,
+        name: &Path,
+        mut header: Header,
+        length: u64,
+    ) -> Result<bool> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => {
+                complain(path, "read", &error);
+                return Ok(false);
+            }
+        };
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(length);
+        let mut content = Exactly { file, left: length, is_short: false };
+        self.builder.append_data(&mut header, name, &mut content)?;
+        if content.is_short {
+            complain(path, "read", &"it became shorter meanwhile, zeros took the place");
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn header(&self, metadata: &Metadata) -> Header {
+        let mut header = Header::new_gnu();
+        header.set_mode(metadata.mode() & 0o7777);
+        header.set_uid(metadata.uid().into());
+        header.set_gid(metadata.gid().into());
+        header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
+        if !self.arguments.numeric_owner {
+            // Names longer than the field are left out: the number is there.
+            if let Some(user) = self.users.get(&metadata.uid()) {
+                let _ = header.set_username(user);
+            }
+            if let Some(group) = self.groups.get(&metadata.gid()) {
+                let _ = header.set_groupname(group);
+            }
+        }
+        header
+    }
+}
+
+/// The entries of a directory, the last one first: they are taken from the end.
+fn children(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    paths.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(paths)
+}
+
+/// The name in the archive: without a leading `/` and without `..`, of which nothing
+/// may be left to lead out of a directory. `None` for the root and the like.
+fn member_name(path: &Path) -> Option<PathBuf> {
+    let kept = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    let name: PathBuf = path.components().filter(kept).collect();
+    (!name.as_os_str().is_empty()).then_some(name)
+}
+
+/// Reads a file of which the length has been announced: no more, and zeros where it is
+/// shorter by now.
+struct Exactly {
+    file: File,
+    left: u64,
+    is_short: bool,
+}
+
+impl io::Read for Exactly {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let Some(room) = buffer.get_mut(..wanted) else { return Ok(0) };
+        let mut length = if self.is_short { 0 } else { self.file.read(room)? };
+        if length == 0 && wanted > 0 {
+            self.is_short = true;
+            room.fill(0);
+            length = wanted;
+        }
+        self.left -= length as u64;
+        Ok(length)
+    }
+}
