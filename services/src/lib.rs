@@ -7,6 +7,8 @@
 //! - [`log_record`]: the line format of `/run/log`, written by `logd`, read by `svcctl`
 //! - [`notify`]: telling PID 1 that a daemon is ready (sd_notify(3))
 //! - [`accounts`]: `/etc/passwd` and `/etc/group`, read without a C library
+//! - [`netlink`]: asking the kernel about the network, and telling it
+//! - [`network`]: the network as people write it: `/etc/network.toml`, prefixes
 //! - [`problem`]: an error for people, with its remedy
 //! - [`signals`]: being asked to end, as a readable descriptor
 //! - [`terminal`]: asking a terminal for its size
@@ -17,6 +19,8 @@ pub mod config_file;
 pub mod control;
 pub mod kmsg;
 pub mod log_record;
+pub mod netlink;
+pub mod network;
 pub mod notify;
 pub mod problem;
 pub mod signals;
