@@ -9,6 +9,7 @@
 //! - [`accounts`]: `/etc/passwd` and `/etc/group`, read without a C library
 //! - [`netlink`]: asking the kernel about the network, and telling it
 //! - [`network`]: the network as people write it: `/etc/network.toml`, prefixes
+//! - [`privileges`]: giving up what root may do
 //! - [`problem`]: an error for people, with its remedy
 //! - [`signals`]: being asked to end, as a readable descriptor
 //! - [`terminal`]: asking a terminal for its size
@@ -22,6 +23,7 @@ pub mod log_record;
 pub mod netlink;
 pub mod network;
 pub mod notify;
+pub mod privileges;
 pub mod problem;
 pub mod signals;
 pub mod sys;

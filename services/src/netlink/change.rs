@@ -161,8 +161,7 @@ fn new_link(name: &str, kind: &NewLink) -> LinkMessage {
             ]
         }
         NewLink::Bridge { stp } => {
-            let state =
-                if *stp { BridgeStpState::KernelStp } else { BridgeStpState::Disabled };
+            let state = if *stp { BridgeStpState::KernelStp } else { BridgeStpState::Disabled };
             vec![
                 LinkInfo::Kind(InfoKind::Bridge),
                 LinkInfo::Data(InfoData::Bridge(vec![InfoBridge::StpState(state)])),

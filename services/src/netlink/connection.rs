@@ -43,12 +43,8 @@ impl Connection {
     /// # Errors
     /// What socket(2) or bind(2) say.
     pub fn open(protocol: Option<Protocol>) -> io::Result<Self> {
-        let fd = socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            protocol,
-        )?;
+        let fd =
+            socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         bind(&fd, &SocketAddrNetlink::new(0, 0))?;
         Ok(Self { fd, sequence: 0, buffer: vec![0; DATAGRAM_BYTES_MAX] })
     }
@@ -159,8 +155,7 @@ impl Connection {
     }
 
     fn datagram(&mut self) -> io::Result<Vec<u8>> {
-        let (length, _) =
-            retry(|| recv(&self.fd, self.buffer.as_mut_slice(), RecvFlags::empty()))?;
+        let (length, _) = retry(|| recv(&self.fd, self.buffer.as_mut_slice(), RecvFlags::empty()))?;
         Ok(self.buffer.get(..length).unwrap_or_default().to_vec())
     }
 }

@@ -148,9 +148,8 @@ fn decode_router(bytes: &[u8]) -> Vec<Event> {
                 break;
             }
             let Some(option) = rest.get(..size) else { break };
-            events.extend(
-                decode_option(*kind, option).map(|option| Event::Router { index, option }),
-            );
+            events
+                .extend(decode_option(*kind, option).map(|option| Event::Router { index, option }));
             rest = rest.get(size..).unwrap_or_default();
         }
         Some(events)

@@ -49,7 +49,9 @@ mod tests {
     fn addresses_are_read_and_written() {
         let mac: Mac = "52-54-00-AB-cd-ef".parse().unwrap();
         assert_eq!(mac.to_string(), "52:54:00:ab:cd:ef");
-        for wrong in ["", "52:54:00:ab:cd", "52:54:00:ab:cd:ef:00", "52:54:0:ab:cd:ef", "+1:54:00:ab:cd:ef"] {
+        for wrong in
+            ["", "52:54:00:ab:cd", "52:54:00:ab:cd:ef:00", "52:54:0:ab:cd:ef", "+1:54:00:ab:cd:ef"]
+        {
             assert!(wrong.parse::<Mac>().is_err(), "{wrong}");
         }
     }

@@ -2,6 +2,10 @@
 //! network tools: prefixes, hardware addresses, `/etc/network.toml`, and what is
 //! said over `netd`'s control socket.
 
+pub mod config;
+pub mod config_reader;
+pub mod control;
+pub mod datagram;
 pub mod mac;
 pub mod prefix;
 

@@ -1,13 +1,15 @@
 //! The few things that safe Rust cannot say, each with its argument:
-//! taking over a descriptor that PID 1 left open for this process, clearing the kernel's log, and
-//! making processes with nothing but vfork.
+//! taking over a descriptor that PID 1 left open for this process, clearing the kernel's log,
+//! packet sockets, and making processes with nothing but vfork.
 
 #![expect(unsafe_code, reason = "this folder holds the package's unsafe code")]
 
 mod inherited;
 mod klog;
+mod packet;
 mod vfork;
 
 pub use inherited::inherited_fd;
 pub use klog::clear_kernel_log;
+pub use packet::{Instruction, packet_socket, send_packet};
 pub use vfork::{Program, vfork_exec, vfork_exit};

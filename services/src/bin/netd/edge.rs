@@ -1,0 +1,178 @@
+//! Does what the manager decided. What cannot be done is said, and the rest goes on.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use services::netlink::view::Link;
+use services::netlink::{Change, Connection};
+use services::network::mac::Mac;
+use services::problem::{Problem, warn};
+
+use crate::PROGRAM;
+use crate::dhcp4::message::{Client, Outgoing};
+use crate::manager::{Level, Output};
+use crate::sockets::{Kind, Sockets};
+
+/// The edge to the system.
+pub(crate) struct Edge {
+    pub(crate) kernel: Connection,
+    pub(crate) sockets: Sockets,
+    run: PathBuf,
+    /// Links by index, for their hardware addresses.
+    pub(crate) macs: std::collections::BTreeMap<u32, Mac>,
+}
+
+impl Edge {
+    /// An edge whose files are in `run`.
+    pub(crate) fn new(kernel: Connection, run: PathBuf) -> Self {
+        Self { kernel, sockets: Sockets::default(), run, macs: Default::default() }
+    }
+
+    /// Does everything in order.
+    pub(crate) fn perform(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            let what = describe(&output);
+            if let Err(error) = self.one(output) {
+                warn(PROGRAM, format_args!("cannot {what}: {error}"));
+            }
+        }
+    }
+
+    fn one(&mut self, output: Output) -> io::Result<()> {
+        match output {
+            Output::Change(change) => ignore_missing(&change, change.make(&mut self.kernel)),
+            Output::Inet6 { link, key, value } => set_inet6(&link, key, value),
+            Output::Listen4 { index, on: true } => self.sockets.listen4(index),
+            Output::Listen4 { index, on: false } => {
+                self.sockets.close(index, Kind::Dhcp4);
+                Ok(())
+            }
+            Output::Listen6 { index, on: true } => self.sockets.listen6(index),
+            Output::Listen6 { index, on: false } => {
+                self.sockets.close(index, Kind::Dhcp6);
+                Ok(())
+            }
+            Output::Send4 { index, message } => self.send4(index, &message),
+            Output::Send6 { index, message } => self.sockets.send6(index, &message),
+            Output::Probe { index, address } => {
+                let mac = self.mac(index)?;
+                self.sockets.probe(index, mac, address)
+            }
+            Output::Resolvers(text) => write_whole(&self.run.join("resolv.conf"), &text),
+            Output::Hostname(name) => {
+                rustix::system::sethostname(name.as_bytes()).map_err(io::Error::from)
+            }
+            Output::Log(level, message) => {
+                say(level, &message);
+                Ok(())
+            }
+        }
+    }
+
+    fn mac(&self, index: u32) -> io::Result<Mac> {
+        self.macs.get(&index).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn send4(&mut self, index: u32, message: &Outgoing) -> io::Result<()> {
+        let hostname = hostname();
+        let client = Client { mac: self.mac(index)?, hostname: hostname.as_deref() };
+        let bytes = message.encode(client).ok_or(io::ErrorKind::InvalidInput)?;
+        let source: Ipv4Addr = message.source();
+        match message.destination() {
+            Some(server) => self.sockets.unicast4(index, source, server, &bytes),
+            None => self.sockets.broadcast4(index, source, &bytes),
+        }
+    }
+}
+
+/// What is to be deleted and is not there is as it should be.
+fn ignore_missing(change: &Change, result: io::Result<()>) -> io::Result<()> {
+    let deletes = matches!(
+        change,
+        Change::DeleteAddress { .. } | Change::DeleteRoute(_) | Change::DeleteLink(_)
+    );
+    // ESRCH for a route, EADDRNOTAVAIL for an address, ENODEV for a link.
+    let is_missing = |error: &io::Error| matches!(error.raw_os_error(), Some(3 | 99 | 19));
+    match result {
+        Err(error) if deletes && is_missing(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn describe(output: &Output) -> String {
+    match output {
+        Output::Change(Change::AddLink { name, .. }) => format!("make the link {name}"),
+        Output::Change(Change::DeleteLink(index)) => format!("take link {index} away"),
+        Output::Change(Change::SetLink(index, setting)) => {
+            format!("change link {index} ({setting:?})")
+        }
+        Output::Change(Change::AddAddress { prefix, .. }) => format!("set the address {prefix}"),
+        Output::Change(Change::DeleteAddress { prefix, .. }) => {
+            format!("take the address {prefix} away")
+        }
+        Output::Change(Change::AddRoute(route) | Change::ReplaceRoute(route)) => {
+            format!("set the route to {}", route.destination)
+        }
+        Output::Change(Change::DeleteRoute(route)) => {
+            format!("take the route to {} away", route.destination)
+        }
+        Output::Change(_) => "change a neighbour".to_owned(),
+        Output::Inet6 { link, key, .. } => format!("set IPv6's {key} of {link}"),
+        Output::Listen4 { index, .. } => format!("hear DHCP servers on link {index}"),
+        Output::Listen6 { index, .. } => format!("hear DHCPv6 servers on link {index}"),
+        Output::Send4 { index, message } => {
+            format!("send a DHCP {} on link {index}", message.name())
+        }
+        Output::Send6 { index, .. } => format!("send a DHCPv6 request on link {index}"),
+        Output::Probe { address, .. } => format!("ask who has {address}"),
+        Output::Resolvers(_) => "write resolv.conf".to_owned(),
+        Output::Hostname(name) => format!("set the host name {name}"),
+        Output::Log(..) => String::new(),
+    }
+}
+
+fn say(level: Level, message: &str) {
+    match level {
+        Level::Warning => warn(PROGRAM, message),
+        Level::Info => {
+            let _ = writeln!(io::stderr(), "{PROGRAM}: {message}");
+        }
+    }
+}
+
+/// Sets one of IPv6's settings of a link. A kernel without IPv6 has none.
+fn set_inet6(link: &str, key: &str, value: u32) -> io::Result<()> {
+    let base = Path::new("/proc/sys/net/ipv6/conf");
+    if !base.exists() {
+        return Ok(());
+    }
+    fs::write(base.join(link).join(key), value.to_string())
+}
+
+/// The name of this machine, if it has one worth telling.
+fn hostname() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    (!name.is_empty() && name != "localhost" && name != "(none)").then_some(name)
+}
+
+/// Writes a file that appears whole or not at all.
+pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    drop(file);
+    fs::rename(&beside, path)
+}
+
+/// The kernel's driver of a link, if a device is behind it.
+pub(crate) fn driver(link: &Link) -> Option<String> {
+    let target = fs::read_link(format!("/sys/class/net/{}/device/driver", link.name)).ok()?;
+    Some(target.file_name()?.to_string_lossy().into_owned())
+}
+
+/// A problem in one line, for answers over the control socket.
+pub(crate) fn one_line(problem: &Problem) -> String {
+    problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

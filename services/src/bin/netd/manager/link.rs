@@ -1,0 +1,448 @@
+//! One link: what the kernel says about it, what it was given, and the clients that
+//! ask the network on its behalf.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use netlink_packet_route::link::LinkLayerType;
+use services::netlink::Change;
+use services::netlink::change::LinkSetting;
+use services::netlink::event::RouterOption;
+use services::netlink::view::{Address, Link, Route};
+use services::network::config::{Appearance, Config, Ipv6, LinkConfig, LinkSort};
+use services::network::prefix::Prefix;
+
+use super::output::{Level, Output};
+use crate::dhcp4::lease::Lease;
+use crate::dhcp4::machine::{Action, Event as DhcpEvent, Machine};
+use crate::dhcp6::InformationClient;
+use crate::resolv::{FromRouter, Resolvers};
+
+/// `IF_RA_OTHERCONF` and `IF_RA_MANAGED` (include/net/if_inet6.h): a router says
+/// that a DHCPv6 server knows more.
+const ROUTER_NAMES_DHCP6: u32 = 0x80 | 0x40;
+
+/// A link, and what was done about it.
+#[derive(Debug)]
+pub(crate) struct Managed {
+    pub(super) link: Link,
+    driver: Option<String>,
+    /// The entry of the file for it.
+    pub(super) entry: Option<LinkConfig>,
+    /// Whether it is to be up: it has an entry, or something lies on it.
+    wanted: bool,
+    /// A person has switched it off.
+    pub(super) held_down: bool,
+    /// Settings that were asked for; none is asked for twice, so that whoever changes
+    /// one by hand has it.
+    asked: Vec<LinkSetting>,
+    seed: u64,
+    pub(super) dhcp: Option<Machine>,
+    listens4: bool,
+    pub(super) dhcp6: Option<InformationClient>,
+    listens6: bool,
+    pub(super) router: FromRouter,
+    /// What the kernel says it has.
+    pub(super) addresses: Vec<Address>,
+    /// What this daemon gave it, with the moment from which its lifetime counts.
+    pub(super) given: BTreeMap<Prefix, Option<Duration>>,
+    pub(super) routes: Vec<Route>,
+}
+
+impl Managed {
+    pub(super) fn new(link: Link, driver: Option<String>, seed: u64) -> Self {
+        Self {
+            link,
+            driver,
+            entry: None,
+            wanted: false,
+            held_down: false,
+            asked: Vec::new(),
+            seed,
+            dhcp: None,
+            listens4: false,
+            dhcp6: None,
+            listens6: false,
+            router: FromRouter::default(),
+            addresses: Vec::new(),
+            given: BTreeMap::new(),
+            routes: Vec::new(),
+        }
+    }
+
+    /// Looks up what the file says about it, and begins with that.
+    pub(super) fn adopt(&mut self, config: &Config, now: Duration, outputs: &mut Vec<Output>) {
+        let name = self.link.name.clone();
+        let entry = (!self.link.is_loopback())
+            .then(|| config.of_link(&self.appearance()).cloned())
+            .flatten();
+        self.wanted = self.link.is_loopback()
+            || entry.is_some()
+            || config.makes(&name)
+            || config.carries(&name);
+        let former = self.entry.as_ref().map(|entry| entry.ipv6);
+        let ipv6 = entry.as_ref().map(|entry| entry.ipv6);
+        if former != ipv6 {
+            self.set_ipv6(former.is_some(), ipv6, outputs);
+        }
+        if self.entry != entry {
+            self.asked.clear();
+        }
+        let wants_dhcp = entry.as_ref().is_some_and(|entry| entry.dhcp);
+        self.entry = entry;
+        if !wants_dhcp {
+            self.release(now, outputs);
+            self.dhcp = None;
+        } else if self.dhcp.is_none() {
+            self.dhcp = Some(Machine::new(self.seed));
+            if self.is_connected() {
+                self.dhcp4(DhcpEvent::Connected, now, outputs);
+            }
+        }
+    }
+
+    /// IPv6 reads its settings when it begins on a link, so a change is a new beginning.
+    fn set_ipv6(&mut self, restart: bool, mode: Option<Ipv6>, outputs: &mut Vec<Output>) {
+        let mut set = |key, value| {
+            outputs.push(Output::Inet6 { link: self.link.name.clone(), key, value });
+        };
+        let Some(mode) = mode else { return };
+        if restart || mode == Ipv6::Off {
+            set("disable_ipv6", 1);
+            self.router = FromRouter::default();
+            self.given.retain(|prefix, _| prefix.address.is_ipv4());
+        }
+        if mode == Ipv6::Off {
+            return;
+        }
+        let auto = mode == Ipv6::Auto;
+        // 2 is also where this machine passes packets on itself.
+        set("accept_ra", if auto { 2 } else { 0 });
+        set("autoconf", u32::from(auto));
+        if restart {
+            set("disable_ipv6", 0);
+        }
+    }
+
+    /// How it looks to a `match`.
+    fn appearance(&self) -> Appearance<'_> {
+        let sort = match self.link.kind.as_deref() {
+            None if self.link.layer == LinkLayerType::Ether => Some(LinkSort::Ethernet),
+            Some("vlan") => Some(LinkSort::Vlan),
+            Some("bridge") => Some(LinkSort::Bridge),
+            Some("veth") => Some(LinkSort::Veth),
+            Some("dummy") => Some(LinkSort::Dummy),
+            _ => None,
+        };
+        let driver = self.driver.as_deref();
+        Appearance { name: &self.link.name, mac: self.link.mac, driver, sort }
+    }
+
+    /// The kernel says something new about it.
+    pub(super) fn change(
+        &mut self,
+        link: Link,
+        config: &Config,
+        now: Duration,
+        outputs: &mut Vec<Output>,
+    ) {
+        let had_carrier = self.link.has_carrier();
+        let was_up = self.link.is_up();
+        let renamed = link.name != self.link.name;
+        self.link = link;
+        if renamed {
+            self.adopt(config, now, outputs);
+        }
+        if was_up && !self.link.is_up() {
+            // The kernel takes all of this away with the link.
+            self.routes.clear();
+            self.given.retain(|prefix, _| prefix.address.is_ipv4());
+            self.router = FromRouter::default();
+        }
+        if had_carrier == self.link.has_carrier() {
+            return;
+        }
+        let what = if had_carrier { "has lost its carrier" } else { "has carrier" };
+        if self.entry.is_some() {
+            let name = &self.link.name;
+            outputs.push(Output::log(Level::Info, format!("{name} {what}")));
+        }
+        let event = if had_carrier { DhcpEvent::Disconnected } else { DhcpEvent::Connected };
+        self.dhcp4(event, now, outputs);
+        if had_carrier {
+            self.dhcp6 = None;
+        }
+    }
+
+    /// Whether packets can leave by it.
+    pub(super) fn is_connected(&self) -> bool {
+        self.link.has_carrier() && !self.held_down
+    }
+
+    /// Whether the file is about it and packets can leave by it.
+    pub(super) fn is_active(&self) -> bool {
+        self.entry.is_some() && self.is_connected()
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        self.is_active() && self.addresses.iter().any(Address::is_usable)
+    }
+
+    pub(super) fn metric(&self) -> u32 {
+        self.entry.as_ref().map_or(u32::MAX, |entry| entry.metric)
+    }
+
+    pub(super) fn has_dhcp(&self) -> bool {
+        self.dhcp.is_some()
+    }
+
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        self.dhcp.as_ref().and_then(Machine::lease)
+    }
+
+    pub(super) fn leased_hostname(&self) -> Option<String> {
+        self.lease().and_then(|lease| lease.hostname.clone())
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let dhcp = self.dhcp.as_ref().and_then(Machine::deadline);
+        let dhcp6 = self.dhcp6.as_ref().map(InformationClient::deadline);
+        [dhcp, dhcp6, self.router.deadline()].into_iter().flatten().min()
+    }
+
+    pub(super) fn time(&mut self, now: Duration, outputs: &mut Vec<Output>) {
+        self.dhcp4(DhcpEvent::Time, now, outputs);
+        self.router.expire(now);
+        if let Some(message) = self.dhcp6.as_mut().and_then(|client| client.time(now)) {
+            self.listen6(true, outputs);
+            outputs.push(Output::Send6 { index: self.link.index, message });
+        }
+    }
+
+    fn listen6(&mut self, on: bool, outputs: &mut Vec<Output>) {
+        if self.listens6 != on {
+            self.listens6 = on;
+            outputs.push(Output::Listen6 { index: self.link.index, on });
+        }
+    }
+
+    /// Has the DHCP client take an event, and does as it says.
+    pub(super) fn dhcp4(&mut self, event: DhcpEvent, now: Duration, outputs: &mut Vec<Output>) {
+        let index = self.link.index;
+        let Some(machine) = &mut self.dhcp else { return };
+        let name = &self.link.name;
+        let actions = machine.step(event, now);
+        // Who speaks has to hear the answer.
+        let listens = machine.listens();
+        if listens && !self.listens4 {
+            outputs.push(Output::Listen4 { index, on: true });
+        }
+        for action in actions {
+            outputs.push(match action {
+                Action::Send(message) => Output::Send4 { index, message },
+                Action::Probe(address) => Output::Probe { index, address },
+                Action::Use(lease) => {
+                    let text = match lease.times.expiry {
+                        Some(expiry) => format!("for {} s", expiry.as_secs()),
+                        None => "for ever".to_owned(),
+                    };
+                    let (prefix, server) = (lease.prefix(), lease.server);
+                    Output::log(Level::Info, format!("{name} has {prefix} {text} from {server}"))
+                }
+                Action::Drop(why) => {
+                    Output::log(Level::Info, format!("{name} has lost its address: {why}"))
+                }
+            });
+        }
+        if !listens && self.listens4 {
+            outputs.push(Output::Listen4 { index, on: false });
+        }
+        self.listens4 = listens;
+    }
+
+    pub(super) fn dhcp6(&mut self, bytes: &[u8], now: Duration) {
+        if let Some(client) = &mut self.dhcp6 {
+            client.take(bytes, now);
+        }
+    }
+
+    /// What routers have told the kernel about this link has changed.
+    pub(super) fn inet6_flags(&mut self, flags: u32, now: Duration) {
+        let is_auto = self.entry.as_ref().is_some_and(|entry| entry.ipv6 == Ipv6::Auto);
+        if !is_auto || flags & ROUTER_NAMES_DHCP6 == 0 {
+            self.dhcp6 = None;
+        } else if self.dhcp6.is_none() {
+            self.dhcp6 = self.link.mac.map(|mac| InformationClient::new(mac, self.seed ^ 6, now));
+        }
+    }
+
+    pub(super) fn router(&mut self, option: RouterOption, now: Duration) {
+        if self.entry.as_ref().is_some_and(|entry| entry.ipv6 == Ipv6::Auto) {
+            self.router.take(option, now);
+        }
+    }
+
+    pub(super) fn add_address(&mut self, address: Address) {
+        self.remove_address(&address);
+        self.addresses.push(address);
+    }
+
+    pub(super) fn remove_address(&mut self, address: &Address) {
+        self.addresses.retain(|one| one.prefix != address.prefix);
+    }
+
+    /// There is an address from before this daemon was started. If it was a lease,
+    /// nobody would renew it.
+    pub(super) fn find_address(&mut self, address: &Address, outputs: &mut Vec<Output>) {
+        let prefix = address.prefix;
+        self.add_address(address.clone());
+        let is_lease = prefix.address.is_ipv4() && address.valid_s.is_some();
+        if is_lease && self.entry.is_some() && !self.given.contains_key(&prefix) {
+            let index = self.link.index;
+            outputs.push(Output::Change(Change::DeleteAddress { index, prefix }));
+        }
+    }
+
+    /// A person switches it off, or no longer does.
+    pub(super) fn hold_down(&mut self, down: bool, outputs: &mut Vec<Output>, now: Duration) {
+        if down {
+            self.release(now, outputs);
+        }
+        self.held_down = down;
+        self.asked.clear();
+    }
+
+    /// Gives the lease back.
+    pub(super) fn release(&mut self, now: Duration, outputs: &mut Vec<Output>) {
+        self.dhcp4(DhcpEvent::Release, now, outputs);
+    }
+
+    /// It is gone: nobody listens on it any more.
+    pub(super) fn close(self, outputs: &mut Vec<Output>) {
+        let index = self.link.index;
+        if self.listens4 {
+            outputs.push(Output::Listen4 { index, on: false });
+        }
+        if self.listens6 {
+            outputs.push(Output::Listen6 { index, on: false });
+        }
+    }
+
+    /// The resolvers that it brings.
+    pub(super) fn resolvers(&self) -> Resolvers {
+        let mut resolvers = Resolvers::default();
+        if let Some(entry) = &self.entry {
+            resolvers.add(&self.link.name, entry.dns.iter().copied(), &entry.search);
+        }
+        if let Some(lease) = self.lease() {
+            let dns = lease.dns.iter().copied().map(IpAddr::from);
+            resolvers.add(&self.link.name, dns, &lease.search);
+        }
+        let dns = self.router.resolvers().map(IpAddr::from);
+        resolvers.add(&self.link.name, dns, &self.router.domains());
+        if let Some(information) = self.dhcp6.as_ref().and_then(InformationClient::information) {
+            let dns = information.dns.iter().copied().map(IpAddr::from);
+            resolvers.add(&self.link.name, dns, &information.search);
+        }
+        resolvers
+    }
+
+    /// Makes up the difference between what it has and what it should have.
+    pub(super) fn settle(
+        &mut self,
+        indexes: &BTreeMap<String, u32>,
+        now: Duration,
+        outputs: &mut Vec<Output>,
+    ) {
+        if self.dhcp6.is_none() {
+            self.listen6(false, outputs);
+        }
+        self.settle_settings(indexes, outputs);
+        self.settle_addresses(now, outputs);
+        self.settle_routes(outputs);
+    }
+
+    fn settle_settings(&mut self, indexes: &BTreeMap<String, u32>, outputs: &mut Vec<Output>) {
+        if !self.wanted || self.held_down {
+            return;
+        }
+        let mut wanted = Vec::new();
+        let mtu = self.entry.as_ref().and_then(|entry| entry.mtu);
+        let leased = self.lease().and_then(|lease| lease.mtu);
+        if let Some(mtu) = mtu.or(leased).filter(|mtu| *mtu != self.link.mtu) {
+            wanted.push(LinkSetting::Mtu(mtu));
+        }
+        let bridge = self.entry.as_ref().and_then(|entry| entry.bridge.as_ref());
+        match bridge {
+            Some(name) => {
+                let index = indexes.get(name).copied();
+                if index.is_some() && index != self.link.controller {
+                    wanted.push(LinkSetting::Controller(index));
+                }
+            }
+            None => {
+                let was_asked = |one: &LinkSetting| matches!(one, LinkSetting::Controller(Some(_)));
+                if self.entry.is_some() && self.asked.iter().any(was_asked) {
+                    wanted.push(LinkSetting::Controller(None));
+                }
+            }
+        }
+        if !self.link.is_up() {
+            wanted.push(LinkSetting::Up(true));
+        }
+        for setting in wanted {
+            if !self.asked.contains(&setting) {
+                self.asked.push(setting.clone());
+                outputs.push(Output::Change(Change::SetLink(self.link.index, setting)));
+            }
+        }
+    }
+
+    fn settle_addresses(&mut self, now: Duration, outputs: &mut Vec<Output>) {
+        let index = self.link.index;
+        let desired = self.desired_addresses(now);
+        let is_unwanted = |prefix: &Prefix| !desired.iter().any(|one| one.prefix == *prefix);
+        let unwanted: Vec<Prefix> =
+            self.given.keys().filter(|prefix| is_unwanted(prefix)).copied().collect();
+        for prefix in unwanted {
+            self.given.remove(&prefix);
+            // The kernel takes the routes that leave from it away as well.
+            self.routes.retain(|route| route.source != Some(prefix.address));
+            outputs.push(Output::Change(Change::DeleteAddress { index, prefix }));
+        }
+        for one in desired {
+            if self.given.get(&one.prefix) != Some(&one.since) {
+                self.given.insert(one.prefix, one.since);
+                outputs.push(Output::Change(Change::AddAddress {
+                    index,
+                    prefix: one.prefix,
+                    valid_s: one.valid_s,
+                    metric: Some(self.metric()),
+                }));
+            }
+        }
+    }
+
+    fn settle_routes(&mut self, outputs: &mut Vec<Output>) {
+        let desired = self.desired_routes();
+        let (kept, unwanted): (Vec<Route>, Vec<Route>) =
+            std::mem::take(&mut self.routes).into_iter().partition(|one| desired.contains(one));
+        outputs
+            .extend(unwanted.into_iter().map(|route| Output::Change(Change::DeleteRoute(route))));
+        for route in desired.iter().filter(|route| !kept.contains(route)) {
+            outputs.push(Output::Change(Change::ReplaceRoute(route.clone())));
+        }
+        self.routes = desired;
+    }
+
+    /// Whether somebody may still say that its address is theirs.
+    pub(super) fn is_probing(&self, now: Duration) -> bool {
+        self.dhcp.as_ref().is_some_and(|machine| machine.is_probing(now))
+    }
+
+    /// The address by which a server can be spoken to directly.
+    pub(super) fn leased_address(&self) -> Option<Ipv4Addr> {
+        self.lease().map(|lease| lease.address)
+    }
+}

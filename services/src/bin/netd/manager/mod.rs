@@ -1,0 +1,305 @@
+//! What `netd` decides, pure: what the kernel, servers and people say goes in with
+//! the time, what is to be done comes out.
+//!
+//! Code map: [`link`] is one link and what was done to it, [`desired`] what it is to
+//! have, [`status`] what people are told, [`output`] the vocabulary. Every input is
+//! followed by [`Manager::settle`], which makes up the difference between what
+//! there is and what there should be.
+
+mod desired;
+mod link;
+mod output;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use services::netlink::Change;
+use services::netlink::change::{LinkSetting, NewLink};
+use services::netlink::event::Event;
+use services::netlink::view::{Address, Link};
+use services::network::config::Config;
+
+use crate::dhcp4::machine::Event as DhcpEvent;
+use crate::dhcp4::message::Reply;
+use crate::random::Random;
+use crate::resolv;
+
+pub(crate) use link::Managed;
+pub(crate) use output::{Level, Output};
+
+/// The state of the network, as far as `netd` knows it.
+#[derive(Debug)]
+pub(crate) struct Manager {
+    config: Config,
+    links: BTreeMap<u32, Managed>,
+    /// Links that this daemon has made, or asked for.
+    made: BTreeSet<String>,
+    random: Random,
+    /// What resolv.conf holds.
+    resolvers: Option<String>,
+    hostname: Option<String>,
+}
+
+impl Manager {
+    /// A manager that knows no link yet. `seed` decides pauses and transaction numbers.
+    pub(crate) fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            links: BTreeMap::new(),
+            made: BTreeSet::new(),
+            random: Random::new(seed),
+            resolvers: None,
+            hostname: None,
+        }
+    }
+
+    /// Whether the readiness of this daemon is to wait for an address.
+    pub(crate) fn waits_online(&self) -> Option<Duration> {
+        (!self.config.wait_online.is_zero()).then_some(self.config.wait_online)
+    }
+
+    /// Whether somebody can be talked to from a link that the file is about.
+    pub(crate) fn is_online(&self) -> bool {
+        self.links.values().any(Managed::is_online)
+    }
+
+    /// When [`Self::time`] is due next.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.links.values().filter_map(Managed::deadline).min()
+    }
+
+    /// What resolv.conf is to hold.
+    fn resolver_file(&self) -> String {
+        let mut links: Vec<&Managed> =
+            self.links.values().filter(|link| link.is_active()).collect();
+        links.sort_by_key(|link| (link.metric(), link.link.index));
+        resolv::file(&self.config, &links.iter().map(|link| link.resolvers()).collect::<Vec<_>>())
+    }
+
+    /// A link is there, with its driver, or has changed.
+    pub(crate) fn link(
+        &mut self,
+        link: Link,
+        driver: Option<String>,
+        now: Duration,
+    ) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        match self.links.get_mut(&link.index) {
+            Some(managed) => managed.change(link, &self.config, now, &mut outputs),
+            None => {
+                let index = link.index;
+                let seed = self.random.next_u64();
+                let mut managed = Managed::new(link, driver, seed);
+                managed.adopt(&self.config, now, &mut outputs);
+                self.links.insert(index, managed);
+            }
+        }
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
+    /// Something else that the kernel says.
+    pub(crate) fn event(&mut self, event: Event, now: Duration) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        match event {
+            // The driver has to be found out first: see [`Self::link`].
+            Event::Link(_) => {}
+            Event::LinkGone(index) => {
+                if let Some(gone) = self.links.remove(&index) {
+                    self.made.remove(&gone.link.name);
+                    outputs.push(Output::log(Level::Info, format!("{} is gone", gone.link.name)));
+                    gone.close(&mut outputs);
+                }
+            }
+            Event::Address(address) => self.on(address.index, |link| link.add_address(address)),
+            Event::AddressGone(address) => {
+                self.on(address.index, |link| link.remove_address(&address));
+            }
+            Event::Inet6Flags { index, flags } => {
+                self.on(index, |link| link.inet6_flags(flags, now));
+            }
+            Event::Router { index, option } => self.on(index, |link| link.router(option, now)),
+        }
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
+    fn on(&mut self, index: u32, act: impl FnOnce(&mut Managed)) {
+        if let Some(link) = self.links.get_mut(&index) {
+            act(link);
+        }
+    }
+
+    /// A DHCP server says something on a link.
+    pub(crate) fn dhcp4(&mut self, index: u32, reply: Reply, now: Duration) -> Vec<Output> {
+        self.dhcp4_event(index, DhcpEvent::Message(reply), now)
+    }
+
+    /// Somebody else answers for the address that a link was given.
+    pub(crate) fn conflict(&mut self, index: u32, now: Duration) -> Vec<Output> {
+        self.dhcp4_event(index, DhcpEvent::Conflict, now)
+    }
+
+    fn dhcp4_event(&mut self, index: u32, event: DhcpEvent, now: Duration) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        if let Some(link) = self.links.get_mut(&index) {
+            link.dhcp4(event, now, &mut outputs);
+        }
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
+    /// A DHCPv6 server says something on a link.
+    pub(crate) fn dhcp6(&mut self, index: u32, bytes: &[u8], now: Duration) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        self.on(index, |link| link.dhcp6(bytes, now));
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
+    /// A deadline may have passed.
+    pub(crate) fn time(&mut self, now: Duration) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for link in self.links.values_mut() {
+            link.time(now, &mut outputs);
+        }
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
+    /// A person wants a lease extended. False without such a link.
+    pub(crate) fn renew(&mut self, name: &str, now: Duration) -> Result<Vec<Output>, Refusal> {
+        let link = self.find(name)?;
+        if !link.has_dhcp() {
+            return Err(Refusal::Failed(format!("{name} does not use DHCP")));
+        }
+        let index = link.link.index;
+        Ok(self.dhcp4_event(index, DhcpEvent::Renew, now))
+    }
+
+    /// A person switches a link on or off.
+    pub(crate) fn set_up(
+        &mut self,
+        name: &str,
+        up: bool,
+        now: Duration,
+    ) -> Result<Vec<Output>, Refusal> {
+        let link = self.find(name)?;
+        let mut outputs = Vec::new();
+        link.hold_down(!up, &mut outputs, now);
+        let index = link.link.index;
+        outputs.push(Output::Change(Change::SetLink(index, LinkSetting::Up(up))));
+        self.settle(now, &mut outputs);
+        Ok(outputs)
+    }
+
+    fn find(&mut self, name: &str) -> Result<&mut Managed, Refusal> {
+        let found = self.links.values_mut().find(|link| link.link.name == name);
+        found.ok_or_else(|| Refusal::NoSuchLink(name.to_owned()))
+    }
+
+    /// The file says something new.
+    pub(crate) fn reload(&mut self, config: Config, now: Duration) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        self.config = config;
+        for link in self.links.values_mut() {
+            link.adopt(&self.config, now, &mut outputs);
+        }
+        let unwanted: Vec<String> =
+            self.made.iter().filter(|name| !self.config.makes(name)).cloned().collect();
+        for name in unwanted {
+            self.made.remove(&name);
+            let index = self.index_of(&name);
+            outputs.extend(index.map(|index| Output::Change(Change::DeleteLink(index))));
+        }
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
+    /// This daemon is to end: leases are given back, the rest stays as it is.
+    pub(crate) fn release(&mut self, now: Duration) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for link in self.links.values_mut() {
+            link.release(now, &mut outputs);
+        }
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
+    /// Leases of a former life are over: nobody would renew them.
+    pub(crate) fn found_addresses(&mut self, addresses: &[Address], now: Duration) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for address in addresses {
+            self.on(address.index, |link| link.find_address(address, &mut outputs));
+        }
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
+    /// The address that a server gave a link.
+    pub(crate) fn leased_address(&self, index: u32) -> Option<Ipv4Addr> {
+        self.links.get(&index).and_then(Managed::leased_address)
+    }
+
+    /// Whether the answer to a probe on a link would still count at `now`.
+    pub(crate) fn is_probing(&self, index: u32, now: Duration) -> bool {
+        self.links.get(&index).is_some_and(|link| link.is_probing(now))
+    }
+
+    fn index_of(&self, name: &str) -> Option<u32> {
+        self.links.values().find(|link| link.link.name == name).map(|link| link.link.index)
+    }
+
+    /// Makes up the difference between what there is and what there should be.
+    fn settle(&mut self, now: Duration, outputs: &mut Vec<Output>) {
+        self.make_links(outputs);
+        let indexes: BTreeMap<String, u32> =
+            self.links.values().map(|link| (link.link.name.clone(), link.link.index)).collect();
+        for link in self.links.values_mut() {
+            link.settle(&indexes, now, outputs);
+        }
+        let resolvers = self.resolver_file();
+        if self.resolvers.as_ref() != Some(&resolvers) {
+            outputs.push(Output::Resolvers(resolvers.clone()));
+            self.resolvers = Some(resolvers);
+        }
+        if self.config.hostname_from_lease {
+            let name = self.links.values().find_map(Managed::leased_hostname);
+            if name.is_some() && name != self.hostname {
+                outputs.extend(name.clone().map(Output::Hostname));
+                self.hostname = name;
+            }
+        }
+    }
+
+    fn make_links(&mut self, outputs: &mut Vec<Output>) {
+        let mut wanted = Vec::new();
+        for bridge in &self.config.bridges {
+            wanted.push((bridge.name.clone(), NewLink::Bridge { stp: bridge.stp }));
+        }
+        for vlan in &self.config.vlans {
+            if let Some(parent) = self.index_of(&vlan.on) {
+                wanted.push((vlan.name.clone(), NewLink::Vlan { parent, id: vlan.id }));
+            }
+        }
+        for (name, kind) in wanted {
+            if self.index_of(&name).is_none() && self.made.insert(name.clone()) {
+                outputs.push(Output::Change(Change::AddLink { name, kind }));
+            }
+        }
+    }
+}
+
+/// Why a person's wish cannot be fulfilled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// There is no link of that name.
+    NoSuchLink(String),
+    /// Something else.
+    Failed(String),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! What the manager wants done.
+
+use std::net::Ipv4Addr;
+
+use services::netlink::Change;
+
+use crate::dhcp4::message::Outgoing;
+
+/// Something to do.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Output {
+    /// Have the kernel change something.
+    Change(Change),
+    /// Set `/proc/sys/net/ipv6/conf/LINK/KEY`.
+    Inet6 { link: String, key: &'static str, value: u32 },
+    /// Begin or end to hear DHCP servers on a link.
+    Listen4 { index: u32, on: bool },
+    /// Send a DHCP message on a link.
+    Send4 { index: u32, message: Outgoing },
+    /// Ask on a link who has an address, and hear the answer.
+    Probe { index: u32, address: Ipv4Addr },
+    /// Begin or end to hear DHCPv6 servers on a link.
+    Listen6 { index: u32, on: bool },
+    /// Send a DHCPv6 message on a link.
+    Send6 { index: u32, message: Vec<u8> },
+    /// What `/run/netd/resolv.conf` is to hold.
+    Resolvers(String),
+    /// Give the machine this name.
+    Hostname(String),
+    /// Say something.
+    Log(Level, String),
+}
+
+impl Output {
+    /// Something to say.
+    pub(crate) fn log(level: Level, message: impl Into<String>) -> Self {
+        Self::Log(level, message.into())
+    }
+}
+
+/// How much something matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Level {
+    /// Somebody should look.
+    Warning,
+    /// As it should be.
+    Info,
+}

@@ -1,0 +1,120 @@
+//! What a good file means, and what a bad one is told.
+
+use super::*;
+use crate::network::config::LinkSort;
+
+const GOOD: &str = r#"
+hostname = "lease"
+wait-online = "10s"
+dns = "9.9.9.9"
+search = ["example.org."]
+
+[[link]]
+match = { name = "eth*", mac = "52:54:00:00:00:01", driver = "virtio_net", type = "ethernet" }
+dhcp = true
+metric = 50
+mtu = 1400
+
+[[link]]
+match = { name = "br0" }
+ipv6 = "static"
+addresses = ["192.0.2.2/24", "2001:db8::2/64"]
+gateway = ["192.0.2.1", "2001:db8::1"]
+dns = ["192.0.2.53", "2001:db8::53"]
+
+[[link.route]]
+to = "198.51.100.0/24"
+via = "192.0.2.9"
+metric = 7
+
+[[link.route]]
+to = "default"
+
+[[link]]
+match = { name = "eth1" }
+bridge = "br0"
+
+[[vlan]]
+name = "lan.20"
+on = "eth0"
+id = 20
+
+[[bridge]]
+name = "br0"
+stp = true
+"#;
+
+#[test]
+fn a_file_is_read() {
+    let config = parse_config("f", GOOD).unwrap();
+    assert!(config.hostname_from_lease);
+    assert_eq!(config.wait_online, Duration::from_secs(10));
+    assert_eq!(config.search, ["example.org"]);
+    let [first, second, third] = config.links.as_slice() else { panic!("{config:?}") };
+    assert_eq!(first.matching.sort, Some(LinkSort::Ethernet));
+    assert_eq!((first.dhcp, first.metric, first.mtu), (true, 50, Some(1400)));
+    assert_eq!(first.ipv6, Ipv6::Auto);
+    assert_eq!((second.dhcp, second.metric, second.ipv6), (false, METRIC_DEFAULT, Ipv6::Static));
+    assert_eq!(second.addresses.len(), 2);
+    assert_eq!(second.routes.len(), 2);
+    assert_eq!(second.routes[0].metric, Some(7));
+    assert_eq!(second.routes[1].to.to_string(), "0.0.0.0/0");
+    assert_eq!(third.bridge.as_deref(), Some("br0"));
+    assert_eq!(config.vlans, [VlanConfig { name: "lan.20".into(), on: "eth0".into(), id: 20 }]);
+    assert_eq!(config.bridges, [BridgeConfig { name: "br0".into(), stp: true }]);
+    assert!(config.makes("br0") && config.makes("lan.20") && !config.makes("eth0"));
+    assert!(config.carries("eth0") && !config.carries("eth1"));
+    assert_eq!(parse_config("f", ""), Ok(Config::default()));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    for (text, expected) in [
+        ("hostnam = \"x\"", "f:1:1: unknown key \"hostnam\"\n  hint: did you mean \"hostname\"?"),
+        ("hostname = \"x\"", "f:1:12: \"hostname\" cannot be \"x\""),
+        ("dns = [\"1.2.3\"]", "f:1:8: `dns`: `1.2.3` is no IPv4 or IPv6 address"),
+        ("search = [\"a b\"]", "f:1:11: `search`: `a b` is no domain name"),
+        ("[[link]]\ndhcp = true", "f:1:1: a link without `match`\n  hint: say which links"),
+        ("[[link]]\nmatch = { nam = \"x\" }", "f:2:11: unknown key \"link 1.match.nam\""),
+        ("[[link]]\nmatch = { mac = \"5\" }", "f:2:17: \"link 1.match.mac\": `5` is no hardware"),
+        (
+            "[[link]]\nmatch = {}\naddresses = [\"10.0.0.1\"]",
+            "f:3:14: `addresses`: `10.0.0.1` has no prefix length",
+        ),
+        (
+            "[[link]]\nmatch = {}\naddresses = [\"224.0.0.1/4\"]",
+            "f:3:14: `addresses`: `224.0.0.1/4` cannot be the address of a link",
+        ),
+        (
+            "[[link]]\nmatch = {}\ngateway = [\"10.0.0.1\", \"10.0.0.2\"]",
+            "f:3:11: two gateways of one family",
+        ),
+        (
+            "[[link]]\nmatch = {}\nipv6 = \"off\"\naddresses = [\"2001:db8::1/64\"]",
+            "f:4:13: an IPv6 address with `ipv6 = \"off\"`",
+        ),
+        (
+            "[[link]]\nmatch = {}\n[[link.route]]\nto = \"10.0.0.1/8\"",
+            "f:4:6: \"link 1.route 1.to\": `10.0.0.1/8` is no network: did you mean `10.0.0.0/8`?",
+        ),
+        ("[[link]]\nmatch = {}\n[[link.route]]\nvia = \"10.0.0.1\"", "f:3:1: `to` is missing"),
+        (
+            "[[link]]\nmatch = {}\n[[link.route]]\nto = \"::/0\"\nvia = \"10.0.0.1\"",
+            "f:5:7: `to` and `via` are of two families",
+        ),
+        ("[[vlan]]\nname = \"a\"\non = \"b\"\nid = 4095", "f:4:6: \"vlan 1.id\" is from 1 to 4094"),
+        ("[[vlan]]\nname = \"a\"\non = \"a\"\nid = 1", "f:1:1: the VLAN `a` lies on itself"),
+        (
+            "[[bridge]]\nname = \"a-name-that-is-too-long\"",
+            "f:2:8: \"bridge 1.name\": `a-name-that-is-too-long` is no name of a link",
+        ),
+        ("[[bridge]]\nname = \"../x\"", "f:2:8: \"bridge 1.name\": `../x` is no name of a link"),
+        ("[[bridge]]\nname=\"a\"\n[[bridge]]\nname=\"a\"", "f:1:1: two links are to be called `a`"),
+        ("[[link]]\nmatch = {}\nbridge = \"b\"", "f:1:1: no [[bridge]] is called `b`"),
+    ] {
+        let findings = parse_config("f", text).unwrap_err();
+        assert_eq!(findings.len(), 1, "{text}: {findings:?}");
+        let found = findings[0].to_string();
+        assert!(found.starts_with(expected), "{text}: {found}");
+    }
+}

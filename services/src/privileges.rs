@@ -1,0 +1,46 @@
+//! Giving up what root may do, for daemons that are started as root to set up
+//! something and then need a few capabilities at most (capabilities(7)).
+
+use std::io;
+
+use rustix::process::{Gid, Uid, getuid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities,
+    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
+};
+
+use crate::accounts;
+use crate::problem::{Context, Problem, Result};
+
+/// Becomes `user`, with that user's primary group and no other, and keeps `kept` of
+/// root's capabilities. Nothing it ever executes can get more. Does nothing for who
+/// is not root. To be called before there is a second thread.
+///
+/// # Errors
+/// There is no such user, or the kernel refuses.
+pub fn become_user(user: &str, kept: CapabilitySet) -> Result<()> {
+    if !getuid().is_root() {
+        return Ok(());
+    }
+    let users = accounts::users().context(|| "cannot read `/etc/passwd`".to_owned())?;
+    let account = users.into_iter().find(|one| one.name == user).ok_or_else(|| {
+        Problem::new(format!("there is no user `{user}`"))
+            .with_hint("add it to the image definition: [[user]] and [[group]]")
+    })?;
+    drop_to(account.uid, account.gid, kept).context(|| format!("cannot become `{user}`"))
+}
+
+fn drop_to(uid: u32, gid: u32, kept: CapabilitySet) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    set_keep_capabilities(true)?;
+    set_thread_groups(&[])?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)?;
+    let sets =
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets)?;
+    clear_ambient_capability_set()?;
+    set_no_new_privs(true)?;
+    Ok(())
+}
