@@ -12,7 +12,7 @@ use services::problem::{Problem, warn};
 
 use crate::PROGRAM;
 use crate::dhcp4::message::{Client, Outgoing};
-use crate::manager::{Level, Output};
+use crate::manager::Output;
 use crate::sockets::{Kind, Sockets};
 
 /// The edge to the system.
@@ -64,8 +64,8 @@ impl Edge {
             Output::Hostname(name) => {
                 rustix::system::sethostname(name.as_bytes()).map_err(io::Error::from)
             }
-            Output::Log(level, message) => {
-                say(level, &message);
+            Output::Log(message) => {
+                let _ = writeln!(io::stderr(), "{PROGRAM}: {message}");
                 Ok(())
             }
         }
@@ -130,15 +130,6 @@ fn describe(output: &Output) -> String {
         Output::Resolvers(_) => "write resolv.conf".to_owned(),
         Output::Hostname(name) => format!("set the host name {name}"),
         Output::Log(..) => String::new(),
-    }
-}
-
-fn say(level: Level, message: &str) {
-    match level {
-        Level::Warning => warn(PROGRAM, message),
-        Level::Info => {
-            let _ = writeln!(io::stderr(), "{PROGRAM}: {message}");
-        }
     }
 }
 

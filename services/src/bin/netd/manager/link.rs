@@ -13,7 +13,7 @@ use services::netlink::view::{Address, Link, Route};
 use services::network::config::{Appearance, Config, Ipv6, LinkConfig, LinkSort};
 use services::network::prefix::Prefix;
 
-use super::output::{Level, Output};
+use super::output::Output;
 use crate::dhcp4::lease::Lease;
 use crate::dhcp4::machine::{Action, Event as DhcpEvent, Machine};
 use crate::dhcp6::InformationClient;
@@ -166,7 +166,7 @@ impl Managed {
         let what = if had_carrier { "has lost its carrier" } else { "has carrier" };
         if self.entry.is_some() {
             let name = &self.link.name;
-            outputs.push(Output::log(Level::Info, format!("{name} {what}")));
+            outputs.push(Output::Log(format!("{name} {what}")));
         }
         let event = if had_carrier { DhcpEvent::Disconnected } else { DhcpEvent::Connected };
         self.dhcp4(event, now, outputs);
@@ -248,11 +248,9 @@ impl Managed {
                         None => "for ever".to_owned(),
                     };
                     let (prefix, server) = (lease.prefix(), lease.server);
-                    Output::log(Level::Info, format!("{name} has {prefix} {text} from {server}"))
+                    Output::Log(format!("{name} has {prefix} {text} from {server}"))
                 }
-                Action::Drop(why) => {
-                    Output::log(Level::Info, format!("{name} has lost its address: {why}"))
-                }
+                Action::Drop(why) => Output::Log(format!("{name} has lost its address: {why}")),
             });
         }
         if !listens && self.listens4 {

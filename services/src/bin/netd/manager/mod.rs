@@ -27,7 +27,7 @@ use crate::random::Random;
 use crate::resolv;
 
 pub(crate) use link::Managed;
-pub(crate) use output::{Level, Output};
+pub(crate) use output::Output;
 
 /// The state of the network, as far as `netd` knows it.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Manager {
             Event::LinkGone(index) => {
                 if let Some(gone) = self.links.remove(&index) {
                     self.made.remove(&gone.link.name);
-                    outputs.push(Output::log(Level::Info, format!("{} is gone", gone.link.name)));
+                    outputs.push(Output::Log(format!("{} is gone", gone.link.name)));
                     gone.close(&mut outputs);
                 }
             }

@@ -28,21 +28,5 @@ pub(crate) enum Output {
     /// Give the machine this name.
     Hostname(String),
     /// Say something.
-    Log(Level, String),
-}
-
-impl Output {
-    /// Something to say.
-    pub(crate) fn log(level: Level, message: impl Into<String>) -> Self {
-        Self::Log(level, message.into())
-    }
-}
-
-/// How much something matters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Level {
-    /// Somebody should look.
-    Warning,
-    /// As it should be.
-    Info,
+    Log(String),
 }
