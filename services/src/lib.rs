@@ -3,6 +3,7 @@
 //! Code map:
 //! - [`config_file`]: strict reading of a daemon's TOML file
 //! - [`control`]: the client's side of PID 1's control socket
+//! - [`dns`]: names and addresses: messages, asking a server, `/etc/hosts`
 //! - [`kmsg`]: records of the kernel's log
 //! - [`log_record`]: the line format of `/run/log`, written by `logd`, read by `svcctl`
 //! - [`notify`]: telling PID 1 that a daemon is ready (sd_notify(3))
@@ -18,6 +19,7 @@
 pub mod accounts;
 pub mod config_file;
 pub mod control;
+pub mod dns;
 pub mod kmsg;
 pub mod log_record;
 pub mod netlink;

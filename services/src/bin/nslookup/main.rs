@@ -1,0 +1,180 @@
+//! `nslookup` asks a name server, by default the first of `/etc/resolv.conf`, and shows its
+//! answer. Absent: the interactive mode, search domains.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use domain::base::iana::{Class, Rcode};
+use domain::base::{Message, Name, Rtype};
+use domain::rdata::AllRecordData;
+use lexopt::Arg;
+use services::dns::{Question, RESOLV_CONF, ask, parse_servers, plain};
+use services::problem::{Context, Problem, Result};
+
+const PROGRAM: &str = "nslookup";
+
+const HELP: &str = "\
+Asks a name server and shows its answer.
+
+Usage: nslookup [OPTIONS] NAME|ADDRESS [SERVER]
+
+Options:
+  -t, --type TYPE    what is asked for: A, AAAA, MX, TXT, NS, SOA, SRV, CNAME, PTR
+                     and others [default: A and AAAA; PTR for an address]
+  -p, --port PORT    port of the server [default: 53]
+      --timeout SEC  longest time for an answer, 1 to 60 [default: 5]
+  -h, --help         this text
+
+SERVER is an address [default: the first one of /etc/resolv.conf].
+
+Exit codes:
+  0  there is an answer
+  1  there is none, or nobody answered
+  2  the command line is wrong
+
+Examples:
+  nslookup example.com
+  nslookup -t MX example.com 192.0.2.1
+";
+
+/// What was typed.
+struct Settings {
+    name: String,
+    server: Option<IpAddr>,
+    port: u16,
+    rtype: Option<Rtype>,
+    timeout: Duration,
+}
+
+fn main() -> ExitCode {
+    let settings = match parse(lexopt::Parser::from_env()) {
+        Ok(Some(settings)) => settings,
+        Ok(None) => {
+            let printed = std::io::stdout().write_all(HELP.as_bytes());
+            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(problem) => {
+            problem.with_hint("`nslookup --help` explains the options").print(PROGRAM);
+            return ExitCode::from(2);
+        }
+    };
+    match run(&settings) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            problem.print(PROGRAM);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
+    let usage = |error: lexopt::Error| Problem::new(error.to_string());
+    let (mut words, mut port, mut rtype, mut seconds) = (Vec::new(), 53, None, 5);
+    while let Some(argument) = parser.next().map_err(usage)? {
+        match argument {
+            Arg::Short('t') | Arg::Long("type") => {
+                let text = value(&mut parser)?;
+                let found = Rtype::from_str(&text.to_ascii_uppercase());
+                rtype = Some(found.map_err(|_| Problem::new(format!("no type `{text}`")))?);
+            }
+            Arg::Short('p') | Arg::Long("port") => {
+                let text = value(&mut parser)?;
+                port = text.parse().context(|| format!("--port {text}"))?;
+            }
+            Arg::Long("timeout") => {
+                let text = value(&mut parser)?;
+                let fitting = text.parse().ok().filter(|number| (1..=60).contains(number));
+                seconds = fitting.ok_or_else(|| Problem::new("--timeout is from 1 to 60"))?;
+            }
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            Arg::Value(word) => words.push(word.to_string_lossy().into_owned()),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    let mut words = words.into_iter();
+    let (name, server, more) = (words.next(), words.next(), words.next());
+    let name = name.ok_or_else(|| Problem::new("the name is missing"))?;
+    if let Some(more) = more {
+        return Err(Problem::new(format!("unexpected argument `{more}`")));
+    }
+    let address = |text: String| text.parse().context(|| format!("the server `{text}`"));
+    let server = server.map(address).transpose()?;
+    Ok(Some(Settings { name, server, port, rtype, timeout: Duration::from_secs(seconds) }))
+}
+
+fn value(parser: &mut lexopt::Parser) -> Result<String> {
+    let value = parser.value().map_err(|error| Problem::new(error.to_string()))?;
+    Ok(value.to_string_lossy().into_owned())
+}
+
+/// Asks and shows; false if the answer is that there is nothing.
+fn run(settings: &Settings) -> Result<bool> {
+    let server = match settings.server {
+        Some(address) => SocketAddr::new(address, settings.port),
+        None => {
+            let text = std::fs::read_to_string(RESOLV_CONF)
+                .context(|| format!("cannot read `{RESOLV_CONF}`"))?;
+            let first = parse_servers(&text).into_iter().next();
+            let none = || Problem::new(format!("`{RESOLV_CONF}` names no server"));
+            SocketAddr::new(first.ok_or_else(none)?.ip(), settings.port)
+        }
+    };
+    let (name, default) = match settings.name.parse::<IpAddr>() {
+        Ok(address) => {
+            let name = Name::reverse_from_addr(address).context(|| settings.name.clone())?;
+            (name, &[Rtype::PTR][..])
+        }
+        Err(_) => {
+            let name = Name::vec_from_str(&settings.name);
+            (
+                name.context(|| format!("`{}` is no name", settings.name))?,
+                &[Rtype::A, Rtype::AAAA][..],
+            )
+        }
+    };
+    let types = settings.rtype.as_ref().map_or(default, std::slice::from_ref);
+    let mut text = format!("Server:  {}\nPort:    {}\n\n", server.ip(), server.port());
+    let mut is_found = false;
+    let mut why_not = None;
+    for rtype in types {
+        let question = Question { name: name.clone(), rtype: *rtype, class: Class::IN };
+        let deadline = Instant::now() + settings.timeout;
+        let answer = ask(server, &question, deadline);
+        let answer = answer.context(|| format!("{} does not answer", server.ip()))?;
+        let (lines, rcode) = show(&answer)?;
+        is_found |= !lines.is_empty();
+        text += &lines;
+        if rcode != Rcode::NOERROR {
+            why_not = Some(format!("{rcode}"));
+        }
+    }
+    if !is_found {
+        let why = why_not.unwrap_or_else(|| "no record of that type".to_owned());
+        text += &format!("{}: {why}\n", plain(&name));
+    }
+    std::io::stdout().write_all(text.as_bytes()).context(|| "cannot write".to_owned())?;
+    Ok(is_found)
+}
+
+/// A line for each record of the answer.
+fn show(answer: &[u8]) -> Result<(String, Rcode)> {
+    let damaged = || "the answer is damaged".to_owned();
+    let message = Message::from_octets(answer).context(damaged)?;
+    let mut lines = String::new();
+    for record in message.answer().context(damaged)? {
+        let record = record.context(damaged)?;
+        let record = record.into_any_record::<AllRecordData<_, _>>().context(damaged)?;
+        let (owner, rtype, data) = (plain(record.owner()), record.rtype(), record.data());
+        lines += &match record.data() {
+            AllRecordData::A(_) | AllRecordData::Aaaa(_) => {
+                format!("Name:    {owner}\nAddress: {data}\n")
+            }
+            _ => format!("{owner}  {rtype}  {data}\n"),
+        };
+    }
+    Ok((lines, message.header().rcode()))
+}
