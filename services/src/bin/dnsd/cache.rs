@@ -177,12 +177,9 @@ fn lifetime(question: &Question, message: &[u8]) -> Option<Duration> {
 }
 
 fn negative_lifetime(message: &Message<&[u8]>) -> Option<Duration> {
-    for record in message.authority().ok()?.limit_to::<Soa<_>>() {
-        let record = record.ok()?;
-        let seconds = record.ttl().min(record.data().minimum()).as_secs();
-        return Some(Duration::from_secs(seconds.into()).min(NEGATIVE_LIFETIME_MAX));
-    }
-    None
+    let record = message.authority().ok()?.limit_to::<Soa<_>>().next()?.ok()?;
+    let seconds = record.ttl().min(record.data().minimum()).as_secs();
+    Some(Duration::from_secs(seconds.into()).min(NEGATIVE_LIFETIME_MAX))
 }
 
 #[cfg(test)]

@@ -89,7 +89,11 @@ pub(crate) mod tests {
         message.push((Name::vec_from_str(name).unwrap(), rtype)).unwrap();
         let mut message = message.additional();
         if let Some(bytes) = edns_bytes {
-            message.opt(|opt| Ok(opt.set_udp_payload_size(bytes))).unwrap();
+            let opt = message.opt(|opt| {
+                opt.set_udp_payload_size(bytes);
+                Ok(())
+            });
+            opt.unwrap();
         }
         message.finish()
     }
