@@ -193,6 +193,11 @@ impl Managed {
         self.entry.as_ref().map_or(u32::MAX, |entry| entry.metric)
     }
 
+    /// The kernel's driver, if a device is behind it.
+    pub(super) fn driver(&self) -> Option<&str> {
+        self.driver.as_deref()
+    }
+
     pub(super) fn has_dhcp(&self) -> bool {
         self.dhcp.is_some()
     }

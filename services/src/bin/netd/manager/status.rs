@@ -48,6 +48,7 @@ impl Managed {
             "configured": self.entry.is_some(),
             "up": self.link.is_up(),
             "carrier": self.link.has_carrier(),
+            "driver": self.driver(),
             "addresses": self.addresses.iter().map(|one| self.address(one)).collect::<Vec<_>>(),
             "routes": routes,
             "dns": resolvers.dns,

@@ -1,0 +1,134 @@
+//! What the commands do.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use services::config_file::{load, problem};
+use services::network::config::{Appearance, Config, LINK_SORTS};
+use services::network::config_reader::parse_config;
+use services::network::control::{Answer, Request, ask};
+use services::problem::{Context, Problem};
+
+use crate::Result;
+use crate::arguments::{Arguments, Command, HELP};
+use crate::edit::{self, Setting};
+use crate::failure::Failure;
+use crate::text;
+
+/// Does what the command line asks for.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        Command::List => {
+            let links = links(arguments)?;
+            show(arguments, &links, text::list)
+        }
+        Command::Status(name) => {
+            let link = link(arguments, name)?;
+            show(arguments, &link, text::status)
+        }
+        Command::Lease(name) => lease(arguments, name.as_deref()),
+        Command::Check(file) => check(arguments, file.as_deref()),
+        Command::Renew(name) => order(arguments, &Request::Renew(name.clone())),
+        Command::SetUp(name, up) => order(arguments, &Request::SetUp(name.clone(), *up)),
+        Command::Set(name, setting) => set(arguments, name, setting),
+        Command::Reload => order(arguments, &Request::Reload),
+        Command::Help => print(HELP),
+        Command::Version => print(concat!("netctl ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+fn show(arguments: &Arguments, value: &Value, text: fn(&Value) -> String) -> Result<()> {
+    if arguments.json { print(&format!("{value:#}\n")) } else { print(&text(value)) }
+}
+
+/// Has `netd` do something. What it answers.
+fn demand(arguments: &Arguments, request: &Request) -> Result<Value> {
+    match ask(&arguments.socket, request)? {
+        Answer::Done(value) => Ok(value),
+        Answer::NoSuchLink(name) => Err(Failure::no_such_link(&name)),
+        Answer::Failed(why) => Err(Problem::new(why).into()),
+    }
+}
+
+fn order(arguments: &Arguments, request: &Request) -> Result<()> {
+    demand(arguments, request).map(|_| ())
+}
+
+fn links(arguments: &Arguments) -> Result<Value> {
+    demand(arguments, &Request::Status)
+}
+
+fn link(arguments: &Arguments, name: &str) -> Result<Value> {
+    let links = links(arguments)?;
+    let mut all = links.as_array().into_iter().flatten();
+    all.find(|link| link["name"] == name).cloned().ok_or_else(|| Failure::no_such_link(name))
+}
+
+fn lease(arguments: &Arguments, name: Option<&str>) -> Result<()> {
+    let links = match name {
+        Some(name) => json!([link(arguments, name)?]),
+        None => links(arguments)?,
+    };
+    let all = links.as_array().into_iter().flatten();
+    let leases: Vec<Value> = all
+        .filter(|link| !link["dhcp"]["lease"].is_null())
+        .map(|link| json!({ "link": link["name"], "lease": link["dhcp"]["lease"] }))
+        .collect();
+    if leases.is_empty()
+        && let Some(name) = name
+    {
+        return Err(Problem::new(format!("`{name}` has no lease"))
+            .with_hint(format!("`netctl status {name}` says how far it is"))
+            .into());
+    }
+    show(arguments, &json!(leases), text::leases)
+}
+
+fn check(arguments: &Arguments, file: Option<&Path>) -> Result<()> {
+    let path = file.unwrap_or(&arguments.config);
+    parse(path, &load(path)?).map(|_| ())
+}
+
+fn parse(path: &Path, text: &str) -> Result<Config> {
+    let shown = path.display().to_string();
+    Ok(parse_config(&shown, text).map_err(|findings| problem(&findings))?)
+}
+
+/// Changes the file, if the change makes sense, and has `netd` follow it.
+fn set(arguments: &Arguments, name: &str, setting: &Setting) -> Result<()> {
+    let link = link(arguments, name)?;
+    let path = &arguments.config;
+    let former = if path.exists() { load(path)? } else { String::new() };
+    let config = parse(path, &former)?;
+    let kind = link["type"].as_str().unwrap_or_default();
+    let look = Appearance {
+        name,
+        mac: link["mac"].as_str().and_then(|mac| mac.parse().ok()),
+        driver: link["driver"].as_str(),
+        sort: LINK_SORTS.iter().find(|(word, _)| *word == kind).map(|(_, sort)| *sort),
+    };
+    let current = config.links.iter().position(|entry| entry.matching.fits(&look));
+    let shown = path.display();
+    let changed = edit::set(&former, name, current, setting)
+        .map_err(|error| Problem::new(format!("cannot change `{shown}`: {error}")))?;
+    parse(path, &changed)?;
+    write_whole(path, &changed).context(|| format!("cannot write `{shown}`"))?;
+    order(arguments, &Request::Reload)
+}
+
+/// Writes a file that appears whole or not at all, even if the power goes.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_extension("toml.new");
+    let mut file = File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}

@@ -1,0 +1,27 @@
+//! `netctl`: shows the network that `netd` keeps, and changes it.
+//!
+//! Code map: [`arguments`] is the command line, [`commands`] does what it says,
+//! [`edit`] changes `/etc/network.toml` and leaves what else stands there as it is,
+//! [`text`] is what people read. Absent: state of its own, talking to the kernel.
+
+mod arguments;
+mod commands;
+mod edit;
+mod failure;
+mod text;
+
+use std::process::ExitCode;
+
+use failure::Failure;
+
+/// Shorthand for what commands return.
+type Result<T> = std::result::Result<T, Failure>;
+
+fn main() -> ExitCode {
+    let done = arguments::parse(lexopt::Parser::from_env())
+        .and_then(|arguments| commands::run(&arguments));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,251 @@
+//! `ping`: asks a machine to answer, by ICMP (RFC 792) or ICMPv6 (RFC 4443).
+//!
+//! Code map: this module is the command line and the loop, [`echo`] the messages,
+//! [`socket`] the two kinds of socket. Names are resolved by the C library's
+//! `getaddrinfo` where it works in a static program, as in musl. Absent: options of
+//! IP, flooding, timestamps, broadcasts.
+
+mod echo;
+mod socket;
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lexopt::Arg;
+use services::netlink::Connection;
+use services::netlink::view::links;
+use services::problem::{Context, Problem};
+
+use crate::failure::{Code, Failure, Result, print};
+use socket::Socket;
+
+const HELP: &str = "\
+Asks a machine to answer, again and again, and says how long it took.
+
+Usage: ping [-4|-6] [-c COUNT] [-i SECONDS] [-W SECONDS] [-s BYTES] [-q] HOST
+
+Options:
+  -4, -6      by IPv4, by IPv6 [default: what the name has]
+  -c COUNT    how often to ask [default: until Ctrl-C]
+  -i SECONDS  pause between two questions, from 0.01 [default: 1]
+  -W SECONDS  how long to wait for an answer [default: 5]
+  -s BYTES    of content, 8 to 1400 [default: 56]
+  -I LINK     the link to use; fe80::1%eth0 says the same
+  -q          only the sum at the end
+      --help  this text
+
+Exit codes:
+  0  at least one answer came
+  1  no answer came, or it cannot be asked
+  2  the command line is wrong
+";
+
+const TOOL: &str = "ping";
+
+/// What was typed.
+#[derive(Clone, PartialEq, Debug)]
+struct Settings {
+    host: String,
+    ipv4: Option<bool>,
+    count: Option<u32>,
+    interval: Duration,
+    patience: Duration,
+    content_bytes: usize,
+    link: Option<String>,
+    quiet: bool,
+}
+
+/// The tool.
+pub(crate) fn main(words: Vec<OsString>) -> ExitCode {
+    let done = match parse(words) {
+        Ok(Some(settings)) => run(&settings),
+        Ok(None) => print(HELP),
+        Err(failure) => Err(failure),
+    };
+    done.map_or_else(|failure| failure.report(TOOL), |()| ExitCode::SUCCESS)
+}
+
+/// Reads the command line; `None` is a call for help.
+fn parse(words: Vec<OsString>) -> Result<Option<Settings>> {
+    let wrong = |error: lexopt::Error| Failure::usage(TOOL, error.to_string());
+    let mut settings = Settings {
+        host: String::new(),
+        ipv4: None,
+        count: None,
+        interval: Duration::from_secs(1),
+        patience: Duration::from_secs(5),
+        content_bytes: 56,
+        link: None,
+        quiet: false,
+    };
+    let mut parser = lexopt::Parser::from_args(words);
+    while let Some(argument) = parser.next().map_err(wrong)? {
+        match argument {
+            Arg::Short('4') => settings.ipv4 = Some(true),
+            Arg::Short('6') => settings.ipv4 = Some(false),
+            Arg::Short('q') => settings.quiet = true,
+            Arg::Short('c') => settings.count = Some(number(&mut parser, 1.0, 1e9)?),
+            Arg::Short('i') => settings.interval = seconds(&mut parser, 0.01)?,
+            Arg::Short('W') => settings.patience = seconds(&mut parser, 0.01)?,
+            Arg::Short('s') => {
+                let bytes = number(&mut parser, 8.0, 1400.0)?;
+                settings.content_bytes = usize::try_from(bytes).unwrap_or_default();
+            }
+            Arg::Short('I') => {
+                let link = parser.value().map_err(wrong)?;
+                settings.link = Some(link.to_string_lossy().into_owned());
+            }
+            Arg::Long("help") => return Ok(None),
+            Arg::Value(host) if settings.host.is_empty() => {
+                settings.host = host.to_string_lossy().into_owned();
+            }
+            other => return Err(wrong(other.unexpected())),
+        }
+    }
+    if settings.host.is_empty() {
+        return Err(Failure::usage(TOOL, "the name of a host is missing"));
+    }
+    Ok(Some(settings))
+}
+
+fn real(parser: &mut lexopt::Parser, least: f64, most: f64) -> Result<f64> {
+    let wrong = |error: lexopt::Error| Failure::usage(TOOL, error.to_string());
+    let text = parser.value().map_err(wrong)?.to_string_lossy().into_owned();
+    let number = text.parse::<f64>().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| {
+        Failure::usage(TOOL, format!("`{text}` is no number from {least} to {most}"))
+    })
+}
+
+fn seconds(parser: &mut lexopt::Parser, least: f64) -> Result<Duration> {
+    Ok(Duration::from_secs_f64(real(parser, least, 86_400.0)?))
+}
+
+fn number(parser: &mut lexopt::Parser, least: f64, most: f64) -> Result<u32> {
+    let number = real(parser, least, most)?;
+    let whole = format!("{number:.0}").parse().ok();
+    whole.ok_or_else(|| Failure::usage(TOOL, format!("{number} is no whole number")))
+}
+
+fn run(settings: &Settings) -> Result<()> {
+    let address = resolve(settings)?;
+    let socket = Socket::open(address).context(|| format!("cannot ask {}", address.ip())).map_err(
+        |problem| problem.with_hint("root may, and who is in net.ipv4.ping_group_range"),
+    )?;
+    let bytes = settings.content_bytes;
+    print(&format!("PING {} ({}) {bytes} bytes of content\n", settings.host, address.ip()))?;
+    let mut times = Vec::new();
+    let mut asked = 0_u32;
+    let begin = Instant::now();
+    while settings.count.is_none_or(|count| asked < count) {
+        if asked > 0 {
+            let next = begin + settings.interval * asked;
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        let sequence = u16::try_from(asked % 0x1_0000).unwrap_or_default();
+        asked += 1;
+        let line = match socket.ask(sequence, bytes, settings.patience) {
+            Ok(Some(took)) => {
+                times.push(took);
+                let ms = took.as_secs_f64() * 1e3;
+                format!("answer from {}: seq={asked} time={ms:.3} ms\n", address.ip())
+            }
+            Ok(None) => format!("no answer: seq={asked}\n"),
+            Err(error) => format!("cannot ask: seq={asked}: {error}\n"),
+        };
+        if !settings.quiet {
+            print(&line)?;
+        }
+    }
+    print(&sum(asked, &times))?;
+    if times.is_empty() {
+        let problem = Problem::new(format!("{} does not answer", settings.host));
+        return Err(Failure::Problem(Code::Failed, problem));
+    }
+    Ok(())
+}
+
+fn sum(asked: u32, times: &[Duration]) -> String {
+    let mut text = format!("{asked} asked, {} answered\n", times.len());
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    if let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) {
+        let count = u32::try_from(times.len()).unwrap_or(u32::MAX);
+        let mean = times.iter().sum::<Duration>() / count;
+        text.push_str(&format!(
+            "shortest {:.3} ms, mean {:.3} ms, longest {:.3} ms\n",
+            ms(*least),
+            ms(mean),
+            ms(*most)
+        ));
+    }
+    text
+}
+
+/// The address behind the name, of the family that was asked for.
+fn resolve(settings: &Settings) -> Result<SocketAddr> {
+    let (name, scope) = match settings.host.split_once('%') {
+        Some((name, link)) => (name, Some(link.to_owned())),
+        None => (settings.host.as_str(), settings.link.clone()),
+    };
+    let fits = |address: &IpAddr| settings.ipv4.is_none_or(|ipv4| address.is_ipv4() == ipv4);
+    let found: Vec<IpAddr> = match name.parse() {
+        Ok(address) => vec![address],
+        Err(_) => (name, 0)
+            .to_socket_addrs()
+            .context(|| format!("cannot find `{name}`"))?
+            .map(|address| address.ip())
+            .collect(),
+    };
+    let address = found.into_iter().find(fits).ok_or_else(|| {
+        let family = if settings.ipv4 == Some(true) { "IPv4" } else { "IPv6" };
+        Problem::new(format!("`{name}` has no {family} address"))
+    })?;
+    Ok(match (address, scope) {
+        (IpAddr::V6(address), Some(link)) => scoped(address, &link)?,
+        (address, _) => SocketAddr::new(address, 0),
+    })
+}
+
+/// An address on one link.
+fn scoped(address: Ipv6Addr, link: &str) -> Result<SocketAddr> {
+    let asking = || "cannot ask the kernel for its links".to_owned();
+    let mut connection = Connection::open(None).context(asking)?;
+    let all = links(&mut connection).context(asking)?;
+    let found = all.iter().find(|one| one.name == link).ok_or_else(|| {
+        Failure::no_such(format!("there is no link `{link}`"), "`ip link` shows them")
+    })?;
+    Ok(SocketAddrV6::new(address, 0, 0, found.index).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Result<Option<Settings>> {
+        parse(words.iter().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn the_command_line_is_read() {
+        let settings = read(&["-6", "-c3", "-i", "0.2", "-W1", "-q", "host"]).unwrap().unwrap();
+        assert_eq!((settings.ipv4, settings.count, settings.quiet), (Some(false), Some(3), true));
+        assert_eq!(settings.interval, Duration::from_millis(200));
+        assert_eq!(settings.patience, Duration::from_secs(1));
+        assert_eq!(settings.host, "host");
+        assert!(read(&["--help"]).unwrap().is_none());
+        for wrong in [&[][..], &["-c", "0", "h"], &["-i", "x", "h"], &["a", "b"], &["-z", "h"]] {
+            assert!(matches!(read(wrong), Err(Failure::Problem(Code::Usage, _))), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_sum_has_the_times() {
+        let times = [2, 4, 6].map(Duration::from_millis);
+        let expected = "4 asked, 3 answered\nshortest 2.000 ms, mean 4.000 ms, longest 6.000 ms\n";
+        assert_eq!(sum(4, &times), expected);
+        assert_eq!(sum(1, &[]), "1 asked, 0 answered\n");
+    }
+}
