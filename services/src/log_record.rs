@@ -31,7 +31,8 @@ pub fn format_timestamp(time: SystemTime) -> String {
 /// Year, month and day of the proleptic Gregorian calendar, `days` after
 /// 1970-01-01. The years are counted from March, so that the leap day is the
 /// last day of a year, and in eras of 400 years, which all have 146,097 days.
-const fn civil_from_days(days: u64) -> (u64, u64, u64) {
+#[must_use]
+pub const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     // 719,468 days lie between 0000-03-01 and 1970-01-01.
     let days = days.saturating_add(719_468);
     let (era, day_of_era) = (days / 146_097, days % 146_097);

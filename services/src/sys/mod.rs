@@ -1,14 +1,18 @@
 //! The few things that safe Rust cannot say, each with its argument:
 //! taking over a descriptor that PID 1 left open for this process, clearing the kernel's log,
-//! packet sockets, and making processes with nothing but vfork.
+//! packet sockets, the clocks, and making processes with nothing but vfork.
 
 #![expect(unsafe_code, reason = "this folder holds the package's unsafe code")]
 
+mod clock;
 mod inherited;
 mod klog;
 mod packet;
 mod vfork;
 
+pub use clock::{
+    CalendarTime, SLEW_NS_MAX, is_clock_synchronised, set_hardware_clock, slew_clock, step_clock,
+};
 pub use inherited::inherited_fd;
 pub use klog::clear_kernel_log;
 pub use packet::{Instruction, packet_socket, send_packet};

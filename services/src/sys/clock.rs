@@ -1,0 +1,139 @@
+//! The system clock as adjtimex(2) disciplines it, and the hardware clock of rtc(4).
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd};
+
+use crate::log_record::civil_from_days;
+
+/// `_IOW('p', 0x0a, struct rtc_time)`, the same number on x86_64 and aarch64.
+const RTC_SET_TIME: libc::Ioctl = 0x4024_700a;
+
+/// Longest offset that the kernel takes away by itself, in nanoseconds (`MAXPHASE`).
+pub const SLEW_NS_MAX: i64 = 500_000_000;
+
+/// A time in the Gregorian calendar, UTC, as the hardware clock keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CalendarTime {
+    /// Year, such as 2026.
+    pub year: i32,
+    /// Month, 1 to 12.
+    pub month: i32,
+    /// Day of the month, 1 to 31.
+    pub day: i32,
+    /// Hour, 0 to 23.
+    pub hour: i32,
+    /// Minute, 0 to 59.
+    pub minute: i32,
+    /// Second, 0 to 59.
+    pub second: i32,
+}
+
+impl CalendarTime {
+    /// The time `seconds` after 1970 began.
+    #[must_use]
+    pub fn of_unix(seconds: u64) -> Self {
+        let (year, month, day) = civil_from_days(seconds / 86_400);
+        let small = |value: u64| i32::try_from(value).unwrap_or(i32::MAX);
+        Self {
+            year: small(year),
+            month: small(month),
+            day: small(day),
+            hour: small(seconds % 86_400 / 3600),
+            minute: small(seconds % 3600 / 60),
+            second: small(seconds % 60),
+        }
+    }
+}
+
+/// Sets the clock of the open device `rtc`.
+///
+/// # Errors
+/// What ioctl(2) says.
+pub fn set_hardware_clock(rtc: impl AsFd, time: CalendarTime) -> io::Result<()> {
+    /// `struct rtc_time` of `linux/rtc.h`.
+    #[repr(C)]
+    struct RtcTime([libc::c_int; 9]);
+    let CalendarTime { year, month, day, hour, minute, second } = time;
+    let time = RtcTime([second, minute, hour, day, month - 1, year - 1900, 0, 0, 0]);
+    // SAFETY: the descriptor is open while it is borrowed; the kernel reads nine ints, which
+    // are there, and writes nothing.
+    let result = unsafe { libc::ioctl(rtc.as_fd().as_raw_fd(), RTC_SET_TIME, &raw const time) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn adjust(change: &mut libc::timex) -> io::Result<()> {
+    // SAFETY: `change` is a valid `timex` that the kernel reads and writes, nothing beyond it.
+    let state = unsafe { libc::adjtimex(change) };
+    if state < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn nothing() -> libc::timex {
+    // SAFETY: `timex` consists of integers, for which zero is a value.
+    unsafe { mem::zeroed() }
+}
+
+/// Moves the clock by `seconds` and `nanoseconds` (0 to 999999999, added) at once.
+///
+/// # Errors
+/// What adjtimex(2) says.
+pub fn step_clock(seconds: i64, nanoseconds: u32) -> io::Result<()> {
+    let mut change = nothing();
+    change.modes = libc::ADJ_SETOFFSET | libc::ADJ_NANO | libc::ADJ_STATUS;
+    change.time.tv_sec = seconds;
+    change.time.tv_usec = nanoseconds.into();
+    // It is not known to be right until the next answer says so.
+    change.status = libc::STA_UNSYNC;
+    adjust(&mut change)
+}
+
+/// Has the kernel take `offset_ns` away by and by (RFC 5905, the PLL of section 11.3), within
+/// [`SLEW_NS_MAX`], and says that the clock is right but for `error_us` microseconds: from then
+/// on the kernel keeps the hardware clock right too. `poll_log2` is the pause between answers
+/// as a power of two, in seconds.
+///
+/// # Errors
+/// What adjtimex(2) says.
+pub fn slew_clock(offset_ns: i64, error_us: u32, poll_log2: u8) -> io::Result<()> {
+    let mut change = nothing();
+    change.modes = libc::ADJ_OFFSET
+        | libc::ADJ_NANO
+        | libc::ADJ_STATUS
+        | libc::ADJ_TIMECONST
+        | libc::ADJ_MAXERROR
+        | libc::ADJ_ESTERROR;
+    change.offset = offset_ns.clamp(-SLEW_NS_MAX, SLEW_NS_MAX);
+    // The kernel counts the constant from 16 s: an answer every 64 s is 2.
+    change.constant = poll_log2.saturating_sub(4).into();
+    change.status = libc::STA_PLL;
+    change.maxerror = error_us.into();
+    change.esterror = error_us.into();
+    adjust(&mut change)
+}
+
+/// Whether the kernel takes the clock for right.
+///
+/// # Errors
+/// What adjtimex(2) says.
+pub fn is_clock_synchronised() -> io::Result<bool> {
+    let mut state = nothing();
+    adjust(&mut state)?;
+    Ok(state.status & libc::STA_UNSYNC == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_its_place_in_the_calendar() {
+        let expected =
+            CalendarTime { year: 2024, month: 2, day: 29, hour: 12, minute: 34, second: 56 };
+        assert_eq!(CalendarTime::of_unix(1_709_210_096), expected);
+    }
+
+    #[test]
+    fn the_kernel_says_whether_the_clock_is_right() {
+        is_clock_synchronised().unwrap();
+    }
+}
