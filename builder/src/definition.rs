@@ -11,11 +11,13 @@ pub mod keys;
 pub mod load;
 mod outputs;
 mod packages;
+mod password;
 pub mod raw;
 pub mod reader;
 mod resolve;
 pub mod resolved;
 pub mod size;
+mod ssh_keys;
 
 pub use load::load;
 pub use resolved::Image;

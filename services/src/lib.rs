@@ -6,11 +6,14 @@
 //! - [`dns`]: names and addresses: messages, asking a server, `/etc/hosts`
 //! - [`kmsg`]: records of the kernel's log
 //! - [`log_record`]: the line format of `/run/log`, written by `logd`, read by `svcctl`
+//! - [`motd`]: what somebody sees after logging in
 //! - [`notify`]: telling PID 1 that a daemon is ready (sd_notify(3))
 //! - [`accounts`]: `/etc/passwd` and `/etc/group`, read without a C library
 //! - [`netlink`]: asking the kernel about the network, and telling it
 //! - [`network`]: the network as people write it: `/etc/network.toml`, prefixes
 //! - [`privileges`]: giving up what root may do
+//! - [`shadow`]: `/etc/shadow`, and who may not log in
+//! - [`identity`]: what a user's session runs with
 //! - [`problem`]: an error for people, with its remedy
 //! - [`signals`]: being asked to end, as a readable descriptor
 //! - [`terminal`]: asking a terminal for its size
@@ -20,13 +23,16 @@ pub mod accounts;
 pub mod config_file;
 pub mod control;
 pub mod dns;
+pub mod identity;
 pub mod kmsg;
 pub mod log_record;
+pub mod motd;
 pub mod netlink;
 pub mod network;
 pub mod notify;
 pub mod privileges;
 pub mod problem;
+pub mod shadow;
 pub mod signals;
 pub mod sys;
 pub mod terminal;

@@ -5,10 +5,13 @@ use init_core::diagnostic::Place;
 use super::raw::Table;
 use super::resolve::{Checker, number};
 use super::resolved::{Group, User};
+use super::{password, ssh_keys};
 use crate::tree::TreePath;
 
 /// Longest user or group name (useradd(8)).
 const NAME_LENGTH_MAX: usize = 32;
+/// -1 where ids have 16 bits (credentials(7)).
+const NO_ID_OF_16_BITS: u32 = 65_535;
 
 /// Users by uid and groups by gid. Every name and number stands for one account.
 pub(super) fn resolve(checker: &mut Checker<'_>, table: &Table) -> (Vec<User>, Vec<Group>) {
@@ -33,7 +36,7 @@ pub(super) fn resolve(checker: &mut Checker<'_>, table: &Table) -> (Vec<User>, V
 
 fn group(checker: &mut Checker<'_>, table: &Table, others: &[Group]) -> Option<Group> {
     let name = account_name(checker, table)?;
-    let gid = id(table, "gid")?;
+    let gid = id(checker, table, "gid")?;
     if let Some(other) = others.iter().find(|other| other.gid == gid) {
         let message = format!("group {name} has the gid {gid} of group {}", other.name);
         checker.find(table.place_of("gid"), message);
@@ -49,7 +52,7 @@ fn user(
     others: &[User],
 ) -> Option<User> {
     let name = account_name(checker, table)?;
-    let uid = id(table, "uid")?;
+    let uid = id(checker, table, "uid")?;
     if let Some(other) = others.iter().find(|other| other.uid == uid) {
         let message = format!("user {name} has the uid {uid} of user {}", other.name);
         checker.find(table.place_of("uid"), message);
@@ -58,8 +61,9 @@ fn user(
     let known = groups.iter().map(|group| group.name.as_str());
     checker.mention("group", group, &table.place_of("group"), known);
     let gid = groups.iter().find(|known| known.name == group).map(|known| known.gid);
-    for key in ["description", "password"] {
-        field(checker, table.text(key).unwrap_or_default(), &table.place_of(key));
+    field(checker, table.text("description").unwrap_or_default(), &table.place_of("description"));
+    if let Err((message, hint)) = password::check(table.text("password").unwrap_or_default()) {
+        checker.find_with_hint(table.place_of("password"), format!("user {name}: {message}"), hint);
     }
     let home = target_path(checker, table, "home");
     let shell = target_path(checker, table, "shell");
@@ -70,6 +74,7 @@ fn user(
         home: home?,
         shell: shell?,
         password: table.text("password")?.to_owned(),
+        ssh_keys: ssh_keys::read(checker, table),
         name,
     })
 }
@@ -99,6 +104,11 @@ fn account_name(checker: &mut Checker<'_>, table: &Table) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn id(table: &Table, key: &str) -> Option<u32> {
-    number(table, key).and_then(|number| u32::try_from(number).ok())
+fn id(checker: &mut Checker<'_>, table: &Table, key: &str) -> Option<u32> {
+    let id = number(table, key).and_then(|number| u32::try_from(number).ok());
+    if id == Some(NO_ID_OF_16_BITS) {
+        let message = format!("{key} {NO_ID_OF_16_BITS} means \"none\" to old system calls");
+        checker.find(table.place_of(key), message);
+    }
+    id
 }

@@ -159,6 +159,7 @@ pub const KEYS: &[Key] = &[
     key("user[].home", Kind::Text, Merge::Entry, Default::Toml("\"/\"")),
     key("user[].shell", Kind::Text, Merge::Entry, Default::Toml("\"/usr/sbin/nologin\"")),
     key("user[].password", Kind::Text, Merge::Entry, Default::Toml("\"!\"")),
+    key("user[].ssh-keys", Kind::Texts, Merge::Entry, Default::Toml("[]")),
     key("group", Kind::Tables, Merge::ByName, Default::Nothing),
     key("group[].name", Kind::Text, Merge::Entry, Default::Required),
     key("group[].gid", Kind::Number(0, ID_MAX), Merge::Entry, Default::Required),

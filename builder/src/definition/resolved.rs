@@ -270,8 +270,10 @@ pub struct User {
     pub home: TreePath,
     /// Login shell.
     pub shell: TreePath,
-    /// The hash in `/etc/shadow`: `!` is locked, empty asks for none.
+    /// The hash in `/etc/shadow`: `!` and `*` match nothing, empty asks for none.
     pub password: String,
+    /// Public keys that open the account, a line each (sshd(8), without options).
+    pub ssh_keys: Vec<String>,
 }
 
 /// A group of the target.

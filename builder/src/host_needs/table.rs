@@ -98,6 +98,7 @@ pub(super) fn judges() -> Vec<Need> {
         program("qemu-img", "qemu-utils", "checks qcow2"),
         program("xorriso", "xorriso", "reads ISO 9660"),
         program("objdump", "binutils", "reads PE"),
+        program("ssh", "openssh-client", "logs in to guests"),
         program("unshare", "util-linux", "gives PID 1's tests a namespace"),
     ]
 }

@@ -20,6 +20,10 @@ pub(super) fn add(tree: &mut FileTree, image: &Image) -> Result<()> {
     add("etc/passwd", 0o644, passwd(&image.users))?;
     add("etc/group", 0o644, group(&image.groups))?;
     add("etc/shadow", 0o600, shadow(&image.users))?;
+    for user in image.users.iter().filter(|user| !user.ssh_keys.is_empty()) {
+        let path = format!("etc/ssh/authorized_keys.d/{}", user.name);
+        add(&path, 0o644, user.ssh_keys.join("\n") + "\n")?;
+    }
     add("etc/hostname", 0o644, format!("{}\n", image.hostname))?;
     add("usr/lib/os-release", 0o644, os_release(image))
 }

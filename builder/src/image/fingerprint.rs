@@ -166,6 +166,10 @@ pub(super) fn of_request(
 
 /// What a definition names outside the repository's own places.
 fn add_named(mut key: KeyBuilder, image: &Image) -> Result<KeyBuilder> {
+    // The definition has read the files these come from.
+    for user in &image.users {
+        key = key.part("ssh-keys", user.ssh_keys.join("\n"));
+    }
     let mut files: Vec<&PathBuf> = Vec::new();
     for file in &image.files {
         if let FileContent::Source(path) = &file.content {

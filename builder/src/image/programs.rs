@@ -6,6 +6,7 @@ use crate::definition::Image;
 use crate::definition::resolved::Binary;
 use crate::error::Result;
 use crate::tree::TreePath;
+use crate::userland::workspace::Package;
 
 use super::descriptions::Description;
 
@@ -30,6 +31,8 @@ pub enum ProgramSource {
     Init,
     /// The package `services`.
     Services,
+    /// The package `sshd`.
+    Sshd,
     /// The crate with this index in [`Image::crates`].
     Crate(usize),
 }
@@ -44,9 +47,9 @@ pub struct BuiltProgram {
 }
 
 /// The programs of `image`, sorted by their place: init, its tools, its
-/// crates, and for every description the binary of the `services` package that
-/// its command names, unless something else provides that path. `available`
-/// are the package's binaries.
+/// crates, and for every description the binary of the packages `services` and `sshd`
+/// that its command names, unless something else provides that path. `available`
+/// are the binaries of `services`.
 ///
 /// # Errors
 /// If a command's path is none.
@@ -78,10 +81,14 @@ pub fn of_image(
         let name = String::from_utf8_lossy(path.file_name()).into_owned();
         let is_there = programs.iter().any(|program| program.binary.path == path)
             || image.files.iter().any(|file| file.path == path);
-        if !is_there && available.contains(&name) {
+        let source = match name == Package::Sshd.as_str() {
+            true => Some(ProgramSource::Sshd),
+            false => available.contains(&name).then_some(ProgramSource::Services),
+        };
+        if let (false, Some(source)) = (is_there, source) {
             let binary = Binary { name, path, links: Vec::new() };
             let origin = format!("service {}", description.name);
-            programs.push(Program { source: ProgramSource::Services, binary, origin });
+            programs.push(Program { source, binary, origin });
         }
     }
     programs.sort_by(|a, b| a.binary.path.cmp(&b.binary.path));

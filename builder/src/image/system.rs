@@ -147,7 +147,7 @@ impl SystemBuilder<'_> {
     fn programs(&self, userland: &Userland<'_>) -> Result<Vec<BuiltProgram>> {
         let programs = &self.plan.programs;
         let mut files: BTreeMap<(usize, String), PathBuf> = BTreeMap::new();
-        for (rank, package) in [Package::Init, Package::Services].into_iter().enumerate() {
+        for (rank, package) in Package::ALL.into_iter().enumerate() {
             let mut names: Vec<&str> = programs
                 .iter()
                 .filter(|program| rank_of(program.source) == rank)
@@ -180,7 +180,8 @@ const fn rank_of(source: ProgramSource) -> usize {
     match source {
         ProgramSource::Init => 0,
         ProgramSource::Services => 1,
-        ProgramSource::Crate(index) => 2 + index,
+        ProgramSource::Sshd => 2,
+        ProgramSource::Crate(index) => 3 + index,
     }
 }
 

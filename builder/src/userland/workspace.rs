@@ -1,4 +1,4 @@
-//! The binaries of the packages `init` and `services`.
+//! The binaries of the packages `init`, `services` and `sshd`.
 //!
 //! Each binary has a key of its own: the sources it is made of, the manifests,
 //! the lock file, the compiler and the recipe. One changed service is one
@@ -30,15 +30,30 @@ pub enum Package {
     Init,
     /// The daemons and tools.
     Services,
+    /// The SSH server: apart, for the crates that it alone needs.
+    Sshd,
 }
 
 impl Package {
-    /// Its name and its directory in the repository.
+    /// Every package, in the order in which they are built.
+    pub const ALL: [Self; 3] = [Self::Init, Self::Services, Self::Sshd];
+
+    /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Init => "init",
             Self::Services => "services",
+            Self::Sshd => "sshd",
+        }
+    }
+
+    /// Its directory in the repository.
+    const fn directory(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Services => "services",
+            Self::Sshd => "services/sshd",
         }
     }
 }
@@ -77,16 +92,18 @@ pub fn binary_key(root: &Path, package: Package, name: &str, compiler: &str) -> 
         .file("Cargo.lock", &root.join("Cargo.lock"))?
         .file("init/core/Cargo.toml", &root.join("init/core/Cargo.toml"))?
         .directory("init/core/src", &root.join("init/core/src"))?;
-    let directory = root.join(package.as_str());
+    let directory = root.join(package.directory());
     key = key.file("manifest", &directory.join("Cargo.toml"))?;
     match package {
         Package::Init => key = key.directory("src", &directory.join("src"))?,
+        Package::Sshd => {
+            let library = root.join(Package::Services.directory());
+            key = key.directory("src", &directory.join("src"))?;
+            key = key.file("library manifest", &library.join("Cargo.toml"))?;
+            key = add_library(key, &library)?;
+        }
         Package::Services => {
-            for entry in sorted_entries(&directory.join("src"))? {
-                if entry.file_name().is_none_or(|entry_name| entry_name != "bin") {
-                    key = add_entry(key, "src", &entry)?;
-                }
-            }
+            key = add_library(key, &directory)?;
             let binaries = directory.join("src/bin");
             for entry in [binaries.join(format!("{name}.rs")), binaries.join(name)] {
                 if entry.exists() {
@@ -98,6 +115,16 @@ pub fn binary_key(root: &Path, package: Package, name: &str, compiler: &str) -> 
     Ok(key.finish())
 }
 
+/// Adds what of the package `services` is no binary.
+fn add_library(mut key: KeyBuilder, directory: &Path) -> Result<KeyBuilder> {
+    for entry in sorted_entries(&directory.join("src"))? {
+        if entry.file_name().is_none_or(|entry_name| entry_name != "bin") {
+            key = add_entry(key, "src", &entry)?;
+        }
+    }
+    Ok(key)
+}
+
 /// Adds every source that any binary of the workspace at `root` is made of.
 ///
 /// # Errors
@@ -106,6 +133,7 @@ pub fn add_sources(mut key: KeyBuilder, root: &Path) -> Result<KeyBuilder> {
     for file in ["Cargo.toml", "Cargo.lock"] {
         key = key.file(file, &root.join(file))?;
     }
+    // The directory of `services` has `sshd` in it.
     for package in [Package::Init, Package::Services] {
         key = super::foreign::add_sources(key, package.as_str(), &root.join(package.as_str()))?;
     }
@@ -245,7 +273,7 @@ mod tests {
             let services = service_binaries(root).unwrap();
             let services = services.into_iter().map(|name| (Package::Services, name));
             services
-                .chain([(Package::Init, "init".to_owned())])
+                .chain([(Package::Init, "init".to_owned()), (Package::Sshd, "sshd".to_owned())])
                 .map(|(package, name)| {
                     let key = binary_key(root, package, &name, "compiler").unwrap();
                     (name, key)
@@ -271,8 +299,10 @@ mod tests {
             .unwrap();
         assert_eq!(altered(root, || append(root, &source)), [first]);
         assert_eq!(altered(root, || append(root, "init/src/main.rs")), ["init"]);
-        assert_eq!(altered(root, || append(root, "services/src/lib.rs")), services);
-        let all = services.len() + 1;
+        let with_library = [services.clone(), vec!["sshd".to_owned()]].concat();
+        assert_eq!(altered(root, || append(root, "services/src/lib.rs")), with_library);
+        assert_eq!(altered(root, || append(root, "services/sshd/src/main.rs")), ["sshd"]);
+        let all = services.len() + 2;
         assert_eq!(altered(root, || append(root, "init/core/src/lib.rs")).len(), all);
         assert_eq!(altered(root, || append(root, "builder/src/lib.rs")), [""; 0]);
     }

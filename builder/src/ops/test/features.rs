@@ -9,6 +9,7 @@
 mod climb;
 mod network;
 mod page;
+mod ssh;
 mod system;
 
 use std::panic::Location;
@@ -34,6 +35,7 @@ pub(super) struct Area {
 const AREAS: &[Area] = &[
     Area { name: "System", features: system::FEATURES },
     Area { name: "Network", features: network::FEATURES },
+    Area { name: "SSH", features: ssh::FEATURES },
 ];
 
 /// Something the system can do.

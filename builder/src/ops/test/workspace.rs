@@ -41,6 +41,7 @@ const CALLS: &[Call] = &[
     tests("test builder", &["test", "--no-fail-fast", "--package", "builder"]),
     tests("test uefi-stub", &["test", "--no-fail-fast", "--package", "uefi-stub"]),
     tests("test services", &["test", "--no-fail-fast", "--package", "services"]),
+    tests("test sshd", &["test", "--no-fail-fast", "--package", "sshd"]),
     tests("test init", &["test", "--no-fail-fast", "--package", "init"]),
 ];
 

@@ -1,0 +1,438 @@
+//! One connection, in a process of its own: the exchange of keys, the login, and channels.
+//!
+//! Until the login the process is root, for it reads keys and `/etc/shadow`. When somebody
+//! has logged in it becomes that user for good, before the client hears of it: whatever a
+//! session asks for, the kernel answers as it would the user. The kernel also keeps the user
+//! from reading the process's memory, host key and all, since it changed its ids (proc(5)).
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session};
+use russh::server::{VerifiedPublicKey, run_stream};
+use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, SshId};
+use services::accounts::{self, Group, User};
+use services::identity::group_ids;
+use services::problem::{Context, Problem, Result};
+use services::shadow::{self, Refusal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::session::{Login, Opened, Program};
+use crate::settings::{self, Settings};
+use crate::terminal::{Request, Size};
+use crate::{authorized_keys, forward, host_key, log, session};
+
+/// How long a refusal takes: a refused key must not show by its time whether the user exists.
+const REFUSAL: Duration = Duration::from_millis(300);
+/// Requests by other methods that are refused without counting as tries: clients begin
+/// with one, to learn which methods there are.
+const REQUESTS_WITHOUT_KEY_MAX: usize = 8;
+/// Most channels of a connection at a time.
+const CHANNELS_MAX: usize = 32;
+/// Unanswered questions whether the peer is there, after which it counts as gone.
+const KEEPALIVES_MAX: usize = 3;
+/// While this exists only root may log in; its text is for everybody else.
+const NOLOGIN: &str = "/etc/nologin";
+/// Most of that text that is shown, in bytes.
+const TEXT_BYTES_MAX: usize = 4096;
+/// Characters of a name that nobody has proven, in the log.
+const NAME_SHOWN_MAX: usize = 64;
+
+/// Serves the connection that is standard input. The exit code is 0 if somebody logged in.
+///
+/// # Errors
+/// Settings or the host key cannot be read; standard input is no TCP connection.
+pub(crate) fn serve(config: &Path) -> Result<ExitCode> {
+    let settings = settings::load(config)?;
+    let missing = || Problem::new(format!("`{}` is gone", settings.host_key.display()));
+    let key = host_key::load(&settings.host_key)?.ok_or_else(missing)?;
+    let (stream, peer, local) = take_stdin().context(|| "no connection to serve".to_owned())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context(|| "cannot start".to_owned())?;
+    let config = Arc::new(Config {
+        server_id: SshId::Standard("SSH-2.0-Keelson".into()),
+        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        auth_rejection_time: REFUSAL,
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys: vec![key],
+        max_auth_attempts: settings.max_auth_tries.saturating_add(REQUESTS_WITHOUT_KEY_MAX),
+        inactivity_timeout: None,
+        keepalive_interval: Some(settings.keepalive_interval),
+        keepalive_max: KEEPALIVES_MAX,
+        nodelay: true,
+        ..Config::default()
+    });
+    let grace = settings.login_grace_time;
+    let (login, logged_in) = watch::channel(false);
+    let connection = Connection::new(settings, peer, local, login);
+    let had_login = runtime.block_on(async {
+        let cannot = || "cannot serve the connection".to_owned();
+        stream.set_nonblocking(true).context(cannot)?;
+        let stream = tokio::net::TcpStream::from_std(stream).context(cannot)?;
+        let mut terminate = signal(SignalKind::terminate()).context(cannot)?;
+        let serving = async {
+            match run_stream(config, stream, connection).await {
+                Ok(session) => session.await,
+                Err(error) => Err(error),
+            }
+        };
+        let mut serving = pin!(serving);
+        let mut too_late = pin!(tokio::time::sleep(grace));
+        let mut may_be_late = true;
+        let end = loop {
+            tokio::select! {
+                result = &mut serving => break result.err().map(|error| error.to_string()),
+                _ = terminate.recv() => break Some("the server is stopped".to_owned()),
+                () = &mut too_late, if may_be_late => {
+                    if !*logged_in.borrow() {
+                        break Some(format!("no login within {} s", grace.as_secs()));
+                    }
+                    may_be_late = false;
+                }
+            }
+        };
+        let had_login = *logged_in.borrow();
+        match end {
+            Some(reason) if had_login => log(format_args!("{peer}: ended: {reason}")),
+            _ if had_login => {}
+            reason => {
+                let reason = reason.unwrap_or_else(|| "closed by the client".to_owned());
+                log(format_args!("{peer}: ended without a login: {reason}"));
+            }
+        }
+        Ok::<bool, Problem>(had_login)
+    })?;
+    // Sessions that are still there end with their terminals; nothing is to be waited for.
+    runtime.shutdown_background();
+    Ok(if had_login { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Takes the connection from standard input and leaves `/dev/null` in its place.
+fn take_stdin() -> io::Result<(TcpStream, SocketAddr, SocketAddr)> {
+    let stream = TcpStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let null = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    let canonical =
+        |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let (peer, local) = (canonical(stream.peer_addr()?), canonical(stream.local_addr()?));
+    Ok((stream, peer, local))
+}
+
+/// An account that somebody claims to own.
+struct Claim {
+    name: String,
+    /// The account and its keys, or why it is closed.
+    account: std::result::Result<(User, Vec<PublicKey>), String>,
+}
+
+struct Connection {
+    settings: Settings,
+    peer: SocketAddr,
+    local: SocketAddr,
+    claim: Option<Claim>,
+    /// Keys that were offered in vain.
+    tries: usize,
+    login: watch::Sender<bool>,
+    /// Who logged in.
+    session: Option<Login>,
+    channels: HashMap<ChannelId, Opened>,
+}
+
+impl Connection {
+    fn new(
+        settings: Settings,
+        peer: SocketAddr,
+        local: SocketAddr,
+        login: watch::Sender<bool>,
+    ) -> Self {
+        let channels = HashMap::new();
+        Self { settings, peer, local, claim: None, tries: 0, login, session: None, channels }
+    }
+
+    /// Whether `key`, used by `algorithm`, opens the account `name`.
+    fn opens(&mut self, name: &str, key: &PublicKey, algorithm: &Algorithm) -> bool {
+        let refusal = match &self.claim(name).account {
+            Err(reason) => reason.clone(),
+            Ok(_) if matches!(algorithm, Algorithm::Rsa { hash: None }) => {
+                "the signature would be SHA-1".to_owned()
+            }
+            Ok((_, keys)) => match keys.iter().any(|known| known.key_data() == key.key_data()) {
+                true => return true,
+                false => "the key does not open the account".to_owned(),
+            },
+        };
+        self.tries += 1;
+        let print = key.fingerprint(HashAlg::Sha256);
+        let name: String = name.chars().take(NAME_SHOWN_MAX).collect();
+        log(format_args!("{}: refused {name:?} with {print}: {refusal}", self.peer));
+        false
+    }
+
+    fn claim(&mut self, name: &str) -> &Claim {
+        if self.claim.as_ref().is_some_and(|claim| claim.name != name) {
+            self.claim = None;
+        }
+        let (settings, peer) = (&self.settings, self.peer);
+        self.claim.get_or_insert_with(|| Claim {
+            name: name.to_owned(),
+            account: account(settings, name).map(|user| {
+                let found = authorized_keys::of_user(settings, &user);
+                for complaint in &found.complaints {
+                    log(format_args!("{peer}: {complaint}"));
+                }
+                (user, found.keys)
+            }),
+        })
+    }
+
+    /// Answers an offer or a proof; ends the connection at the last try.
+    fn answer(&self, opens: bool) -> std::result::Result<Auth, russh::Error> {
+        match opens {
+            true => Ok(Auth::Accept),
+            false if self.tries >= self.settings.max_auth_tries => {
+                log(format_args!("{}: no login in {} tries", self.peer, self.tries));
+                Err(russh::Error::Disconnect)
+            }
+            false => Ok(Auth::reject()),
+        }
+    }
+
+    fn start(&mut self, channel: ChannelId, program: Program, session: &mut Session) -> Answer {
+        let opened = self.channels.get_mut(&channel);
+        let started = match (opened, &self.session) {
+            (Some(opened), Some(login)) => opened.start(login, program),
+            _ => Err(io::Error::other("no such channel")),
+        };
+        match started {
+            Ok(()) => session.channel_success(channel),
+            Err(error) => {
+                log(format_args!("{}: cannot start a session: {error}", self.peer));
+                session.channel_failure(channel)
+            }
+        }
+    }
+}
+
+/// The account `name`, if it is open to somebody with a key.
+fn account(settings: &Settings, name: &str) -> std::result::Result<User, String> {
+    let users = accounts::users().map_err(|error| format!("cannot read /etc/passwd: {error}"))?;
+    let user = users.into_iter().find(|user| user.name == name).ok_or("there is no such user")?;
+    if rustix::process::geteuid().is_root() {
+        let entries = shadow::entries()
+            .map_err(|error| format!("cannot read {}: {error}", shadow::SHADOW))?;
+        let entry = entries.iter().find(|entry| entry.name == name);
+        let entry = entry.ok_or_else(|| format!("no entry in {}", shadow::SHADOW))?;
+        match entry.refusal(shadow::today()) {
+            // A key is no password, however old that one is.
+            None | Some(Refusal::PasswordExpired) => {}
+            Some(refusal) => return Err(refusal.as_str().to_owned()),
+        }
+    }
+    if user.uid != 0 && Path::new(NOLOGIN).exists() {
+        return Err(format!("{NOLOGIN} is there"));
+    }
+    if !settings.allow_groups.is_empty() {
+        let groups =
+            accounts::groups().map_err(|error| format!("cannot read /etc/group: {error}"))?;
+        let gids = group_ids(&user, &groups);
+        let allowed = |group: &Group| settings.allow_groups.contains(&group.name);
+        if !groups.iter().any(|group| allowed(group) && gids.contains(&group.gid)) {
+            return Err("the user is in none of `allow-groups`".to_owned());
+        }
+    }
+    rustix::fs::access(&user.shell, rustix::fs::Access::EXEC_OK)
+        .map_err(|error| format!("the shell `{}` cannot be executed: {error}", user.shell))?;
+    Ok(user)
+}
+
+/// Makes this process `user` for good.
+fn become_user(user: &User) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        // A server that somebody runs for himself.
+        return match rustix::process::geteuid().as_raw() == user.uid {
+            true => Ok(()),
+            false => Err(io::Error::other("only root can become another user")),
+        };
+    }
+    let groups = accounts::groups()?;
+    let gids: Vec<Gid> = group_ids(user, &groups).into_iter().map(Gid::from_raw).collect();
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    setgroups(&gids)?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    if user.uid != 0 && setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).is_ok() {
+        return Err(io::Error::other("the way back to root is open"));
+    }
+    Ok(())
+}
+
+type Answer = std::result::Result<(), russh::Error>;
+
+impl Handler for Connection {
+    type Error = russh::Error;
+
+    async fn authentication_banner(&mut self) -> std::result::Result<Option<String>, russh::Error> {
+        Ok(read_text(NOLOGIN))
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        name: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> std::result::Result<Auth, russh::Error> {
+        let opens = self.opens(name, offer.public_key, offer.algorithm);
+        self.answer(opens)
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        name: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> std::result::Result<Auth, russh::Error> {
+        let opens = self.opens(name, key.public_key, key.algorithm);
+        if let (true, Some(Claim { account: Ok((user, _)), .. })) = (opens, &self.claim) {
+            let print = key.public_key.fingerprint(HashAlg::Sha256);
+            log(format_args!(
+                "{}: accepted {} with {} {print}",
+                self.peer, user.name, key.algorithm
+            ));
+            self.session = Some(Login {
+                user: user.clone(),
+                peer: self.peer,
+                local: self.local,
+                accept_env: self.settings.accept_env.clone(),
+            });
+        }
+        self.answer(opens)
+    }
+
+    async fn auth_succeeded(&mut self, _: &mut Session) -> Answer {
+        let Some(login) = &self.session else { return Err(russh::Error::NotAuthenticated) };
+        if let Err(error) = become_user(&login.user) {
+            log(format_args!("{}: cannot become {}: {error}", self.peer, login.user.name));
+            return Err(russh::Error::NotAuthenticated);
+        }
+        self.login.send_replace(true);
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Answer {
+        self.channels.retain(|_, opened| !opened.is_over());
+        if self.channels.len() >= CHANNELS_MAX {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        reply.accept().await;
+        let id = channel.id();
+        self.channels.insert(id, session::open(channel, session.handle()));
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Answer {
+        match u16::try_from(port) {
+            Ok(port) if self.settings.tcp_forwarding => {
+                log(format_args!("{}: forwards to {host:?} port {port}", self.peer));
+                tokio::spawn(forward::run(channel, host.to_owned(), port, reply));
+            }
+            _ => reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await,
+        }
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        columns: u32,
+        rows: u32,
+        _: u32,
+        _: u32,
+        modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Answer {
+        match self.channels.get_mut(&channel) {
+            Some(opened) => {
+                let size = Size::new(rows, columns);
+                opened.terminal =
+                    Some(Request { term: term.to_owned(), size, modes: modes.into() });
+                session.channel_success(channel)
+            }
+            None => session.channel_failure(channel),
+        }
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Answer {
+        let accepted = match (self.channels.get_mut(&channel), &self.session) {
+            (Some(opened), Some(login)) => opened.set_variable(login, name, value),
+            _ => false,
+        };
+        match accepted {
+            true => session.channel_success(channel),
+            false => session.channel_failure(channel),
+        }
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Answer {
+        self.start(channel, Program::Shell, session)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Answer {
+        self.start(channel, Program::Command(command.to_vec()), session)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Answer {
+        match name {
+            "sftp" if self.settings.sftp => self.start(channel, Program::Sftp, session),
+            _ => session.channel_failure(channel),
+        }
+    }
+}
+
+/// The text of a small file, if there is one.
+fn read_text(path: &str) -> Option<String> {
+    let bytes = std::fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(bytes.get(..TEXT_BYTES_MAX).unwrap_or(&bytes)).into_owned();
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,311 @@
+//! The server against OpenSSH's own client: logins, commands, terminals, files, bounds.
+//!
+//! The server runs as whoever runs the tests and serves that user alone.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything here.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Server {
+    process: Child,
+    port: u16,
+    directory: tempfile::TempDir,
+    user: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn own_name() -> String {
+    let output = run(Command::new("id").arg("-un"));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn make_key(path: &Path, kind: &[&str]) {
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-q", "-N", "", "-f"]).arg(path).args(kind);
+    assert!(run(&mut command).status.success(), "{command:?}");
+}
+
+impl Server {
+    /// Starts a server with these further settings, which the key `good` opens.
+    fn start(settings: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir(root.join("keys")).unwrap();
+        make_key(&root.join("good"), &["-t", "ed25519"]);
+        make_key(&root.join("wrong"), &["-t", "ed25519"]);
+        let user = own_name();
+        fs::copy(root.join("good.pub"), root.join("keys").join(&user)).unwrap();
+        // Free a moment ago is the best there is to be had.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let text = format!(
+            "listen = [\"127.0.0.1:{port}\"]\nhost-key = \"{0}/state/key\"\n\
+             authorized-keys-directory = \"{0}/keys\"\nhome-keys = false\n{settings}",
+            root.display()
+        );
+        fs::write(root.join("sshd.toml"), text).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_sshd"))
+            .arg("--config")
+            .arg(root.join("sshd.toml"))
+            .stderr(fs::File::create(root.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let server = Self { process, port, directory, user };
+        server.wait_for_log("listening on");
+        server
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    fn wait_for_log(&self, text: &str) {
+        let start = Instant::now();
+        while !self.log().contains(text) {
+            assert!(start.elapsed() < PATIENCE, "no {text:?} in\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn options(&self, program: &str, key: &str) -> Command {
+        let mut command = Command::new("timeout");
+        command.arg("30").arg(program).args(["-F", "none", "-i"]).arg(self.path(key));
+        for option in [
+            "IdentitiesOnly=yes",
+            "IdentityAgent=none",
+            "BatchMode=yes",
+            "StrictHostKeyChecking=no",
+            "LogLevel=ERROR",
+        ] {
+            command.args(["-o", option]);
+        }
+        command.arg("-o").arg(format!("UserKnownHostsFile={}", self.path("known").display()));
+        command
+    }
+
+    fn ssh(&self, key: &str, options: &[&str], words: &[&str]) -> Command {
+        let mut command = self.options("ssh", key);
+        command.args(["-p", &self.port.to_string()]).args(options);
+        command.arg(format!("{}@127.0.0.1", self.user)).args(words);
+        command
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs with bytes as standard input.
+fn feed(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // A program that ends early reads no more.
+        scope.spawn(move || stdin.write_all(input));
+        child.wait_with_output().unwrap()
+    })
+}
+
+#[test]
+fn the_right_key_opens_and_a_wrong_one_and_none_do_not() {
+    let server = Server::start("");
+    let right = run(&mut server.ssh("good", &[], &["echo in"]));
+    assert_eq!((right.status.code(), text(&right.stdout)), (Some(0), "in\n".into()), "{right:?}");
+    for (key, options) in [("wrong", &[][..]), ("good", &["-o", "PubkeyAuthentication=no"])] {
+        let refused = run(&mut server.ssh(key, options, &["echo in"]));
+        assert_eq!((refused.status.code(), text(&refused.stdout)), (Some(255), String::new()));
+        assert!(text(&refused.stderr).contains("Permission denied (publickey)"), "{refused:?}");
+    }
+    let log = server.log();
+    assert!(log.contains(&format!("accepted {} with ssh-ed25519 SHA256:", server.user)), "{log}");
+    assert!(log.contains("the key does not open the account"), "{log}");
+}
+
+#[test]
+fn keys_of_every_kind_open() {
+    let server = Server::start("");
+    let kinds = [("rsa", ["-b", "2048"]), ("ecdsa", ["-b", "256"]), ("ecdsa", ["-b", "384"])];
+    let mut keys = String::new();
+    for (index, (kind, bits)) in kinds.iter().enumerate() {
+        let path = server.path(&format!("key{index}"));
+        make_key(&path, &["-t", kind, bits[0], bits[1]]);
+        keys += &fs::read_to_string(path.with_extension("pub")).unwrap();
+    }
+    fs::write(server.path("keys").join(&server.user), keys).unwrap();
+    for (index, kind) in kinds.iter().enumerate() {
+        let output = run(&mut server.ssh(&format!("key{index}"), &[], &["true"]));
+        assert_eq!(output.status.code(), Some(0), "{kind:?}: {output:?}");
+    }
+    let old = run(&mut server.ssh("key0", &["-o", "PubkeyAcceptedAlgorithms=ssh-rsa"], &["true"]));
+    assert_eq!(old.status.code(), Some(255), "a SHA-1 signature was taken");
+}
+
+#[test]
+fn a_command_has_its_status_streams_and_environment() {
+    let server = Server::start("");
+    let output = run(&mut server.ssh("good", &[], &["echo out; echo err >&2; exit 7"]));
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("out\n".into(), "err\n".into()));
+    let mut command = server.ssh("good", &["-o", "SendEnv=LC_TEST SECRET"], &["env"]);
+    let output = run(command.env("LC_TEST", "seen").env("SECRET", "x"));
+    let environment = text(&output.stdout);
+    for line in ["LC_TEST=seen", &format!("USER={}", server.user)] {
+        assert!(environment.lines().any(|found| found == line), "{line}: {environment}");
+    }
+    assert!(environment.contains("SSH_CONNECTION=127.0.0.1 "), "{environment}");
+    assert!(!environment.contains("SECRET"), "{environment}");
+    assert!(!environment.contains("CARGO"), "the server's environment got in: {environment}");
+    let killed = run(&mut server.ssh("good", &["-v"], &["kill -KILL $$"]));
+    assert_eq!(killed.status.code(), Some(255), "{killed:?}");
+}
+
+#[test]
+fn a_terminal_has_the_clients_size_and_is_the_sessions_own() {
+    let server = Server::start("");
+    let ssh = server.ssh("good", &["-tt"], &["stty size; tty; ps -o tpgid= -p $$; echo $TERM"]);
+    let words: Vec<String> = std::iter::once(ssh.get_program())
+        .chain(ssh.get_args())
+        .map(|word| format!("'{}'", word.to_string_lossy()))
+        .collect();
+    let line = format!("stty rows 33 cols 77; {}", words.join(" "));
+    let output =
+        run(Command::new("script").args(["-qec", &line, "/dev/null"]).env("TERM", "vt220"));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("33 77") && shown.contains("/dev/pts/"), "{shown}");
+    assert!(shown.contains("vt220") && !shown.contains("-1"), "{shown}");
+}
+
+#[test]
+fn much_data_goes_through_both_ways_at_once() {
+    let server = Server::start("");
+    let input: Vec<u8> = (0..24_u32 << 20).map(|index| (index / 7).to_le_bytes()[0]).collect();
+    let output = feed(&mut server.ssh("good", &[], &["cat"]), &input);
+    assert!(output.stdout == input, "{} of {} bytes", output.stdout.len(), input.len());
+    let unread = feed(&mut server.ssh("good", &[], &["head -c 3"]), &input);
+    assert_eq!((unread.status.code(), unread.stdout.len()), (Some(0), 3));
+}
+
+#[test]
+fn files_are_copied_by_scp_and_handled_by_sftp() {
+    let server = Server::start("");
+    let there = server.path("there");
+    fs::create_dir(&there).unwrap();
+    let content: Vec<u8> = (0..3_000_000_u32).map(|index| (index % 251).to_le_bytes()[0]).collect();
+    fs::write(server.path("file"), &content).unwrap();
+    let remote = |path: &Path| format!("{}@127.0.0.1:{}", server.user, path.display());
+    let port = server.port.to_string();
+    let mut scp = server.options("scp", "good");
+    scp.args(["-P", &port, "-p"]).arg(server.path("file")).arg(remote(&there.join("up")));
+    let output = run(&mut scp);
+    assert!(output.status.success(), "{output:?}");
+    assert!(fs::read(there.join("up")).unwrap() == content);
+    let mut sftp = server.options("sftp", "good");
+    let _ = sftp.args(["-P", &port, "-b", "-"]).arg(remote(&there));
+    let commands = "mkdir d\nrename up d/moved\nchmod 640 d/moved\nln -s moved d/link\n\
+        get d/link ../down\n-rm d/absent\nls d\nrm d/link\nrm d/moved\nrmdir d\nls\n";
+    let output = feed(&mut sftp, commands.as_bytes());
+    assert!(output.status.success(), "{output:?}");
+    assert!(text(&output.stdout).contains("d/moved"), "{output:?}");
+    assert_eq!(fs::read_dir(&there).unwrap().count(), 0);
+}
+
+#[test]
+fn forwarding_happens_where_it_is_allowed() {
+    for (settings, allowed) in [("tcp-forwarding = true\n", true), ("", false)] {
+        let server = Server::start(settings);
+        let target = format!("127.0.0.1:{}", server.port);
+        let output = run(&mut server.ssh("good", &["-W", &target], &[]));
+        assert_eq!(text(&output.stdout).starts_with("SSH-2.0-Keelson"), allowed, "{output:?}");
+    }
+}
+
+#[test]
+fn files_are_not_served_where_that_is_switched_off() {
+    let server = Server::start("sftp = false\n");
+    let mut sftp = server.options("sftp", "good");
+    sftp.args(["-P", &server.port.to_string(), "-b", "-"]);
+    sftp.arg(format!("{}@127.0.0.1", server.user));
+    assert!(!feed(&mut sftp, b"ls\n").status.success());
+}
+
+#[test]
+fn too_many_keys_end_a_connection_and_too_many_failures_an_address() {
+    let server = Server::start("max-auth-tries = 2\nmax-failures = 2\n");
+    make_key(&server.path("other"), &["-t", "ed25519"]);
+    let (other, good) = (server.path("other"), server.path("good"));
+    let more = ["-i", other.to_str().unwrap(), "-i", good.to_str().unwrap()];
+    let output = run(&mut server.ssh("wrong", &more, &["true"]));
+    assert_eq!(output.status.code(), Some(255), "the third key was let in: {}", server.log());
+    assert!(server.log().contains("no login in 2 tries"), "{}", server.log());
+    assert_eq!(run(&mut server.ssh("wrong", &[], &["true"])).status.code(), Some(255));
+    server.wait_for_log("ended without a login");
+    // The count follows the end of the process.
+    let start = Instant::now();
+    while !server.log().contains("turned away") {
+        assert!(start.elapsed() < PATIENCE, "{}", server.log());
+        run(&mut server.ssh("wrong", &[], &["true"]));
+    }
+    assert_eq!(run(&mut server.ssh("good", &[], &["true"])).status.code(), Some(255));
+}
+
+#[test]
+fn who_does_not_log_in_in_time_is_disconnected() {
+    let server = Server::start("login-grace-time = \"1s\"\nmax-connections-per-address = 1\n");
+    let start = Instant::now();
+    let mut silent = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut second = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    second.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut nothing = Vec::new();
+    // Turned away at once, while the first is still there.
+    let _ = second.read_to_end(&mut nothing);
+    assert!(nothing.is_empty() && start.elapsed() < Duration::from_millis(900));
+    let mut greeting = String::new();
+    let _ = silent.read_to_string(&mut greeting);
+    assert!(greeting.starts_with("SSH-2.0-Keelson"), "{greeting}");
+    assert!(start.elapsed() >= Duration::from_millis(900) && start.elapsed() < PATIENCE);
+    server.wait_for_log("no login within 1 s");
+}
+
+#[test]
+fn settings_are_checked_before_anything_is_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("sshd.toml");
+    fs::write(&config, "sfpt = false\nmax-failures = 0\n").unwrap();
+    for words in [&["check"][..], &[]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sshd"));
+        let output = run(command.args(words).arg("--config").arg(&config));
+        assert_eq!(output.status.code(), Some(1));
+        let errors = text(&output.stderr);
+        assert!(errors.contains("did you mean \"sftp\"?"), "{errors}");
+        assert!(errors.contains(":2:16: \"max-failures\" is from 1 to 10000"), "{errors}");
+    }
+    let usage = run(Command::new(env!("CARGO_BIN_EXE_sshd")).arg("--bad"));
+    assert_eq!(usage.status.code(), Some(2));
+}
