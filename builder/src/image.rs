@@ -22,6 +22,7 @@ pub mod programs;
 mod root;
 pub mod staging;
 mod system;
+mod system_manifest;
 
 use std::path::PathBuf;
 

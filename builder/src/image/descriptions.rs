@@ -1,6 +1,7 @@
 //! The service descriptions of an image: those its definition names, found in
 //! the repository, and the check of all that are in the finished tree.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use init_core::description::ServiceDescription;
@@ -152,6 +153,22 @@ pub fn check(project: &Project, tree: &FileTree) -> Result<Verdict> {
         }
     }
     Ok(verdict)
+}
+
+/// The services of a tree that start at boot, by name. Descriptions that are wrong are
+/// left out: [`check`] says what is wrong with them.
+///
+/// # Errors
+/// If a file of the tree cannot be read.
+pub(super) fn starting_at_boot(tree: &FileTree) -> Result<Vec<ServiceName>> {
+    let mut services = BTreeMap::new();
+    for (path, content) in description_files(tree) {
+        let stem = path.file_name().strip_suffix(b".toml").unwrap_or_default();
+        let Ok(name) = ServiceName::new(&String::from_utf8_lossy(stem)) else { continue };
+        let description = parse_description_bytes(&name, "", &bytes(content)?);
+        services.insert(name, description.is_ok_and(|description| description.autostart));
+    }
+    Ok(services.into_iter().filter(|(_, starts)| *starts).map(|(name, _)| name).collect())
 }
 
 /// The descriptions of a tree in the order in which PID 1 reads them.

@@ -24,7 +24,7 @@ use crate::userland::{Toolchain, Userland};
 use super::check::Plan;
 use super::compose::compose;
 use super::programs::{BuiltProgram, Program, ProgramSource};
-use super::{CANNOT_BE_MADE, ImageRequest, digest, esp, kernel_needs};
+use super::{CANNOT_BE_MADE, ImageRequest, digest, esp, kernel_needs, system_manifest};
 
 /// What one architecture's outputs are made of.
 #[derive(Debug)]
@@ -125,7 +125,11 @@ impl SystemBuilder<'_> {
         let programs = self.programs(&userland)?;
         let descriptions = &self.plan.descriptions;
         let packages = &self.plan.packages;
-        let tree = compose(&request.project, self.image, arch, descriptions, &programs, packages)?;
+        let mut tree =
+            compose(&request.project, self.image, arch, descriptions, &programs, packages)?;
+        if programs.iter().any(|built| built.program.binary.name == system_manifest::READER) {
+            system_manifest::add(&mut tree, &self.image.name, arch, &kernel)?;
+        }
         elf::closure::require(&tree, self.image.machines(arch))?;
         let tree_sha256 = digest::of_tree(&tree)?;
         let packages = packages.iter().cloned().collect();

@@ -17,6 +17,7 @@
 //! - [`exec_protocol`]: what `builder run --exec` and the guest say to each other
 //! - [`cmdline`], [`block_probe`]: what PID 1 reads to find its root file system
 //! - [`mount`]: the description of a mount, for `mounter` and the builder
+//! - [`system_manifest`]: what `system-check` compares the running system with
 //! - [`errno`]: the kernel's error numbers in words
 //! - [`diagnostic`]: a finding in a file, with its place and its remedy
 
@@ -41,4 +42,5 @@ pub mod reason;
 pub mod signal;
 pub mod state;
 pub mod supervisor;
+pub mod system_manifest;
 pub mod time;
