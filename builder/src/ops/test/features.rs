@@ -11,6 +11,7 @@ mod network;
 mod page;
 mod ssh;
 mod system;
+mod tools;
 
 use std::panic::Location;
 use std::path::Path;
@@ -34,6 +35,7 @@ pub(super) struct Area {
 /// Every area.
 const AREAS: &[Area] = &[
     Area { name: "System", features: system::FEATURES },
+    Area { name: "Tools", features: tools::FEATURES },
     Area { name: "Network", features: network::FEATURES },
     Area { name: "SSH", features: ssh::FEATURES },
 ];
