@@ -1,7 +1,7 @@
 //! The command line of `netpeer`.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -16,6 +16,7 @@ const HELP: &str = "\
 The other side of the network, for tests.
 
 Usage: netpeer --link NAME [OPTIONS]
+       netpeer --call ADDRESS:PORT TEXT
 
 The link:
       --link NAME            the link to serve; it is switched on
@@ -42,6 +43,7 @@ DHCPv6, stateless:
 
 Others:
       --echo PORT            answer on this TCP port with what was said
+      --call A:PORT TEXT     say something to such a port and print the answer
   -h, --help                 this text
 ";
 
@@ -49,6 +51,8 @@ Others:
 pub(crate) enum Parsed {
     /// Serve.
     Serve(Box<Settings>),
+    /// Say something to somebody else's echo.
+    Call(SocketAddr, String),
     /// Explain the command line.
     Help,
 }
@@ -88,6 +92,9 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Parsed> {
             Arg::Long("other") => router.other = true,
             Arg::Long("dhcp6-dns") => settings.dhcp6_dns.push(value(&mut parser)?),
             Arg::Long("echo") => settings.echo_port = Some(value(&mut parser)?),
+            Arg::Long("call") => {
+                return Ok(Parsed::Call(value(&mut parser)?, value(&mut parser)?));
+            }
             Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
             other => return Err(usage(other.unexpected())),
         }

@@ -1,7 +1,8 @@
-//! Answers over TCP with what was said (RFC 862), to one after the other.
+//! Answers over TCP with what was said (RFC 862), to one after the other; and the
+//! client of that.
 
-use std::io;
-use std::net::{Ipv6Addr, TcpListener, TcpStream};
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use services::problem::{Context, Result};
@@ -28,4 +29,18 @@ fn answer(mut stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut answers = stream.try_clone()?;
     io::copy(&mut stream, &mut answers).map(|_| ())
+}
+
+/// Says `text` to whoever listens at `address`, and returns the answer.
+pub(crate) fn call(address: SocketAddr, text: &str) -> Result<String> {
+    let talk = || -> io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(text.as_bytes())?;
+        stream.shutdown(Shutdown::Write)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    talk().context(|| format!("cannot talk to {address}"))
 }

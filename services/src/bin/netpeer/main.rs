@@ -10,6 +10,8 @@ mod dhcp6;
 mod echo;
 mod router;
 
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let parsed = arguments::parse(lexopt::Parser::from_env());
     let settings = match parsed {
         Ok(Parsed::Serve(settings)) => settings,
+        Ok(Parsed::Call(address, text)) => return call(address, &text),
         Ok(Parsed::Help) => return arguments::print_help(),
         Err(problem) => {
             problem.print(PROGRAM);
@@ -35,6 +38,18 @@ fn main() -> ExitCode {
         }
     };
     match serve(&settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            problem.print(PROGRAM);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn call(address: SocketAddr, text: &str) -> ExitCode {
+    let said = echo::call(address, text)
+        .and_then(|answer| io::stdout().write_all(answer.as_bytes()).context(String::new));
+    match said {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             problem.print(PROGRAM);

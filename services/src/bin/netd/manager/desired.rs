@@ -30,13 +30,16 @@ impl Managed {
         let fixed = |prefix: &Prefix| Desired { prefix: *prefix, since: None, valid_s: None };
         let mut desired: Vec<Desired> = entry.addresses.iter().map(fixed).collect();
         if let Some(lease) = self.lease() {
+            // Rounded up: this daemon is to take it away, with all that came by it, and
+            // the kernel only where this daemon is dead.
             let left_s = |ends: Duration| {
-                u32::try_from(ends.saturating_sub(now).as_secs()).unwrap_or(u32::MAX).max(1)
+                let left = ends.saturating_sub(now);
+                let whole = left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0));
+                u32::try_from(whole).unwrap_or(u32::MAX).max(1)
             };
             desired.push(Desired {
                 prefix: lease.prefix(),
                 since: Some(lease.since),
-                // Should this daemon die, the kernel ends the lease.
                 valid_s: lease.ends().map(left_s),
             });
         }

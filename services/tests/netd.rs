@@ -1,0 +1,126 @@
+//! `netd` in a network of its own: a name space at each end of a cable, made by
+//! unshare(1), with `netpeer` at the other end. No privileges are needed where the
+//! kernel lets everybody make user name spaces; where it does not, the test says so.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test ends where it fails, and says what it skips"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The network: `eth0` here, `peer0` in the name space of `$P`.
+const BEGIN: &str = r#"
+set -e
+unshare -n sleep 100 & P=$!
+ip() { "$NETTOOLS" ip "$@"; }
+until [ "$(readlink /proc/$P/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+ip link add eth0 type veth peer name peer0
+# `ip` of this repository moves no link to another name space.
+"$MOVE" link set peer0 netns $P
+ctl() { "$NETCTL" --socket "$DIR/run/control" --config "$DIR/network.toml" "$@"; }
+peer() { nsenter -t $P -n "$NETPEER" --link peer0 "$@" & Q=$!; }
+netd() { "$NETD" --config "$DIR/network.toml" --run "$DIR/run" --stay-root & N=$!; }
+# until_so COMMAND…: waits until it succeeds, for at most 15 s.
+until_so() { i=0; until eval "$@" > /dev/null 2>&1; do i=$((i+1)); [ $i -lt 150 ] || { echo "never: $*"; exit 1; }; sleep 0.1; done; }
+# not COMMAND…: what `!` is not to `set -e`.
+not() { ! "$@"; }
+trap 'kill $N $Q $P 2>/dev/null' EXIT
+"#;
+
+/// Runs a script in name spaces of its own; `None` where the host refuses them.
+fn run(config: &str, script: &str) -> Option<Output> {
+    let allowed = Command::new("unshare").args(["-Urnm", "nsenter", "--version"]).output();
+    let has_ip = Path::new("/usr/sbin/ip").exists();
+    if !allowed.is_ok_and(|output| output.status.success()) || !has_ip {
+        println!("skipped: name spaces, nsenter(1) or ip(8) cannot be had on this host");
+        return None;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("network.toml"), config).unwrap();
+    let output = Command::new("unshare")
+        .args(["-Urnm", "timeout", "90", "bash", "-c", &[BEGIN, script].concat()])
+        .env("DIR", directory.path())
+        .env("MOVE", "/usr/sbin/ip")
+        .env("NETD", env!("CARGO_BIN_EXE_netd"))
+        .env("NETCTL", env!("CARGO_BIN_EXE_netctl"))
+        .env("NETPEER", env!("CARGO_BIN_EXE_netpeer"))
+        .env("NETTOOLS", env!("CARGO_BIN_EXE_nettools"))
+        .output()
+        .unwrap();
+    Some(output)
+}
+
+fn assert_done(output: Option<Output>) {
+    let Some(output) = output else { return };
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(output.status.success() && text[0].ends_with("done\n"), "{}\n{}", text[0], text[1]);
+}
+
+const DHCP: &str = "[[link]]\nmatch = { name = \"eth0\" }\ndhcp = true\n";
+
+#[test]
+fn a_lease_is_granted_renewed_and_ends_with_its_server() {
+    let script = r#"
+peer --address 10.77.0.1/24 --dhcp 10.77.0.50 --server 10.77.0.1 --lease 6 --dns 10.77.0.53
+netd
+until_so 'ip -4 route | grep -q "default via 10.77.0.1"'
+grep -q "nameserver 10.77.0.53" "$DIR/run/resolv.conf"
+ctl lease eth0 | grep -q "10.77.0.50/24 from 10.77.0.1"
+sleep 8
+ip -4 -br addr | grep -q 10.77.0.50
+kill $Q
+until_so '! ip -4 -br addr | grep -q 10.77.0.50'
+until_so '! grep -q nameserver "$DIR/run/resolv.conf"'
+ip -4 route > "$DIR/routes"
+not grep -q default "$DIR/routes"
+echo done
+"#;
+    assert_done(run(DHCP, script));
+}
+
+#[test]
+fn routers_and_stateless_dhcpv6_bring_addresses_and_resolvers() {
+    let script = r#"
+peer --address 2001:db8:77::1/64 --prefix 2001:db8:77::/64 --rdnss 2001:db8:77::53 \
+    --other --dhcp6-dns 2001:db8:77::54 --echo 7
+netd
+until_so 'ip -6 -br addr | grep -q 2001:db8:77:0:'
+until_so 'grep -q "nameserver 2001:db8:77::53" "$DIR/run/resolv.conf"'
+until_so 'grep -q "nameserver 2001:db8:77::54" "$DIR/run/resolv.conf"'
+ip -6 route | grep -q "default via fe80:"
+"$NETTOOLS" ping -6 -c 1 2001:db8:77::1
+[ "$("$NETPEER" --call '[2001:db8:77::1]:7' text)" = text ]
+echo done
+"#;
+    assert_done(run(DHCP, script));
+}
+
+#[test]
+fn the_file_is_changed_and_followed_and_a_pulled_cable_takes_the_route_away() {
+    let script = r#"
+peer --address 10.77.0.1/24 --echo 7
+netd
+until_so 'ctl status eth0'
+ctl set eth0 dhcp off
+ctl set eth0 address 10.77.0.9/24
+ctl set eth0 gateway 10.77.0.1
+until_so 'ip -4 route | grep -q "default via 10.77.0.1"'
+not ctl set eth0 gateway 10.77.0.300
+grep -q 'gateway = \["10.77.0.1"\]' "$DIR/network.toml"
+"$NETTOOLS" ping -c 1 10.77.0.1
+nsenter -t $P -n "$NETTOOLS" ip link set peer0 down
+until_so '! ip -4 route | grep -q default'
+ip -4 -br addr | grep -q 10.77.0.9
+nsenter -t $P -n "$NETTOOLS" ip link set peer0 up
+until_so 'ip -4 route | grep -q default'
+ctl status no-such && exit 1 || [ $? = 4 ]
+kill $N; wait $N
+ip -4 -br addr | grep -q 10.77.0.9
+echo done
+"#;
+    assert_done(run(DHCP, script));
+}
