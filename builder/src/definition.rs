@@ -9,6 +9,7 @@ mod accounts;
 mod files;
 pub mod keys;
 pub mod load;
+mod mounts;
 mod outputs;
 mod packages;
 mod password;

@@ -2,11 +2,15 @@
 //!
 //! Code map:
 //! - [`config_file`]: strict reading of a daemon's TOML file
+//! - [`block`]: block devices and what is on them
 //! - [`control`]: the client's side of PID 1's control socket
 //! - [`dns`]: names and addresses: messages, asking a server, `/etc/hosts`
+//! - [`ext4_format`]: making an empty ext4
+//! - [`glob`]: shell patterns for names
 //! - [`kmsg`]: records of the kernel's log
 //! - [`log_record`]: the line format of `/run/log`, written by `logd`, read by `svcctl`
 //! - [`motd`]: what somebody sees after logging in
+//! - [`mounting`]: options, tables and checks of mounts
 //! - [`notify`]: telling PID 1 that a daemon is ready (sd_notify(3))
 //! - [`accounts`]: `/etc/passwd` and `/etc/group`, read without a C library
 //! - [`netlink`]: asking the kernel about the network, and telling it
@@ -20,13 +24,17 @@
 //! - [`sys`]: the only `unsafe`
 
 pub mod accounts;
+pub mod block;
 pub mod config_file;
 pub mod control;
 pub mod dns;
+pub mod ext4_format;
+pub mod glob;
 pub mod identity;
 pub mod kmsg;
 pub mod log_record;
 pub mod motd;
+pub mod mounting;
 pub mod netlink;
 pub mod network;
 pub mod notify;

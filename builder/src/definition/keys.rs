@@ -81,6 +81,7 @@ const OUTPUTS: &[&str] = &["initramfs", "root", "uki", "disk", "qcow2", "iso"];
 const DISK_INITRAMFS: &[&str] = &["none", "root", "system"];
 const BUSES: &[&str] = &["virtio-blk", "virtio-scsi", "nvme", "sata", "ide"];
 const PACKAGE_ARCHES: &[&str] = &["native", "i386"];
+const MOUNTED: &[&str] = &["ext4", "vfat", "tmpfs", "bind", "overlay"];
 const COMPRESSIONS: &[&str] = &["zstd", "gzip", "none"];
 /// Largest uid or gid: the one above means "no change" to chown(2).
 const ID_MAX: i64 = 0xffff_fffe;
@@ -151,6 +152,22 @@ pub const KEYS: &[Key] = &[
     key("package[].program", Kind::Text, Merge::Entry, Default::Nothing),
     key("package[].commands", Kind::Texts, Merge::Entry, Default::Toml("[]")),
     key("package[].replace", Kind::Flag, Merge::Entry, Default::Toml("false")),
+    key("mount", Kind::Tables, Merge::ByName, Default::Nothing),
+    key("mount[].name", Kind::Text, Merge::Entry, Default::Required),
+    key("mount[].description", Kind::Text, Merge::Entry, Default::Toml("\"\"")),
+    key("mount[].what", Kind::Text, Merge::Entry, Default::Nothing),
+    key("mount[].where", Kind::Text, Merge::Entry, Default::Required),
+    key("mount[].type", Kind::Word(MOUNTED), Merge::Entry, Default::Required),
+    key("mount[].options", Kind::Texts, Merge::Entry, Default::Toml("[]")),
+    key("mount[].check", Kind::Flag, Merge::Entry, Default::Toml("true")),
+    key("mount[].grow", Kind::Flag, Merge::Entry, Default::Toml("false")),
+    key("mount[].device-timeout", Kind::Text, Merge::Entry, Default::Toml("\"30s\"")),
+    key("mount[].requires", Kind::Texts, Merge::Entry, Default::Toml("[]")),
+    key("data", Kind::Table, Merge::PerKey, Default::Nothing),
+    key("data.where", Kind::Text, Merge::Replace, Default::Nothing),
+    key("data.label", Kind::Text, Merge::Replace, Default::Toml("\"data\"")),
+    key("data.size-min", Kind::Size, Merge::Replace, Default::Toml("\"64MiB\"")),
+    key("data.options", Kind::Texts, Merge::Replace, Default::Toml("[\"nosuid\", \"nodev\"]")),
     key("user", Kind::Tables, Merge::ByName, Default::Nothing),
     key("user[].name", Kind::Text, Merge::Entry, Default::Required),
     key("user[].uid", Kind::Number(0, ID_MAX), Merge::Entry, Default::Required),

@@ -10,7 +10,7 @@ use init_core::name::ServiceName;
 
 use super::raw::{Located, Table, Value};
 use super::resolved::{ArchKernel, Binary, Crate, CrateSource, Fragment, Image, Kernel, Tool};
-use super::{accounts, files, outputs, packages};
+use super::{accounts, files, mounts, outputs, packages};
 use crate::arch::Arch;
 use crate::project::Project;
 use crate::tree::TreePath;
@@ -31,7 +31,7 @@ pub(super) fn resolve(
     let (users, groups) = accounts::resolve(&mut checker, table);
     let owners = files::Owners { users: &users, groups: &groups };
     let arches = checker.arches(table);
-    Some(Image {
+    let mut image = Image {
         name: name.to_owned(),
         description: table.text("description")?.to_owned(),
         arches: arches.clone(),
@@ -49,10 +49,14 @@ pub(super) fn resolve(
         files: files::files(&mut checker, &owners, table),
         directories: files::directories(&mut checker, &owners, table),
         symlinks: files::symlinks(&mut checker, table),
+        mounts: Vec::new(),
+        has_data: false,
         users,
         groups,
         sources,
-    })
+    };
+    mounts::add(&mut checker, table, &mut image);
+    Some(image)
 }
 
 /// What all checks share.

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use init_core::diagnostic::Place;
+use init_core::mount::MountKind;
 use init_core::name::ServiceName;
 
 use super::raw::Located;
@@ -57,6 +58,10 @@ pub struct Image {
     pub directories: Vec<Directory>,
     /// Single symbolic links.
     pub symlinks: Vec<Symlink>,
+    /// The kinds of what is mounted beside the root, each with the place that asks for it.
+    pub mounts: Vec<Located<MountKind>>,
+    /// Whether a data partition is to be made behind the roots at the first boot.
+    pub has_data: bool,
     /// Every definition file that was read, inherited ones first.
     pub sources: Vec<PathBuf>,
 }

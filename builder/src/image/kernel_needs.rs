@@ -40,6 +40,9 @@ pub(super) fn of_image(image: &Image, arch: Arch) -> Vec<Assignment> {
     if let Some(package) = image.packages.iter().find(is_32_bit) {
         needs.add(&package.place, &["IA32_EMULATION"]);
     }
+    for mount in &image.mounts {
+        needs.add(&mount.place, mount.value.kernel_option().as_slice());
+    }
     needs.0.into_values().collect()
 }
 

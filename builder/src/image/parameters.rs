@@ -34,6 +34,11 @@ pub(super) fn of_disk(
             words.push("rootwait".to_owned());
         }
     }
+    // The power may go while the target writes its partition table: then the kernel is to
+    // take the backup.
+    if image.has_data && !words.iter().any(|word| word == "gpt") {
+        words.push("gpt".to_owned());
+    }
     words.join(" ")
 }
 

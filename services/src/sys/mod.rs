@@ -1,15 +1,18 @@
 //! The few things that safe Rust cannot say, each with its argument:
 //! taking over a descriptor that PID 1 left open for this process, clearing the kernel's log,
-//! packet sockets, the clocks, and making processes with nothing but vfork.
+//! packet sockets, the clocks, requests to block devices, and making processes with nothing
+//! but vfork.
 
 #![expect(unsafe_code, reason = "this folder holds the package's unsafe code")]
 
+mod block_ioctl;
 mod clock;
 mod inherited;
 mod klog;
 mod packet;
 mod vfork;
 
+pub use block_ioctl::{PartitionPlace, add_partition, resize_ext4, resize_partition, zero_out};
 pub use clock::{
     CalendarTime, SLEW_NS_MAX, is_clock_synchronised, set_hardware_clock, slew_clock, step_clock,
 };

@@ -123,13 +123,14 @@ impl Outputs<'_> {
     }
 
     /// The last root takes what a disk of a given size has left, unless it has
-    /// a size of its own.
+    /// a size of its own or the rest is for data.
     fn last_root_size(&self, at_bytes: u64, disk_bytes: u64, place: &Place) -> Result<Ext4Size> {
         let needed = at_bytes + TABLE_BYTES;
         let Some(left @ 1..) = disk_bytes.checked_sub(needed) else {
             return Err(too_small(place, disk_bytes, needed + MIB));
         };
         match self.image.root.size {
+            Size::Minimal if self.image.has_data => Ok(self.root_size()),
             Size::Minimal => Ok(Ext4Size::Fixed { bytes: left }),
             Size::Bytes(bytes, _) if bytes > left => {
                 Err(too_small(place, disk_bytes, needed + bytes))

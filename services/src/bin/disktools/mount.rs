@@ -1,0 +1,228 @@
+//! `mount` and `umount`.
+
+use std::ffi::{CString, OsString};
+use std::io;
+
+use init_core::mount::Source;
+use lexopt::{Arg, ValueExt as _};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags};
+use services::block::find::find;
+use services::block::probe;
+use services::block::sysfs::Sysfs;
+use services::mounting::options::Options;
+use services::mounting::table;
+use services::problem::{Context, Problem, Result};
+
+use crate::{Outcome, mounts_json};
+
+const MOUNT_HELP: &str = "\
+Mounts a file system, or without arguments shows what is mounted.
+
+Usage: mount [--json]
+       mount [-t TYPE] [-o OPTIONS] SOURCE DIRECTORY
+       mount --bind [-o OPTIONS] SOURCE DIRECTORY
+       mount -o remount,OPTIONS DIRECTORY
+
+SOURCE is a device, LABEL=, UUID=, PARTLABEL= or PARTUUID=, for --bind a file or directory,
+and for a file system without a device any word. Without -t it is looked at.
+
+Options:
+      --bind      show a file or directory at a further place
+      --json      for programs
+  -o OPTIONS      separated by commas: ro, nosuid, nodev, noexec, size=64M, ...
+  -r              read-only, as -o ro
+  -t TYPE         ext4, vfat, tmpfs, proc, ...
+  -h, --help      this text
+
+What is to be mounted at each boot is described in /etc/mounts.d.
+Exit status: 0 done, 1 failed, 2 usage, 4 no such device.
+";
+
+const UMOUNT_HELP: &str = "\
+Unmounts what is mounted at a directory, or a device wherever it is mounted.
+
+Usage: umount [-l] DIRECTORY|DEVICE...
+
+Options:
+  -l          now out of sight, and unmounted when nobody uses it any more
+  -h, --help  this text
+
+Exit status: 0 done, 1 failed, 2 usage.
+";
+
+/// What the command line of `mount` says.
+#[derive(Default)]
+struct Asked {
+    kind: Option<String>,
+    options: Vec<String>,
+    bind: bool,
+    json: bool,
+    help: bool,
+    operands: Vec<String>,
+}
+
+impl Asked {
+    fn parse(words: Vec<OsString>) -> std::result::Result<Self, lexopt::Error> {
+        let mut asked = Self::default();
+        let mut parser = lexopt::Parser::from_args(words);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Arg::Short('t') | Arg::Long("types") => {
+                    asked.kind = Some(parser.value()?.string()?)
+                }
+                Arg::Short('o') | Arg::Long("options") => {
+                    asked.options.extend(parser.value()?.string()?.split(',').map(str::to_owned));
+                }
+                Arg::Short('r') | Arg::Long("read-only") => asked.options.push("ro".to_owned()),
+                Arg::Short('B') | Arg::Long("bind") => asked.bind = true,
+                Arg::Long("json") => asked.json = true,
+                Arg::Short('h') | Arg::Long("help") => asked.help = true,
+                Arg::Value(word) => asked.operands.push(word.string()?),
+                other => return Err(other.unexpected()),
+            }
+        }
+        asked.bind |= asked.take_option("bind");
+        Ok(asked)
+    }
+
+    /// Whether the option was given; it is gone then.
+    fn take_option(&mut self, name: &str) -> bool {
+        let before = self.options.len();
+        self.options.retain(|option| option != name);
+        self.options.len() < before
+    }
+}
+
+pub(crate) fn run_mount(words: Vec<OsString>) -> Outcome {
+    let mut asked = match Asked::parse(words) {
+        Ok(asked) => asked,
+        Err(error) => return Outcome::usage("mount", error),
+    };
+    if asked.help {
+        return Outcome::print(MOUNT_HELP);
+    }
+    let remount = asked.take_option("remount");
+    let options = Options::of(asked.options.iter().map(String::as_str));
+    match asked.operands.as_slice() {
+        [] => show(asked.json),
+        [target] | [_, target] if remount => again(target, &options).into(),
+        [source, target] if asked.bind => bind(source, target, &options).into(),
+        [source, target] => match named(source) {
+            Ok(source) => mount(&source, target, asked.kind.as_deref(), &options).into(),
+            Err(problem) => Outcome::NoSuch(problem),
+        },
+        [_] => Outcome::usage("mount", "the directory is missing"),
+        [_, _, extra, ..] => Outcome::usage("mount", format!("unexpected argument {extra:?}")),
+    }
+}
+
+fn show(json: bool) -> Outcome {
+    let mounts = match table::mounted() {
+        Ok(mounts) => mounts,
+        Err(error) => {
+            return Outcome::Failed(Problem::new(format!("cannot read the table: {error}")));
+        }
+    };
+    if json {
+        return Outcome::print(&format!("{:#}\n", mounts_json::document(&mounts)));
+    }
+    let line = |mount: &table::Mounted| {
+        let (source, target, kind) = (&mount.source, &mount.target, &mount.kind);
+        format!("{source} on {target} type {kind} ({})\n", mount.options)
+    };
+    Outcome::print(&mounts.iter().map(line).collect::<String>())
+}
+
+/// The device that LABEL=… and its like name; other words stand for themselves.
+fn named(source: &str) -> Result<String> {
+    match Source::parse(source) {
+        None | Some(Source::Path(_)) => Ok(source.to_owned()),
+        Some(wanted) => find(&Sysfs::default(), &wanted).ok_or_else(|| {
+            Problem::new(format!("there is no {source}")).with_hint("`lsblk` shows what there is")
+        }),
+    }
+}
+
+fn mount(source: &str, target: &str, kind: Option<&str>, options: &Options) -> Result<()> {
+    let kind = match kind {
+        Some("fat") => "vfat".to_owned(),
+        Some(kind) => kind.to_owned(),
+        None => match probe::filesystem(source) {
+            Some(found) => found.kind.to_owned(),
+            None => {
+                return Err(Problem::new(format!("`{source}` holds no file system that is known"))
+                    .with_hint("-t TYPE says what it is"));
+            }
+        },
+    };
+    let data = CString::new(&*options.data).context(|| "an option has a NUL byte".to_owned())?;
+    rustix::mount::mount(source, target, &*kind, options.flags, data.as_c_str())
+        .map_err(|errno| refused(&format!("mount {source} on {target} as {kind}"), errno))
+}
+
+fn bind(source: &str, target: &str, options: &Options) -> Result<()> {
+    let what = format!("mount {source} on {target}");
+    rustix::mount::mount_bind(source, target).map_err(|errno| refused(&what, errno))?;
+    if options.flags.is_empty() {
+        return Ok(());
+    }
+    let flags = MountFlags::BIND | options.flags;
+    rustix::mount::mount_remount(target, flags, c"").map_err(|errno| refused(&what, errno))
+}
+
+/// Changes the options of what is mounted. Flags that are not named are cleared, as
+/// mount(2) has it.
+fn again(target: &str, options: &Options) -> Result<()> {
+    let data = CString::new(&*options.data).context(|| "an option has a NUL byte".to_owned())?;
+    rustix::mount::mount_remount(target, options.flags, data.as_c_str())
+        .map_err(|errno| refused(&format!("mount {target} anew"), errno))
+}
+
+fn refused(what: &str, errno: Errno) -> Problem {
+    let problem = Problem::new(format!("cannot {what}: {}", io::Error::from(errno)));
+    match errno {
+        Errno::PERM => problem.with_hint("this takes root"),
+        Errno::INVAL => problem.with_hint("`dmesg` says what the kernel did not like"),
+        Errno::NODEV => problem.with_hint("`cat /proc/filesystems` lists what the kernel knows"),
+        Errno::BUSY => problem.with_hint("something still uses it"),
+        _ => problem,
+    }
+}
+
+pub(crate) fn run_umount(words: Vec<OsString>) -> Outcome {
+    let mut flags = UnmountFlags::NOFOLLOW;
+    let mut targets = Vec::new();
+    let mut parser = lexopt::Parser::from_args(words);
+    loop {
+        match parser.next() {
+            Ok(None) => break,
+            Ok(Some(Arg::Short('l') | Arg::Long("lazy"))) => flags |= UnmountFlags::DETACH,
+            Ok(Some(Arg::Short('h') | Arg::Long("help"))) => return Outcome::print(UMOUNT_HELP),
+            Ok(Some(Arg::Value(word))) => targets.push(word.to_string_lossy().into_owned()),
+            Ok(Some(other)) => return Outcome::usage("umount", other.unexpected()),
+            Err(error) => return Outcome::usage("umount", error),
+        }
+    }
+    if targets.is_empty() {
+        return Outcome::usage("umount", "the directory is missing");
+    }
+    targets.iter().try_for_each(|target| unmount(target, flags)).into()
+}
+
+/// Unmounts the directory, or the device from where it was mounted last.
+fn unmount(target: &str, flags: UnmountFlags) -> Result<()> {
+    let mounts = table::mounted().context(|| "cannot read the table of mounts".to_owned())?;
+    let device = mounts.iter().rfind(|mount| mount.source == *target);
+    let path = std::fs::canonicalize(target)
+        .map_or_else(|_| target.to_owned(), |path| path.to_string_lossy().into_owned());
+    let is_target = mounts.iter().any(|mount| mount.target == path);
+    let path = match device {
+        Some(mount) if !is_target => mount.target.clone(),
+        _ => path,
+    };
+    rustix::mount::unmount(&*path, flags).map_err(|errno| match errno {
+        Errno::INVAL => Problem::new(format!("`{target}` is not mounted")),
+        errno => refused(&format!("unmount {target}"), errno),
+    })
+}

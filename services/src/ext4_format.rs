@@ -1,0 +1,235 @@
+//! Making an empty ext4 file system on a device, as `mkfs.ext4` and `datapart` do it.
+//!
+//! The layout is `mkext4`'s. What it leaves as zeros is made zero only where the file system
+//! relies on it: a disk that is not new keeps its old bytes in free blocks.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use mkext4::spec::{GroupDesc, Superblock};
+use mkext4::{FsBuilder, InodeCount, RegionSink};
+
+use crate::problem::{Context, Problem, Result};
+
+/// Block size in bytes, the only one there is.
+const BLOCK_BYTES: u64 = 4096;
+/// A descriptor's length without the feature `64bit`.
+const DESCRIPTOR_BYTES: usize = 32;
+/// Above this size, an inode for every 64 KiB serves as well as one for every 16 KiB.
+const LARGE_BYTES: u64 = 16 << 30;
+/// The journal's largest size in blocks: 128 MiB. What is larger only takes longer to zero.
+const JOURNAL_BLOCKS_MAX: u32 = 32 * 1024;
+
+/// What the file system is to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ext4 {
+    /// Its size in bytes; what is beyond a whole number of blocks stays unused.
+    pub size_bytes: u64,
+    /// Its label, at most 16 bytes.
+    pub label: String,
+    /// Its identifier.
+    pub uuid: [u8; 16],
+    /// The time of making, in seconds since 1970.
+    pub now_s: i64,
+}
+
+/// Where a file system is written.
+pub trait Target {
+    /// Writes bytes at an offset in bytes.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Reads bytes from an offset in bytes.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// Makes a stretch of bytes read as zeros.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn zero(&mut self, offset: u64, length: u64) -> io::Result<()>;
+}
+
+impl Target for File {
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.read_exact_at(bytes, offset)
+    }
+
+    /// Asks the device for it, and writes zeros to what is none.
+    fn zero(&mut self, offset: u64, length: u64) -> io::Result<()> {
+        if crate::sys::zero_out(&*self, offset, length).is_ok() {
+            return Ok(());
+        }
+        let zeros = vec![0; 1 << 20];
+        let mut done = 0;
+        while done < length {
+            let piece = usize::try_from(length - done).unwrap_or(usize::MAX).min(zeros.len());
+            self.write_all_at(zeros.get(..piece).unwrap_or_default(), offset + done)?;
+            done += piece as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the file system. Nothing is synced.
+///
+/// # Errors
+/// If the size or label is none that ext4 has, or writing fails.
+pub fn format(ext4: &Ext4, target: &mut impl Target) -> Result<()> {
+    let size_bytes = ext4.size_bytes / BLOCK_BYTES * BLOCK_BYTES;
+    let mut options = mkext4::Options::new(size_bytes, ext4.uuid, ext4.now_s);
+    options.label = (!ext4.label.is_empty()).then(|| ext4.label.clone());
+    if size_bytes > LARGE_BYTES {
+        let inodes = u32::try_from(size_bytes / (64 << 10)).unwrap_or(u32::MAX);
+        options.inodes = InodeCount::Exact(inodes);
+        options.journal_blocks = Some(JOURNAL_BLOCKS_MAX);
+    }
+    let refused = |error: mkext4::Error| {
+        Problem::new(format!("cannot make an ext4 of {} MiB: {error}", size_bytes >> 20))
+            .with_hint("it has from 16 MiB to 16 TiB, and a label at most 16 bytes")
+    };
+    let layout = FsBuilder::new(options).and_then(FsBuilder::seal).map_err(refused)?;
+    let mut sink = Sink { target, zeros: Vec::new(), superblock: None };
+    let writer = layout.writer(&mut sink).map_err(refused)?;
+    writer.finish().map_err(refused)?;
+    let Sink { target, zeros, superblock } = sink;
+    let superblock = superblock
+        .ok_or_else(|| Problem::new("the layout of the file system has no superblock"))?;
+    clear(target, &superblock, &zeros)
+        .context(|| "cannot clear the file system's tables".to_owned())
+}
+
+/// Passes bytes on and remembers where zeros belong.
+struct Sink<'t, T> {
+    target: &'t mut T,
+    zeros: Vec<(u64, u64)>,
+    superblock: Option<Superblock>,
+}
+
+impl<T: Target> RegionSink for Sink<'_, T> {
+    fn data(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if offset == 0 {
+            let block = bytes.get(1024..2048).unwrap_or_default();
+            self.superblock = Superblock::decode(block).ok();
+        }
+        self.target.write(offset, bytes)
+    }
+
+    fn zeros(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        self.zeros.push((offset, len));
+        Ok(())
+    }
+}
+
+/// Makes those of the `zeros` zero that lie in blocks that are in use.
+fn clear(
+    target: &mut impl Target,
+    superblock: &Superblock,
+    zeros: &[(u64, u64)],
+) -> io::Result<()> {
+    let group_blocks = u64::from(superblock.blocks_per_group);
+    let mut bitmap_of: Option<(u64, Vec<u8>)> = None;
+    for (start, length) in zeros {
+        let mut run: Option<(u64, u64)> = None;
+        for block in start / BLOCK_BYTES..(start + length) / BLOCK_BYTES {
+            let group = block / group_blocks;
+            if bitmap_of.as_ref().is_none_or(|(loaded, _)| *loaded != group) {
+                bitmap_of = Some((group, bitmap(target, group)?));
+            }
+            let bit = usize::try_from(block % group_blocks).unwrap_or(0);
+            let byte = bitmap_of.as_ref().and_then(|(_, bitmap)| bitmap.get(bit / 8)).copied();
+            if byte.unwrap_or(0xff) >> (bit % 8) & 1 == 1 {
+                run = Some((run.map_or(block, |(first, _)| first), block));
+            } else if let Some((first, last)) = run.take() {
+                target.zero(first * BLOCK_BYTES, (last + 1 - first) * BLOCK_BYTES)?;
+            }
+        }
+        if let Some((first, last)) = run {
+            target.zero(first * BLOCK_BYTES, (last + 1 - first) * BLOCK_BYTES)?;
+        }
+    }
+    Ok(())
+}
+
+/// The map of the used blocks of a group, as it was written.
+fn bitmap(target: &mut impl Target, group: u64) -> io::Result<Vec<u8>> {
+    let mut descriptor = [0; DESCRIPTOR_BYTES];
+    target.read(BLOCK_BYTES + group * DESCRIPTOR_BYTES as u64, &mut descriptor)?;
+    let descriptor = GroupDesc::decode(&descriptor).map_err(io::Error::other)?;
+    let mut bitmap = vec![0; usize::try_from(BLOCK_BYTES).unwrap_or(4096)];
+    target.read(descriptor.block_bitmap * BLOCK_BYTES, &mut bitmap)?;
+    Ok(bitmap)
+}
+
+/// A random identifier (RFC 9562, version 4).
+///
+/// # Errors
+/// What getrandom(2) says.
+pub fn random_uuid() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    let flags = rustix::rand::GetRandomFlags::empty();
+    let length = rustix::rand::getrandom(&mut bytes, flags)?;
+    if length != bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made_on(old_byte: u8, mib: usize) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all_at(&vec![old_byte; mib << 20], 0).unwrap();
+        let ext4 =
+            Ext4 { size_bytes: (mib as u64) << 20, label: "data".into(), uuid: [7; 16], now_s: 1 };
+        format(&ext4, &mut file).unwrap();
+        file
+    }
+
+    fn bytes(file: &File) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn old_bytes_do_not_get_into_the_file_system() {
+        for mib in [16, 200] {
+            let image = bytes(&made_on(0xa5, mib));
+            let found = init_core::block_probe::identify(&image).unwrap();
+            assert_eq!((found.kind, found.label.as_str()), ("ext4", "data"));
+            let filesystem = mkext4::reader::Fs::open(&image[..]).unwrap();
+            let issues = filesystem.verify().unwrap();
+            assert!(issues.is_empty(), "{issues:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_labels_that_do_not_fit_are_refused() {
+        let mut file = tempfile::tempfile().unwrap();
+        let ext4 = Ext4 { size_bytes: 1 << 20, label: String::new(), uuid: [7; 16], now_s: 1 };
+        assert!(format(&ext4, &mut file).is_err());
+        let label = "seventeen letters".to_owned();
+        assert!(format(&Ext4 { size_bytes: 16 << 20, label, ..ext4 }, &mut file).is_err());
+    }
+
+    #[test]
+    fn identifiers_are_random_and_of_version_4() {
+        let (one, other) = (random_uuid().unwrap(), random_uuid().unwrap());
+        assert_ne!(one, other);
+        assert_eq!((one[6] >> 4, one[8] >> 6), (4, 2));
+    }
+}
