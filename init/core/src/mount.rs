@@ -8,8 +8,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use toml::Spanned;
-
 use crate::diagnostic::Finding;
 use crate::parse::reader::{Reader, Section, read_file};
 
@@ -141,11 +139,11 @@ impl Source {
 /// # Errors
 /// All findings, in the order of the file; never an empty list.
 pub fn parse_mount(file: &str, bytes: &[u8]) -> Result<MountDescription, Vec<Finding>> {
-    read_file(file, bytes, MOUNT_BYTES_MAX, read)
+    read_file(file, bytes, MOUNT_BYTES_MAX, "docs/devices-and-mounts.md", read)
 }
 
-fn read<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> MountDescription {
-    reader.check_keys_against(file, KEYS, "docs/devices-and-mounts.md");
+fn read<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> MountDescription {
+    reader.check_keys(file, KEYS);
     let kind = reader.word(file, "type", &MountKind::WORDS);
     if file.get("type").is_none() {
         reader.report_hint(0..0, "\"type\" is missing", "for example type = \"ext4\"");
@@ -163,13 +161,13 @@ fn read<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> MountDescription {
         device_timeout: reader.duration(file, "device-timeout").unwrap_or(Duration::from_secs(30)),
     };
     if description.grow && kind != MountKind::Ext4 {
-        let span = file.get("grow").map_or(0..0, Spanned::span);
+        let span = file.span_of("grow");
         reader.report(span, format!("\"grow\" is for ext4, not for {}", kind.as_str()));
     }
     description
 }
 
-fn read_source<'t>(file: Section<'t>, reader: &mut Reader<'t>, kind: MountKind) -> Source {
+fn read_source<'t>(file: &Section<'t>, reader: &mut Reader<'t>, kind: MountKind) -> Source {
     let needs = kind.is_on_device() || kind == MountKind::Bind;
     let Some(text) = reader.string(file, "what") else {
         if needs && file.get("what").is_none() {
@@ -181,7 +179,7 @@ fn read_source<'t>(file: Section<'t>, reader: &mut Reader<'t>, kind: MountKind) 
         }
         return Source::Nothing;
     };
-    let span = file.get("what").map_or(0..0, Spanned::span);
+    let span = file.span_of("what");
     match Source::parse(text) {
         _ if !needs => {
             reader.report(span, format!("a {} has no \"what\"", kind.as_str()));
@@ -200,7 +198,7 @@ fn read_source<'t>(file: Section<'t>, reader: &mut Reader<'t>, kind: MountKind) 
     }
 }
 
-fn read_target<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Box<str> {
+fn read_target<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Box<str> {
     let Some(text) = reader.string(file, "where") else {
         if file.get("where").is_none() {
             reader.report_hint(0..0, "\"where\" is missing", "for example where = \"/data\"");
@@ -212,14 +210,14 @@ fn read_target<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Box<str> {
         && text.len() > 1
         && parts.all(|part| !part.is_empty() && part != "." && part != "..");
     if !good {
-        let span = file.get("where").map_or(0..0, Spanned::span);
+        let span = file.span_of("where");
         let hint = "write an absolute path other than \"/\", without \"..\" and a slash at its end";
         reader.report_hint(span, format!("\"where\": {text:?} is no mount point"), hint);
     }
     text.into()
 }
 
-fn read_options<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Vec<Box<str>> {
+fn read_options<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Vec<Box<str>> {
     let mut options = Vec::new();
     for (text, span) in reader.strings(file, "options") {
         if text.is_empty() || text.contains([',', '\n']) {

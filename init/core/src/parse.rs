@@ -17,7 +17,6 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
 
-use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::description::{
@@ -34,6 +33,9 @@ pub use units::{DURATION_MAX, UnitError, parse_duration, parse_size_bytes};
 /// Largest description file, in bytes: what PID 1 reads stays bounded.
 pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
 
+/// The page that lists the keys.
+const PAGE: &str = "docs/service-description.md";
+
 /// Longest text of the key `description`, in bytes: it is one line of a list.
 const SUMMARY_BYTES_MAX: usize = 200;
 
@@ -49,7 +51,7 @@ pub fn parse_description_bytes(
     file: &str,
     bytes: &[u8],
 ) -> Result<ServiceDescription, Vec<Finding>> {
-    reader::read_file(file, bytes, DESCRIPTION_BYTES_MAX, |section, reader| {
+    reader::read_file(file, bytes, DESCRIPTION_BYTES_MAX, PAGE, |section, reader| {
         read(name, section, reader)
     })
 }
@@ -87,8 +89,8 @@ pub fn locate(file: &str, text: &str, key: &str, value: Option<&str>) -> Place {
 /// Names with the places where they stand.
 pub(crate) type PlacedNames = Vec<(ServiceName, Range<usize>)>;
 
-fn read<'t>(name: &ServiceName, file: Section<'t>, reader: &mut Reader<'t>) -> ServiceDescription {
-    reader.check_keys(file);
+fn read<'t>(name: &ServiceName, file: &Section<'t>, reader: &mut Reader<'t>) -> ServiceDescription {
+    check_keys(reader, file);
     let lists = checks::Lists {
         requires: reader.service_names(file, "requires"),
         wants: reader.service_names(file, "wants"),
@@ -138,25 +140,25 @@ fn read<'t>(name: &ServiceName, file: Section<'t>, reader: &mut Reader<'t>) -> S
     description
 }
 
+fn check_keys<'t>(reader: &mut Reader<'t>, section: &Section<'t>) {
+    let known: Vec<&str> = keys::keys_of(section.name).collect();
+    reader.check_keys(section, &known);
+}
+
 fn names(placed: PlacedNames) -> Box<[ServiceName]> {
     placed.into_iter().map(|(name, _)| name).collect()
 }
 
-/// The place of `key`'s value.
-fn span_of(file: Section<'_>, key: &str) -> Range<usize> {
-    file.get(key).map_or(0..0, Spanned::span)
-}
-
-fn read_summary<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Box<str> {
+fn read_summary<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Box<str> {
     let text = reader.string(file, "description").unwrap_or_default();
     if text.len() > SUMMARY_BYTES_MAX || text.chars().any(char::is_control) {
         let message = format!("\"description\" is one line of at most {SUMMARY_BYTES_MAX} bytes");
-        reader.report(span_of(file, "description"), message);
+        reader.report(file.span_of("description"), message);
     }
     text.into()
 }
 
-fn read_command<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Box<[Box<str>]> {
+fn read_command<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Box<[Box<str>]> {
     let example = "for example command = [\"/usr/sbin/logd\", \"--verbose\"]";
     let Some(value) = file.get("command") else {
         reader.report_hint(0..0, "\"command\" is missing", example);
@@ -187,7 +189,7 @@ fn read_command<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Box<[Box<str>
     words.into_iter().map(|(word, _)| word.into()).collect()
 }
 
-fn read_readiness<'t>(file: Section<'t>, reader: &mut Reader<'t>, kind: ServiceKind) -> Readiness {
+fn read_readiness<'t>(file: &Section<'t>, reader: &mut Reader<'t>, kind: ServiceKind) -> Readiness {
     let words =
         [("started", Readiness::Started), ("notify", Readiness::Notify), ("exit", Readiness::Exit)];
     let default = match kind {
@@ -197,7 +199,7 @@ fn read_readiness<'t>(file: Section<'t>, reader: &mut Reader<'t>, kind: ServiceK
     reader.word(file, "readiness", &words).unwrap_or(default)
 }
 
-fn read_restart<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> RestartPolicy {
+fn read_restart<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> RestartPolicy {
     let words = [
         ("always", RestartPolicy::Always),
         ("on-failure", RestartPolicy::OnFailure),
@@ -206,25 +208,25 @@ fn read_restart<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> RestartPolicy
     reader.word(file, "restart", &words).unwrap_or(RestartPolicy::OnFailure)
 }
 
-fn read_start_limit<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> StartLimit {
+fn read_start_limit<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> StartLimit {
     let mut limit = StartLimit { count: 5, within: Duration::from_secs(10) };
     let Some(section) = reader.section(file, "start-limit") else { return limit };
-    reader.check_keys(section);
-    if let Some(count) = reader.number(section, "count", 1, START_LIMIT_MAX) {
+    check_keys(reader, &section);
+    if let Some(count) = reader.number(&section, "count", 1, START_LIMIT_MAX) {
         limit.count = u32::try_from(count).unwrap_or(u32::MAX);
     }
-    if let Some(within) = reader.duration(section, "within") {
+    if let Some(within) = reader.duration(&section, "within") {
         if within.is_zero() {
             let message =
                 "\"start-limit.within\" cannot be zero: no number of starts would be too many";
-            reader.report(span_of(section, "within"), message);
+            reader.report(section.span_of("within"), message);
         }
         limit.within = within;
     }
     limit
 }
 
-fn read_start_timeout<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Duration {
+fn read_start_timeout<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Duration {
     let default = Duration::from_secs(30);
     let Some(value) = file.get("start-timeout") else { return default };
     if value.get_ref().as_str() == Some("infinity") {
@@ -241,9 +243,9 @@ fn read_start_timeout<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Duratio
     timeout
 }
 
-fn read_stop_signal<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Signal {
+fn read_stop_signal<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Signal {
     let Some(text) = reader.string(file, "stop-signal") else { return Signal::TERM };
-    let span = span_of(file, "stop-signal");
+    let span = file.span_of("stop-signal");
     match Signal::from_name(text) {
         Some(signal @ (Signal::STOP | Signal::CONT)) => {
             reader.report(span, format!("\"stop-signal\": {signal} ends no process"));
@@ -263,16 +265,19 @@ fn read_stop_signal<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Signal {
 }
 
 /// A user's or group's name, or its number: what /etc/passwd can hold.
-fn read_account<'t>(file: Section<'t>, reader: &mut Reader<'t>, key: &str) -> Option<Box<str>> {
+fn read_account<'t>(file: &Section<'t>, reader: &mut Reader<'t>, key: &str) -> Option<Box<str>> {
     let text = reader.string(file, key)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if text.is_empty() || text.starts_with('-') || !text.chars().all(allowed) {
-        reader.report(span_of(file, key), format!("{key:?}: {text:?} is no name of a {key}"));
+        reader.report(file.span_of(key), format!("{key:?}: {text:?} is no name of a {key}"));
     }
     Some(text.into())
 }
 
-fn read_environment<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Box<[(Box<str>, Box<str>)]> {
+fn read_environment<'t>(
+    file: &Section<'t>,
+    reader: &mut Reader<'t>,
+) -> Box<[(Box<str>, Box<str>)]> {
     let Some(section) = reader.section(file, "environment") else { return Box::default() };
     let mut variables = Vec::new();
     for (key, value) in section.table {
@@ -281,7 +286,7 @@ fn read_environment<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Box<[(Box
             let message = format!("{name:?} is no name of an environment variable");
             reader.report_hint(key.span(), message, "it is not empty and has neither = nor NUL");
         }
-        if let Some(text) = reader.text_of(section, name, value) {
+        if let Some(text) = reader.text_of(&section, name, value) {
             variables.push((key.span().start, (name.into(), text.into())));
         }
     }
@@ -289,28 +294,28 @@ fn read_environment<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Box<[(Box
     variables.into_iter().map(|(_, variable)| variable).collect()
 }
 
-fn read_path<'t>(file: Section<'t>, reader: &mut Reader<'t>, key: &str) -> Option<Box<str>> {
+fn read_path<'t>(file: &Section<'t>, reader: &mut Reader<'t>, key: &str) -> Option<Box<str>> {
     let text = reader.string(file, key)?;
     if !text.starts_with('/') {
-        reader.report(span_of(file, key), format!("{key:?}: {text:?} is no absolute path"));
+        reader.report(file.span_of(key), format!("{key:?}: {text:?} is no absolute path"));
     }
     Some(text.into())
 }
 
-fn read_output<'t>(file: Section<'t>, reader: &mut Reader<'t>, log_collector: bool) -> Output {
+fn read_output<'t>(file: &Section<'t>, reader: &mut Reader<'t>, log_collector: bool) -> Output {
     let words = [("log", Output::Log), ("console", Output::Console), ("null", Output::Null)];
     let default = if log_collector { Output::Console } else { Output::Log };
     reader.word(file, "output", &words).unwrap_or(default)
 }
 
-fn read_terminal<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Option<Box<str>> {
+fn read_terminal<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Option<Box<str>> {
     let text = reader.string(file, "terminal")?;
     if text == "console" {
         return Some("/dev/console".into());
     }
     if !text.starts_with("/dev/") || text.ends_with('/') {
         reader.report_hint(
-            span_of(file, "terminal"),
+            file.span_of("terminal"),
             format!("\"terminal\": {text:?} is no terminal device"),
             "write \"console\" or a path such as \"/dev/ttyS0\"",
         );
@@ -318,25 +323,25 @@ fn read_terminal<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Option<Box<s
     Some(text.into())
 }
 
-fn read_limits<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Limits {
+fn read_limits<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Limits {
     let mut limits = Limits::default();
     let Some(section) = reader.section(file, "limits") else { return limits };
-    reader.check_keys(section);
-    limits.memory_max_bytes = reader.size_bytes(section, "memory-max");
+    check_keys(reader, &section);
+    limits.memory_max_bytes = reader.size_bytes(&section, "memory-max");
     if limits.memory_max_bytes == Some(0) {
-        reader.report(span_of(section, "memory-max"), "\"limits.memory-max\" cannot be zero");
+        reader.report(section.span_of("memory-max"), "\"limits.memory-max\" cannot be zero");
     }
     limits.tasks_max = reader
-        .number(section, "tasks-max", 1, u64::from(u32::MAX))
+        .number(&section, "tasks-max", 1, u64::from(u32::MAX))
         .and_then(|count| u32::try_from(count).ok());
     let mut rlimits = Vec::new();
     for (key, resource, unit) in RESOURCES {
         let Some(value) = section.get(key) else { continue };
         let amount = match unit {
             _ if value.get_ref().as_str() == Some("unlimited") => Some(u64::MAX),
-            Unit::Bytes => reader.size_bytes(section, key),
-            Unit::Count => reader.number(section, key, 0, u64::MAX - 1),
-            Unit::Seconds => read_whole_seconds(section, reader, key),
+            Unit::Bytes => reader.size_bytes(&section, key),
+            Unit::Count => reader.number(&section, key, 0, u64::MAX - 1),
+            Unit::Seconds => read_whole_seconds(&section, reader, key),
         };
         rlimits.extend(amount.map(|amount| (resource, amount)));
     }
@@ -345,11 +350,15 @@ fn read_limits<'t>(file: Section<'t>, reader: &mut Reader<'t>) -> Limits {
 }
 
 /// setrlimit(2) counts processor time in whole seconds.
-fn read_whole_seconds<'t>(section: Section<'t>, reader: &mut Reader<'t>, key: &str) -> Option<u64> {
+fn read_whole_seconds<'t>(
+    section: &Section<'t>,
+    reader: &mut Reader<'t>,
+    key: &str,
+) -> Option<u64> {
     let duration = reader.duration(section, key)?;
     if duration.subsec_nanos() != 0 || duration.is_zero() {
         let message = format!("\"limits.{key}\" is a whole number of seconds, at least 1");
-        reader.report(span_of(section, key), message);
+        reader.report(section.span_of(key), message);
     }
     Some(duration.as_secs())
 }

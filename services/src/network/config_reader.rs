@@ -54,7 +54,7 @@ fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> Config {
     let config = Config {
         hostname_from_lease: reader.word(root, "hostname", &words).unwrap_or_default(),
         wait_online: reader
-            .duration(root, "wait-online", Duration::ZERO, WAIT_ONLINE_MAX)
+            .duration_within(root, "wait-online", Duration::ZERO, WAIT_ONLINE_MAX)
             .unwrap_or_default(),
         dns: resolvers(reader, root),
         search: domains(reader, root),
@@ -69,10 +69,10 @@ fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> Config {
 fn read_each<'t, T>(
     reader: &mut Reader<'t>,
     root: &Section<'t>,
-    key: &str,
+    key: &'static str,
     read: impl Fn(&mut Reader<'t>, &Section<'t>) -> Option<T>,
 ) -> Vec<T> {
-    let sections = reader.sections(root, key);
+    let sections = reader.tables(root, key);
     sections.iter().filter_map(|section| read(reader, section)).collect()
 }
 
@@ -176,7 +176,7 @@ fn each<'t, T>(
     key: &str,
     meaning: impl Fn(&str) -> Result<T, String>,
 ) -> Vec<T> {
-    let texts = reader.strings(section, key);
+    let texts = reader.one_or_more(section, key);
     let understand = |(text, span): (&str, Range<usize>)| match meaning(text) {
         Ok(value) => Some(value),
         Err(error) => {

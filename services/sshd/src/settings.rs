@@ -148,7 +148,7 @@ impl Given<'_, '_> {
 
     fn listen(&mut self) -> Option<Vec<SocketAddr>> {
         self.root.get("listen")?;
-        let texts = self.reader.strings(self.root, "listen");
+        let texts = self.reader.one_or_more(self.root, "listen");
         let mut addresses = Vec::new();
         for (text, span) in texts {
             match text.parse() {
@@ -182,12 +182,12 @@ impl Given<'_, '_> {
 
     fn duration(&mut self, key: &str, to: &mut Duration) {
         let (least, most) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
-        *to = self.reader.duration(self.root, key, least, most).unwrap_or(*to);
+        *to = self.reader.duration_within(self.root, key, least, most).unwrap_or(*to);
     }
 
     fn words(&mut self, key: &str, to: &mut Vec<String>) {
         if self.root.get(key).is_some() {
-            let texts = self.reader.strings(self.root, key);
+            let texts = self.reader.one_or_more(self.root, key);
             *to = texts.into_iter().map(|(text, _)| text.to_owned()).collect();
         }
     }

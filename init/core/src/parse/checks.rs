@@ -2,8 +2,8 @@
 
 use alloc::format;
 
+use super::PlacedNames;
 use super::reader::{Reader, Section};
-use super::{PlacedNames, span_of};
 use crate::description::{Output, Readiness, RestartPolicy, ServiceDescription, ServiceKind};
 use crate::name::ServiceName;
 
@@ -41,7 +41,7 @@ pub(super) fn check_lists(reader: &mut Reader<'_>, own: &ServiceName, lists: &Li
 /// Reports keys that cannot both hold, at the one that was written.
 pub(super) fn check_contradictions<'t>(
     reader: &mut Reader<'t>,
-    file: Section<'t>,
+    file: &Section<'t>,
     description: &ServiceDescription,
 ) {
     check_streams(reader, file, description);
@@ -49,7 +49,7 @@ pub(super) fn check_contradictions<'t>(
         let key =
             if file.get("restart-delay").is_some() { "restart-delay" } else { "restart-delay-max" };
         reader.report_hint(
-            span_of(file, key),
+            file.span_of(key),
             "\"restart-delay\" is longer than \"restart-delay-max\"",
             "the delay doubles from the one up to the other; defaults are 200ms and 30s",
         );
@@ -59,47 +59,51 @@ pub(super) fn check_contradictions<'t>(
 /// Reports what does not go with the type.
 pub(super) fn check_kind<'t>(
     reader: &mut Reader<'t>,
-    file: Section<'t>,
+    file: &Section<'t>,
     description: &ServiceDescription,
 ) {
     let oneshot = description.kind == ServiceKind::Oneshot;
     if oneshot && description.restart == RestartPolicy::Always {
         reader.report_hint(
-            span_of(file, "restart"),
+            file.span_of("restart"),
             "a oneshot cannot have restart = \"always\": it is meant to end",
             "write \"on-failure\" or \"never\", or type = \"daemon\"",
         );
     }
     if oneshot && description.readiness != Readiness::Exit {
         reader.report_hint(
-            span_of(file, "readiness"),
+            file.span_of("readiness"),
             "a oneshot is ready when it has exited, and in no other way",
             "leave \"readiness\" out, or write type = \"daemon\"",
         );
     }
     if !oneshot && description.readiness == Readiness::Exit {
         reader.report_hint(
-            span_of(file, "readiness"),
+            file.span_of("readiness"),
             "a daemon cannot have readiness = \"exit\": it is meant to stay",
             "write \"started\" or \"notify\", or type = \"oneshot\"",
         );
     }
     if oneshot && description.log_collector {
-        reader.report(span_of(file, "log-collector"), "a oneshot cannot collect the log");
+        reader.report(file.span_of("log-collector"), "a oneshot cannot collect the log");
     }
 }
 
-fn check_streams<'t>(reader: &mut Reader<'t>, file: Section<'t>, description: &ServiceDescription) {
+fn check_streams<'t>(
+    reader: &mut Reader<'t>,
+    file: &Section<'t>,
+    description: &ServiceDescription,
+) {
     if description.terminal.is_some() && file.get("output").is_some() {
         reader.report_hint(
-            span_of(file, "output"),
+            file.span_of("output"),
             "\"output\" and \"terminal\" exclude each other",
             "with \"terminal\", output goes to the terminal",
         );
     }
     if description.log_collector && description.output == Output::Log {
         reader.report_hint(
-            span_of(file, "output"),
+            file.span_of("output"),
             "the log collector cannot send its own output to itself",
             "write \"console\" or \"null\"",
         );

@@ -3,24 +3,23 @@
 //! Knows tables, keys and places, and nothing of what the keys mean: it serves
 //! whatever file of TOML a person writes for the target. [`read_file`] is the way in.
 
+mod amounts;
+
 use alloc::borrow::ToOwned as _;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::keys_of;
-use super::units::{UnitError, parse_duration, parse_size_bytes};
 use crate::diagnostic::{Finding, Place, suggest};
 use crate::name::ServiceName;
 
 /// Reads `bytes`, the content of `file`, as TOML of at most `bytes_max` bytes, and gives its
-/// entries to `read`.
+/// entries to `read`. `page` is the page of documentation that lists the keys.
 ///
 /// # Errors
 /// All findings, those of `read` among them, in the order of the file; never an empty list.
@@ -28,7 +27,8 @@ pub fn read_file<T>(
     file: &str,
     bytes: &[u8],
     bytes_max: usize,
-    read: impl for<'t> FnOnce(Section<'t>, &mut Reader<'t>) -> T,
+    page: &'static str,
+    read: impl for<'t> FnOnce(&Section<'t>, &mut Reader<'t>) -> T,
 ) -> Result<T, Vec<Finding>> {
     let text = match core::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -45,7 +45,7 @@ pub fn read_file<T>(
         return Err(vec![Finding::new(place, format!("the file is larger than {limit} KiB"))]);
     }
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader::new(file, text);
+    let mut reader = Reader { file, text, page, findings: Vec::new() };
     for error in &errors {
         reader.report(error.span().unwrap_or(0..0), error.message());
     }
@@ -54,7 +54,8 @@ pub fn read_file<T>(
     if !errors.is_empty() {
         return Err(reader.into_findings());
     }
-    let result = read(Section { name: "", table: table.get_ref() }, &mut reader);
+    let root = Section { name: "", number: 0, table: table.get_ref(), start: 0 };
+    let result = read(&root, &mut reader);
     if reader.is_clean() { Ok(result) } else { Err(reader.into_findings()) }
 }
 
@@ -64,22 +65,37 @@ pub type Value<'t> = Spanned<DeValue<'t>>;
 /// A table and what its keys' full names start with.
 #[derive(Clone, Copy, Debug)]
 pub struct Section<'t> {
-    /// `""` for the file itself.
+    /// The key it stands under; `""` for the file itself.
     pub name: &'static str,
+    /// Which of the tables under that key it is, from 1; 0 where there is but one.
+    pub number: usize,
     /// Its entries.
     pub table: &'t DeTable<'t>,
+    /// Where it starts, in bytes from the file's start.
+    pub start: usize,
 }
 
 impl<'t> Section<'t> {
     /// The value of `key`, if it is given.
     #[must_use]
-    pub fn get(self, key: &str) -> Option<&'t Value<'t>> {
+    pub fn get(&self, key: &str) -> Option<&'t Value<'t>> {
         self.table.get(key)
     }
 
-    /// The name of `key` for messages.
-    fn full(self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    /// The place of `key`'s value; the table's start where the key is missing.
+    #[must_use]
+    pub fn span_of(&self, key: &str) -> Range<usize> {
+        self.get(key).map_or(self.start..self.start, Spanned::span)
+    }
+
+    /// The name of `key` for messages: `key`, `table.key`, `table 2.key`.
+    #[must_use]
+    pub fn full(&self, key: &str) -> String {
+        match (self.name, self.number) {
+            ("", _) => key.to_owned(),
+            (name, 0) => format!("{name}.{key}"),
+            (name, number) => format!("{name} {number}.{key}"),
+        }
     }
 }
 
@@ -88,16 +104,11 @@ impl<'t> Section<'t> {
 pub struct Reader<'t> {
     file: &'t str,
     text: &'t str,
+    page: &'static str,
     findings: Vec<(usize, Finding)>,
 }
 
 impl<'t> Reader<'t> {
-    /// A reader of `text`, the content of `file`, that has found nothing.
-    #[must_use]
-    pub fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, findings: Vec::new() }
-    }
-
     /// Adds a finding at the start of `span`.
     pub fn report(&mut self, span: Range<usize>, message: impl Into<String>) {
         let place = Place::of_offset(self.file, self.text, span.start);
@@ -115,27 +126,18 @@ impl<'t> Reader<'t> {
         self.findings.push((span.start, Finding::new(place, message).with_hint(hint)));
     }
 
-    /// Whether nothing was found.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
+    fn is_clean(&self) -> bool {
         self.findings.is_empty()
     }
 
     /// All findings, in the order of the file.
-    #[must_use]
-    pub fn into_findings(mut self) -> Vec<Finding> {
+    fn into_findings(mut self) -> Vec<Finding> {
         self.findings.sort_by_key(|(offset, _)| *offset);
         self.findings.into_iter().map(|(_, finding)| finding).collect()
     }
 
-    /// Reports the keys of `section`, part of a service description, that do not exist.
-    pub(super) fn check_keys(&mut self, section: Section<'t>) {
-        let known: Vec<&str> = keys_of(section.name).collect();
-        self.check_keys_against(section, &known, "docs/service-description.md");
-    }
-
-    /// Reports the keys of `section` that are not among `known`; `page` lists them for people.
-    pub fn check_keys_against(&mut self, section: Section<'t>, known: &[&str], page: &str) {
+    /// Reports the keys of `section` that are not among `known`.
+    pub fn check_keys(&mut self, section: &Section<'t>, known: &[&str]) {
         for (key, _) in section.table {
             let name: &str = key.get_ref();
             if known.contains(&name) {
@@ -143,14 +145,14 @@ impl<'t> Reader<'t> {
             }
             let hint = match suggest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean {near:?}?"),
-                None => format!("{page} lists the keys"),
+                None => format!("{} lists the keys", self.page),
             };
             self.report_hint(key.span(), format!("unknown key {:?}", section.full(name)), hint);
         }
     }
 
     /// Reports that the value of `key` has the wrong type.
-    pub fn wrong_type(&mut self, section: Section<'t>, key: &str, value: &Value<'_>, wants: &str) {
+    pub fn wrong_type(&mut self, section: &Section<'t>, key: &str, value: &Value<'_>, wants: &str) {
         let got = match value.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "a number",
@@ -164,10 +166,12 @@ impl<'t> Reader<'t> {
     }
 
     /// A table of its own under `key`.
-    pub fn section(&mut self, parent: Section<'t>, key: &'static str) -> Option<Section<'t>> {
+    pub fn section(&mut self, parent: &Section<'t>, key: &'static str) -> Option<Section<'t>> {
         let value = parent.get(key)?;
         match value.get_ref() {
-            DeValue::Table(table) => Some(Section { name: key, table }),
+            DeValue::Table(table) => {
+                Some(Section { name: key, number: 0, table, start: value.span().start })
+            }
             _ => {
                 self.wrong_type(parent, key, value, "a table");
                 None
@@ -175,18 +179,22 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The tables of the array of tables under `key`.
-    pub fn tables(&mut self, parent: Section<'t>, key: &'static str) -> Vec<Section<'t>> {
+    /// The tables of the array of tables under `key`, in the order of the file.
+    pub fn tables(&mut self, parent: &Section<'t>, key: &'static str) -> Vec<Section<'t>> {
         let Some(value) = parent.get(key) else { return Vec::new() };
+        let wants = format!("tables, each written [[{key}]]");
         let Some(array) = value.get_ref().as_array() else {
-            self.wrong_type(parent, key, value, "an array of tables");
+            self.wrong_type(parent, key, value, &wants);
             return Vec::new();
         };
         let mut found = Vec::with_capacity(array.len());
-        for element in array {
+        for (element, number) in array.iter().zip(1..) {
             match element.get_ref() {
-                DeValue::Table(table) => found.push(Section { name: key, table }),
-                _ => self.wrong_type(parent, key, element, "an array of tables"),
+                DeValue::Table(table) => {
+                    let start = element.span().start;
+                    found.push(Section { name: key, number, table, start });
+                }
+                _ => self.wrong_type(parent, key, element, &wants),
             }
         }
         found
@@ -195,7 +203,7 @@ impl<'t> Reader<'t> {
     /// A string that the kernel could take: without NUL bytes.
     pub fn text_of(
         &mut self,
-        section: Section<'t>,
+        section: &Section<'t>,
         key: &str,
         value: &'t Value<'t>,
     ) -> Option<&'t str> {
@@ -215,13 +223,25 @@ impl<'t> Reader<'t> {
     }
 
     /// The string under `key`.
-    pub fn string(&mut self, section: Section<'t>, key: &str) -> Option<&'t str> {
+    pub fn string(&mut self, section: &Section<'t>, key: &str) -> Option<&'t str> {
         let value = section.get(key)?;
         self.text_of(section, key, value)
     }
 
+    /// The string under `key`, understood by `meaning`, whose error says what is wrong with it.
+    pub fn parsed<T>(
+        &mut self,
+        section: &Section<'t>,
+        key: &str,
+        meaning: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.string(section, key)?;
+        let wrong = |error| format!("{:?}: {error}", section.full(key));
+        meaning(text).map_err(|error| self.report(section.span_of(key), wrong(error))).ok()
+    }
+
     /// The truth value under `key`.
-    pub fn boolean(&mut self, section: Section<'t>, key: &str) -> Option<bool> {
+    pub fn boolean(&mut self, section: &Section<'t>, key: &str) -> Option<bool> {
         let value = section.get(key)?;
         let found = value.get_ref().as_bool();
         if found.is_none() {
@@ -230,41 +250,26 @@ impl<'t> Reader<'t> {
         found
     }
 
-    /// The whole number under `key`, from `least` to `most`.
-    pub fn number(
-        &mut self,
-        section: Section<'t>,
-        key: &str,
-        least: u64,
-        most: u64,
-    ) -> Option<u64> {
-        let value = section.get(key)?;
-        let Some(integer) = value.get_ref().as_integer() else {
-            self.wrong_type(section, key, value, "a whole number");
-            return None;
-        };
-        let found = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let fitting = found.filter(|number| (least..=most).contains(number));
-        if fitting.is_none() {
-            let full = section.full(key);
-            let range = if most > u64::from(u32::MAX) {
-                format!("{full:?} is at least {least}")
-            } else {
-                format!("{full:?} is from {least} to {most}")
-            };
-            self.report(value.span(), range);
-        }
-        fitting
-    }
-
     /// The word under `key`, out of `words`.
     pub fn word<T: Copy>(
         &mut self,
-        section: Section<'t>,
+        section: &Section<'t>,
         key: &str,
-        words: &[(&'static str, T)],
+        words: &[(&str, T)],
     ) -> Option<T> {
         let text = self.string(section, key)?;
+        self.one_of(section, key, text, section.span_of(key), words)
+    }
+
+    /// The meaning of `text`, which stands at `span` under `key`, out of `words`.
+    pub fn one_of<T: Copy>(
+        &mut self,
+        section: &Section<'t>,
+        key: &str,
+        text: &str,
+        span: Range<usize>,
+        words: &[(&str, T)],
+    ) -> Option<T> {
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*meaning);
         }
@@ -273,64 +278,12 @@ impl<'t> Reader<'t> {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("it is one of {}", all.join(", ")),
         };
-        let span = section.get(key).map_or(0..0, Spanned::span);
         self.report_hint(span, format!("{:?} cannot be {text:?}", section.full(key)), hint);
         None
     }
 
-    /// The duration under `key`.
-    pub fn duration(&mut self, section: Section<'t>, key: &str) -> Option<Duration> {
-        let value = section.get(key)?;
-        let hint = "write a whole number and a unit: \"200ms\", \"30s\", \"5min\", \"2h\", \"1d\"";
-        let Some(text) = value.get_ref().as_str() else {
-            let message = format!("{:?} wants a duration with a unit in quotes", section.full(key));
-            self.report_hint(value.span(), message, hint);
-            return None;
-        };
-        parse_duration(text)
-            .map_err(|error| self.unit_finding(section, key, value, "duration", error, hint))
-            .ok()
-    }
-
-    /// The size under `key`, in bytes: a string with a unit, or a plain number.
-    pub fn size_bytes(&mut self, section: Section<'t>, key: &str) -> Option<u64> {
-        let value = section.get(key)?;
-        if value.get_ref().is_integer() {
-            return self.number(section, key, 0, u64::MAX);
-        }
-        let hint =
-            "write a whole number of bytes, or one with a unit: \"512KiB\", \"64MiB\", \"1GiB\"";
-        let Some(text) = value.get_ref().as_str() else {
-            self.wrong_type(section, key, value, "a size");
-            return None;
-        };
-        parse_size_bytes(text)
-            .map_err(|error| self.unit_finding(section, key, value, "size", error, hint))
-            .ok()
-    }
-
-    fn unit_finding(
-        &mut self,
-        section: Section<'t>,
-        key: &str,
-        value: &Value<'_>,
-        what: &str,
-        error: UnitError,
-        hint: &str,
-    ) {
-        let full = section.full(key);
-        let text = value.get_ref().as_str().unwrap_or_default();
-        let message = match error {
-            UnitError::NoNumber => format!("{full:?}: {text:?} is no {what}"),
-            UnitError::NoUnit => format!("{full:?}: {text:?} has no unit"),
-            UnitError::BadUnit => format!("{full:?}: {text:?} has no unit that is known"),
-            UnitError::TooLarge => format!("{full:?}: {text:?} is too large"),
-        };
-        self.report_hint(value.span(), message, hint);
-    }
-
     /// The elements of the list of strings under `key`, with their places.
-    pub fn strings(&mut self, section: Section<'t>, key: &str) -> Vec<(&'t str, Range<usize>)> {
+    pub fn strings(&mut self, section: &Section<'t>, key: &str) -> Vec<(&'t str, Range<usize>)> {
         let Some(value) = section.get(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
             self.wrong_type(section, key, value, "a list of strings");
@@ -345,10 +298,34 @@ impl<'t> Reader<'t> {
         found
     }
 
+    /// The strings under `key`, with their places: a list, or one alone.
+    pub fn one_or_more(
+        &mut self,
+        section: &Section<'t>,
+        key: &str,
+    ) -> Vec<(&'t str, Range<usize>)> {
+        let elements = self.elements(section, key);
+        elements
+            .into_iter()
+            .filter_map(|value| Some((self.text_of(section, key, value)?, value.span())))
+            .collect()
+    }
+
+    /// The elements of the list under `key`; a value that is no list is the only element.
+    pub fn elements(&mut self, section: &Section<'t>, key: &str) -> Vec<&'t Value<'t>> {
+        let Some(value) = section.get(key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else { return vec![value] };
+        if array.is_empty() {
+            let full = section.full(key);
+            self.report_hint(value.span(), format!("{full:?} is an empty list"), "leave it out");
+        }
+        array.iter().collect()
+    }
+
     /// The service names in the list under `key`, each once, with their places.
     pub fn service_names(
         &mut self,
-        section: Section<'t>,
+        section: &Section<'t>,
         key: &str,
     ) -> Vec<(ServiceName, Range<usize>)> {
         let mut found: Vec<(ServiceName, Range<usize>)> = Vec::new();

@@ -31,6 +31,8 @@ const SETTINGS_FILE: &str = "/usr/lib/data-partition.toml";
 
 /// Largest file of settings, in bytes.
 const SETTINGS_BYTES_MAX: usize = 4096;
+/// The page that lists its keys.
+const PAGE: &str = "docs/devices-and-mounts.md";
 
 /// The link to the partition, for the mount.
 const LINK: &str = "/dev/disk/by-role/data";
@@ -90,9 +92,8 @@ fn run() -> Result<()> {
 }
 
 fn settings(file: &str, bytes: &[u8]) -> Result<Settings> {
-    let settings = read_file(file, bytes, SETTINGS_BYTES_MAX, |section, reader| {
-        let page = "docs/devices-and-mounts.md";
-        reader.check_keys_against(section, &["label", "size-min"], page);
+    let settings = read_file(file, bytes, SETTINGS_BYTES_MAX, PAGE, |section, reader| {
+        reader.check_keys(section, &["label", "size-min"]);
         let label = reader.string(section, "label").unwrap_or("data").to_owned();
         let size_min_bytes = reader.size_bytes(section, "size-min").unwrap_or(64 << 20);
         Settings { label, size_min_bytes }

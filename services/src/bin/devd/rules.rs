@@ -48,16 +48,16 @@ pub(crate) struct Verdict {
 /// # Errors
 /// All findings, in the order of the file.
 pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
-    read_file(file, bytes, RULES_BYTES_MAX, |section, reader| {
-        reader.check_keys_against(section, &["rule"], PAGE);
+    read_file(file, bytes, RULES_BYTES_MAX, PAGE, |section, reader| {
+        reader.check_keys(section, &["rule"]);
         let tables = reader.tables(section, "rule");
-        tables.into_iter().map(|table| rule(table, reader)).collect()
+        tables.into_iter().map(|table| rule(&table, reader)).collect()
     })
 }
 
-fn rule<'t>(table: Section<'t>, reader: &mut Reader<'t>) -> Rule {
+fn rule<'t>(table: &Section<'t>, reader: &mut Reader<'t>) -> Rule {
     let known = ["subsystem", "name", "attribute", "mode", "user", "group", "symlink"];
-    reader.check_keys_against(table, &known, PAGE);
+    reader.check_keys(table, &known);
     let mut attributes = BTreeMap::new();
     if let Some(section) = reader.section(table, "attribute") {
         for (key, value) in section.table {
@@ -66,7 +66,7 @@ fn rule<'t>(table: Section<'t>, reader: &mut Reader<'t>) -> Rule {
                 reader
                     .report(key.span(), format!("\"attribute\": {name:?} is no file of a device"));
             }
-            if let Some(pattern) = reader.text_of(section, name, value) {
+            if let Some(pattern) = reader.text_of(&section, name, value) {
                 attributes.insert(name.to_owned(), pattern.to_owned());
             }
         }
@@ -83,18 +83,18 @@ fn rule<'t>(table: Section<'t>, reader: &mut Reader<'t>) -> Rule {
     }
 }
 
-fn mode<'t>(table: Section<'t>, reader: &mut Reader<'t>) -> Option<u32> {
+fn mode<'t>(table: &Section<'t>, reader: &mut Reader<'t>) -> Option<u32> {
     let text = reader.string(table, "mode")?;
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
     if mode.is_none() {
-        let span = table.get("mode").map_or(0..0, |value| value.span());
+        let span = table.span_of("mode");
         let hint = "write octal text: \"0660\"";
         reader.report_hint(span, format!("\"mode\": {text:?} is no mode"), hint);
     }
     mode
 }
 
-fn links<'t>(table: Section<'t>, reader: &mut Reader<'t>) -> Vec<String> {
+fn links<'t>(table: &Section<'t>, reader: &mut Reader<'t>) -> Vec<String> {
     let mut links = Vec::new();
     for (text, span) in reader.strings(table, "symlink") {
         if text.split('/').any(|part| matches!(part, "" | "." | "..")) {

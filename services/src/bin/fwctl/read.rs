@@ -70,7 +70,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<RuleSet, Vec<Finding>> {
 fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> RuleSet {
     reader.check_keys(root, &FILE_KEYS);
     let mut names = BTreeSet::new();
-    let rules = reader.sections(root, "rule");
+    let rules = reader.tables(root, "rule");
     if rules.len() > RULES_MAX {
         reader.report(root.span_of("rule"), format!("more than {RULES_MAX} rules"));
     }
@@ -80,7 +80,7 @@ fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> RuleSet {
         rule(reader, section, name)
     });
     let rules = rules.collect();
-    let masquerades = reader.sections(root, "masquerade").into_iter().enumerate();
+    let masquerades = reader.tables(root, "masquerade").into_iter().enumerate();
     let masquerades = masquerades.filter_map(|(index, section)| {
         reader.check_keys(&section, &MASQUERADE_KEYS);
         let name = name(reader, &section, &mut names, || format!("masquerade-{}", index + 1));
@@ -91,7 +91,7 @@ fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> RuleSet {
         Some(Masquerade { name, out_interface, from })
     });
     let masquerades = masquerades.collect();
-    let forwarded_ports = reader.sections(root, "forward-port").into_iter().enumerate();
+    let forwarded_ports = reader.tables(root, "forward-port").into_iter().enumerate();
     let forwarded_ports = forwarded_ports.filter_map(|(index, section)| {
         let name = name(reader, &section, &mut names, || format!("forward-port-{}", index + 1));
         forwarded_port(reader, &section, name)
@@ -316,7 +316,7 @@ fn bounded<'t>(reader: &mut Reader<'t>, section: &Section<'t>, key: &str, count:
 }
 
 fn networks<'t>(reader: &mut Reader<'t>, section: &Section<'t>, key: &str) -> Vec<Network> {
-    let texts: Vec<(&str, Range<usize>)> = reader.strings(section, key);
+    let texts: Vec<(&str, Range<usize>)> = reader.one_or_more(section, key);
     bounded(reader, section, key, texts.len());
     let mut found = Vec::new();
     for (text, span) in texts.into_iter().take(ELEMENTS_MAX) {

@@ -44,7 +44,7 @@ fn parse(file: &str, text: &str) -> std::result::Result<Settings, Vec<Finding>> 
 
 fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> Settings {
     reader.check_keys(root, &KEYS);
-    let given = reader.strings(root, "servers");
+    let given = reader.one_or_more(root, "servers");
     if root.get("servers").is_none() {
         let hint = "such as servers = [\"192.0.2.1\", \"time.example\"]";
         reader.report_hint(0..0, "\"servers\" is missing", hint);
@@ -65,15 +65,16 @@ fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> Settings {
     }
     let seconds = Duration::from_secs;
     let (least, most) = (seconds(16), seconds(36 * 3600));
-    let poll_min = reader.duration(root, "poll-min", least, most).unwrap_or(seconds(64));
-    let poll_max = reader.duration(root, "poll-max", least, most);
+    let poll_min = reader.duration_within(root, "poll-min", least, most).unwrap_or(seconds(64));
+    let poll_max = reader.duration_within(root, "poll-max", least, most);
     let poll_max = poll_max.unwrap_or(seconds(1024).max(poll_min));
     if poll_max < poll_min {
         reader.report(root.span_of("poll-max"), "\"poll-max\" is shorter than \"poll-min\"");
     }
     // What the kernel takes away by itself is at most half a second.
     let (least, half) = (Duration::from_millis(10), Duration::from_millis(500));
-    let step_threshold = reader.duration(root, "step-threshold", least, half).unwrap_or(half);
+    let step_threshold =
+        reader.duration_within(root, "step-threshold", least, half).unwrap_or(half);
     Settings { servers, poll_min, poll_max, step_threshold }
 }
 

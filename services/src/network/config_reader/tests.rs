@@ -75,8 +75,8 @@ fn what_is_wrong_is_said_with_its_place() {
         ("dns = [\"1.2.3\"]", "f:1:8: `dns`: `1.2.3` is no IPv4 or IPv6 address"),
         ("search = [\"a b\"]", "f:1:11: `search`: `a b` is no domain name"),
         ("[[link]]\ndhcp = true", "f:1:1: a link without `match`\n  hint: say which links"),
-        ("[[link]]\nmatch = { nam = \"x\" }", "f:2:11: unknown key \"link 1.match.nam\""),
-        ("[[link]]\nmatch = { mac = \"5\" }", "f:2:17: \"link 1.match.mac\": `5` is no hardware"),
+        ("[[link]]\nmatch = { nam = \"x\" }", "f:2:11: unknown key \"match.nam\""),
+        ("[[link]]\nmatch = { mac = \"5\" }", "f:2:17: \"match.mac\": `5` is no hardware"),
         (
             "[[link]]\nmatch = {}\naddresses = [\"10.0.0.1\"]",
             "f:3:14: `addresses`: `10.0.0.1` has no prefix length",
