@@ -95,7 +95,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "[[link]]\nmatch = {}\n[[link.route]]\nto = \"10.0.0.1/8\"",
-            "f:4:6: \"link 1.route 1.to\": `10.0.0.1/8` is no network: did you mean `10.0.0.0/8`?",
+            "f:4:6: \"route 1.to\": `10.0.0.1/8` is no network: did you mean `10.0.0.0/8`?",
         ),
         ("[[link]]\nmatch = {}\n[[link.route]]\nvia = \"10.0.0.1\"", "f:3:1: `to` is missing"),
         (
