@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Gid, Uid, geteuid};
-use services::accounts;
+use rustix::thread::CapabilitySet;
 use services::dns::{Hosts, parse_servers};
 use services::notify::notify;
+use services::privileges::become_user;
 use services::problem::{Context, Problem, Result, warn};
 
 use crate::PROGRAM;
@@ -107,7 +107,8 @@ pub(crate) fn run(settings: &Settings) -> Result<Infallible> {
             problem.with_hint("ports below 1024 are root's, and nobody else may use this one")
         })?);
     }
-    drop_privileges(&settings.user)?;
+    // Threads come later, and inherit it.
+    become_user(&settings.user, CapabilitySet::empty())?;
     let resolver = Arc::new(Resolver {
         cache: Mutex::new(Cache::new(settings.cache_entries, settings.cache_bytes)),
         waiting: Mutex::new(BTreeMap::new()),
@@ -132,25 +133,6 @@ pub(crate) fn run(settings: &Settings) -> Result<Infallible> {
 fn spawn(run: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
     builder.spawn(run).context(|| "cannot start a thread".to_owned())
-}
-
-/// Becomes `name` for good. Threads come later, and inherit it.
-fn drop_privileges(name: &str) -> Result<()> {
-    if !geteuid().is_root() || name == "root" {
-        return Ok(());
-    }
-    let users = accounts::users().context(|| "cannot read `/etc/passwd`".to_owned())?;
-    let user = users.into_iter().find(|user| user.name == name).ok_or_else(|| {
-        Problem::new(format!("there is no user `{name}` in `/etc/passwd`"))
-            .with_hint("the definition of an image describes users; `--user` names another one")
-    })?;
-    let change = || {
-        rustix::thread::set_thread_groups(&[])?;
-        rustix::thread::set_thread_gid(Gid::from_raw(user.gid))?;
-        rustix::thread::set_thread_uid(Uid::from_raw(user.uid))?;
-        rustix::thread::set_no_new_privs(true)
-    };
-    change().context(|| format!("cannot become `{name}`"))
 }
 
 fn serve_datagrams(resolver: &Arc<Resolver>, socket: &Arc<UdpSocket>) {
