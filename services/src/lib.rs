@@ -18,12 +18,14 @@
 //! - [`privileges`]: giving up what root may do
 //! - [`shadow`]: `/etc/shadow`, and who may not log in
 //! - [`identity`]: what a user's session runs with
+//! - [`ask`], [`password`], [`session`]: a question, its right answer, and what follows
 //! - [`problem`]: an error for people, with its remedy
 //! - [`signals`]: being asked to end, as a readable descriptor
 //! - [`terminal`]: asking a terminal for its size
 //! - [`sys`]: the only `unsafe`
 
 pub mod accounts;
+pub mod ask;
 pub mod block;
 pub mod config_file;
 pub mod control;
@@ -38,8 +40,10 @@ pub mod mounting;
 pub mod netlink;
 pub mod network;
 pub mod notify;
+pub mod password;
 pub mod privileges;
 pub mod problem;
+pub mod session;
 pub mod shadow;
 pub mod signals;
 pub mod sys;

@@ -119,7 +119,7 @@ fn getty_waits_for_somebody_where_nothing_answers() {
 #[test]
 fn getty_refuses_strangers_and_says_why() {
     for (arguments, code, message) in [
-        (&[][..], 1, "password login is not available yet"),
+        (&[][..], 1, "standard input is no terminal"),
         (&["--autologin", "no-such-user"], 1, "there is no user `no-such-user`"),
         (&["--autologin", "root"], 1, "standard input is no terminal"),
         (&["--colour"], 2, "invalid option '--colour'"),

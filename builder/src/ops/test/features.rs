@@ -9,6 +9,7 @@
 mod climb;
 mod network;
 mod page;
+mod people;
 mod ssh;
 mod system;
 mod tools;
@@ -38,6 +39,7 @@ const AREAS: &[Area] = &[
     Area { name: "Tools", features: tools::FEATURES },
     Area { name: "Network", features: network::FEATURES },
     Area { name: "SSH", features: ssh::FEATURES },
+    Area { name: "People", features: people::FEATURES },
 ];
 
 /// Something the system can do.

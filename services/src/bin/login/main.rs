@@ -1,0 +1,190 @@
+//! `login` lets a person in who knows a password: it asks for it, compares it with
+//! `/etc/shadow`, and becomes the user's shell.
+//!
+//! [`backoff`] makes guessing slow. Absent: utmp(5) and lastlog (the log has logins), asking
+//! for a new password, PAM.
+
+mod backoff;
+
+use std::convert::Infallible;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use lexopt::{Arg, ValueExt};
+use rustix::termios::ttyname;
+use services::accounts::{self, User};
+use services::problem::{Context, Problem, Result};
+use services::shadow::{self, Refusal, Shadow};
+use services::{ask, motd, password, session};
+
+const PROGRAM: &str = "login";
+/// Longest time for name and password together.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What a refusal takes at least, from the answer on: whether there is such a user must not
+/// show by the time.
+const REFUSAL: Duration = Duration::from_secs(2);
+/// While this exists only root gets in; its text is for everybody else.
+const NOLOGIN: &str = "/etc/nologin";
+/// Most of that text that is shown, in bytes.
+const NOLOGIN_BYTES_MAX: usize = 4096;
+/// Longest name that is looked up; no account has a longer one (useradd(8)).
+const NAME_BYTES_MAX: usize = 32;
+
+const HELP: &str = "\
+Asks for a password and opens a session on the terminal that is its standard input.
+
+Usage: login [NAME]
+
+`getty` starts it with the name that was typed. Each wrong answer makes the next one
+wait longer, for the name and for the terminal. docs/users-and-login.md says who gets in.
+";
+
+fn main() -> ExitCode {
+    let name = match parse(lexopt::Parser::from_env()) {
+        Ok(Some(name)) => name,
+        Ok(None) => {
+            let printed = io::stdout().write_all(HELP.as_bytes());
+            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(error) => {
+            let problem = Problem::new(error.to_string());
+            problem.with_hint("`login --help` explains it").print(PROGRAM);
+            return ExitCode::from(2);
+        }
+    };
+    // A session replaces this program; what comes back is the reason why not.
+    match login(name.as_deref()) {
+        Ok(None) => {}
+        Ok(Some(reason)) => say(&format!("{reason}\n")),
+        Err(problem) => problem.print(PROGRAM),
+    }
+    ExitCode::FAILURE
+}
+
+/// The name, if one is given; `None` for help.
+fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Option<String>>, lexopt::Error> {
+    let mut name = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            Arg::Value(value) if name.is_none() => name = Some(value.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Some(name))
+}
+
+/// Lets somebody in, or says to the person why not; nothing where nobody answers.
+fn login(given: Option<&str>) -> Result<Option<String>> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Problem::new("only root can let people in")
+            .with_hint("`getty` starts this program; in a session there is no use for it"));
+    }
+    let device = ttyname(io::stdin(), Vec::new())
+        .context(|| "standard input is no terminal".to_owned())?
+        .to_string_lossy()
+        .into_owned();
+    let asked =
+        |answer: io::Result<Option<String>>| answer.context(|| format!("cannot ask at `{device}`"));
+    let deadline = Instant::now() + PATIENCE;
+    let name = match given {
+        Some(name) => name.to_owned(),
+        None => match asked(ask::line("login: ", Some(deadline)))? {
+            Some(name) => name,
+            None => return Ok(None),
+        },
+    };
+    let guard = backoff::Guard::new(&device, &name);
+    let pause = guard.pause();
+    if !pause.is_zero() {
+        say(&format!("Wait {} s: wrong answers came before.\n", pause.as_secs().max(1)));
+        sleep(pause);
+    }
+    let (user, shadow) = account(&name)?;
+    let is_open = shadow.as_ref().is_some_and(|shadow| shadow.password.is_empty());
+    if !is_open {
+        let deadline = Instant::now() + PATIENCE;
+        let Some(secret) = asked(ask::secret("Password: ", Some(deadline)))? else {
+            return Ok(None);
+        };
+        let answered = Instant::now();
+        let hash = shadow.as_ref().filter(|_| user.is_some()).map(|one| one.password.as_str());
+        if !password::is_right(&secret, hash) {
+            guard.failed();
+            log(4, &format!("refused {:?} on {device}", shortened(&name)));
+            sleep(REFUSAL.saturating_sub(answered.elapsed()));
+            return Ok(Some("That is not right.".to_owned()));
+        }
+    }
+    let (Some(user), Some(shadow)) = (user, shadow) else {
+        return Ok(Some("That is not right.".to_owned()));
+    };
+    if let Some(reason) = closed(&user, &shadow) {
+        log(4, &format!("refused {} on {device}: {reason}", user.name));
+        return Ok(Some(reason));
+    }
+    guard.passed();
+    log(6, &format!("{} logged in on {device}", user.name));
+    open(&user).map(|never| match never {})
+}
+
+/// The account and its line in shadow(5), where there are such.
+fn account(name: &str) -> Result<(Option<User>, Option<Shadow>)> {
+    let users = accounts::users().context(|| "cannot read `/etc/passwd`".to_owned())?;
+    let entries = shadow::entries().context(|| format!("cannot read `{}`", shadow::SHADOW))?;
+    let user = users.into_iter().find(|user| user.name == name);
+    Ok((user, entries.into_iter().find(|entry| entry.name == name)))
+}
+
+/// Why somebody who has proven to be `user` does not get in all the same.
+fn closed(user: &User, shadow: &Shadow) -> Option<String> {
+    if let Some(refusal) = shadow.refusal(shadow::today()) {
+        let words = refusal.as_str();
+        let remedy = match refusal {
+            Refusal::Locked => "",
+            Refusal::AccountExpired | Refusal::PasswordExpired => "; root can extend it",
+        };
+        return Some(format!("{words}{remedy}"));
+    }
+    if user.uid != 0 && Path::new(NOLOGIN).exists() {
+        let bytes = fs::read(NOLOGIN).unwrap_or_default();
+        let text = String::from_utf8_lossy(bytes.get(..NOLOGIN_BYTES_MAX).unwrap_or(&bytes));
+        let text = text.trim_end();
+        return Some(if text.is_empty() { "no logins for now" } else { text }.to_owned());
+    }
+    None
+}
+
+fn open(user: &User) -> Result<Infallible> {
+    if !Path::new(&user.home).join(".hushlogin").exists() {
+        say(&motd::text());
+    }
+    let groups = accounts::groups().unwrap_or_default();
+    let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
+    session::begin(user, &groups, &term)
+}
+
+/// Tells the person. One who has gone does not hear it, and the end of input follows.
+fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// The start of a name that nobody has proven, for the log.
+fn shortened(name: &str) -> String {
+    name.chars().take(NAME_BYTES_MAX).collect()
+}
+
+/// Puts a record into the kernel's log, for the terminal is this program's only output:
+/// facility `auth` (4), `severity` as syslog(3) counts.
+fn log(severity: u8, text: &str) {
+    let record = format!("<{}>{PROGRAM}: {text}\n", (4 << 3) | severity);
+    // There is nowhere to report that the log is gone.
+    let _ = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/kmsg")
+        .and_then(|mut kmsg| kmsg.write_all(record.as_bytes()));
+}
