@@ -95,3 +95,39 @@ impl Machines {
         [Machine::of(self.arch)].into_iter().chain(self.has_i386.then_some(Machine::I386))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::ObjectKind;
+
+    #[test]
+    fn a_system_runs_its_own_programs_and_32_bit_ones_where_it_says_so() {
+        let facts = |is_64, machine| Facts {
+            is_64,
+            is_little_endian: true,
+            machine,
+            kind: ObjectKind::Executable,
+            interpreter: None,
+            needed: Vec::new(),
+            soname: None,
+            rpath: Vec::new(),
+            runpath: Vec::new(),
+        };
+        let runs = |machines: Machines, facts: &Facts| machines.iter().any(|one| one.fits(facts));
+        let both = Machines { arch: Arch::X86_64, has_i386: true };
+        let alone = Machines::from(Arch::X86_64);
+        for (facts, in_both, in_alone, on_arm) in [
+            (facts(true, 62), true, true, false),
+            (facts(false, EM_386), true, false, false),
+            (facts(true, 183), false, false, true),
+            // x32 and 32-bit Arm.
+            (facts(false, 62), false, false, false),
+            (facts(false, 40), false, false, false),
+        ] {
+            assert_eq!(runs(both, &facts), in_both, "{facts:?}");
+            assert_eq!(runs(alone, &facts), in_alone, "{facts:?}");
+            assert_eq!(runs(Arch::Aarch64.into(), &facts), on_arm, "{facts:?}");
+        }
+    }
+}

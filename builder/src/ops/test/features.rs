@@ -8,6 +8,7 @@
 
 mod climb;
 mod network;
+mod packages;
 mod page;
 mod people;
 mod ssh;
@@ -40,6 +41,7 @@ const AREAS: &[Area] = &[
     Area { name: "Network", features: network::FEATURES },
     Area { name: "SSH", features: ssh::FEATURES },
     Area { name: "People", features: people::FEATURES },
+    Area { name: "Packages", features: packages::FEATURES },
 ];
 
 /// Something the system can do.
@@ -102,7 +104,6 @@ impl Feature {
     }
 
     /// The same, but of one architecture alone.
-    #[expect(dead_code, reason = "for what exists on one architecture only")]
     const fn only(mut self, arches: &'static [Arch]) -> Self {
         self.arches = arches;
         self
@@ -160,7 +161,6 @@ const fn network(
 
 /// A feature of another image, which is booted once for all of its own.
 #[track_caller]
-#[expect(dead_code, reason = "for images that are shown by a boot of their own")]
 const fn image(
     name: &'static str,
     promised_in: &'static str,

@@ -212,7 +212,7 @@ const STEADY_GRACE_MS: u64 = 1_000;
 const POLLS_MAX: u32 = 300;
 
 /// The status of `name` once it is `wanted`, or the last one there was.
-fn wait_for(
+pub(super) fn wait_for(
     guest: &mut Guest,
     name: &str,
     wanted: impl Fn(&Value) -> bool,
@@ -375,7 +375,7 @@ fn unknown(_: Arch, output: &Output) -> Verdict {
     if text.trim() == "4" { Ok(String::new()) } else { Err(format!("exit code {text}")) }
 }
 
-fn json(text: &str) -> Result<Value, String> {
+pub(super) fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("no JSON ({error}): {text}"))
 }
 
