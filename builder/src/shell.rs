@@ -45,6 +45,12 @@ impl Shell {
         Self { is_terminal: std::io::stderr().is_terminal(), is_quiet }
     }
 
+    /// The same without bars and spinners, for several things at a time.
+    #[must_use]
+    pub const fn without_bars(self) -> Self {
+        Self { is_terminal: false, ..self }
+    }
+
     /// Writes data to standard output as it is. A closed pipe is not an error:
     /// the reader has seen enough.
     pub fn data(&self, text: &str) {

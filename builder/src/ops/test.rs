@@ -15,6 +15,7 @@ mod matrix;
 mod media;
 mod reproducible;
 mod root_switch;
+mod schedule;
 mod serial_line;
 mod uefi_stub;
 mod workspace;
@@ -51,6 +52,9 @@ pub struct Args {
     /// Write docs/features.md and do nothing else
     #[arg(long)]
     write_features: bool,
+    /// How many rungs are climbed at a time [default: 2 where there are two processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
     /// What executes the guests' instructions
     #[arg(long, value_enum, default_value = "auto")]
     accel: accel::Choice,
@@ -67,6 +71,9 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     if args.write_features {
         return features::write_page(shell, project.root());
     }
+    let jobs = args.jobs.map_or_else(schedule::jobs_default, usize::from);
+    // Bars of several rungs would be drawn over each other.
+    let shell = &if jobs > 1 { shell.without_bars() } else { *shell };
     let boots = Boots {
         shell,
         project: &project,
@@ -101,5 +108,5 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         }
         host_needs::ensure(shell, &needs, true)?;
     }
-    ladder::climb(shell, &rungs, &args.filter).map(|_tally| ())
+    ladder::climb(shell, &rungs, &args.filter, jobs).map(|_tally| ())
 }

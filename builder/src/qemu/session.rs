@@ -34,6 +34,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is looked whether QEMU listens.
 const LISTENING_PERIOD: Duration = Duration::from_millis(5);
+/// How often a session looks for a signal that another one has taken.
+const SIGNAL_PERIOD: Duration = Duration::from_secs(1);
 /// Longest path of a UNIX socket, with some room (unix(7): 108 bytes).
 const SOCKET_PATH_MAX: usize = 90;
 
@@ -349,7 +351,7 @@ impl Session {
             if now >= deadline {
                 return Ok(Occurrence::Ended(Ending::TimedOut(self.elapsed())));
             }
-            self.poll(deadline - now)?;
+            self.poll((deadline - now).min(SIGNAL_PERIOD))?;
             if let Some(ending) = self.take_news()? {
                 return Ok(Occurrence::Ended(ending));
             }

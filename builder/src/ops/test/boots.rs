@@ -148,7 +148,7 @@ impl<'a> Boots<'a> {
     /// How a guest is booted whose console's log is named after `what`.
     pub(super) fn setup(
         &self,
-        report: &Report,
+        report: &mut Report,
         arch: Arch,
         boot: BootMethod,
         what: &str,

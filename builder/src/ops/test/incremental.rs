@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::boots::{Boots, IMAGE};
 use super::copies::{Copy, Person};
 use super::ladder::{Report, Rung};
+use super::schedule::Company;
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
@@ -26,7 +27,7 @@ const CHANGED_PATH: &str = "/usr/sbin/measure";
 /// The rung, for the host's architecture: what is rebuilt does not depend on it.
 pub(super) fn rung<'a>(boots: &Boots<'a>) -> Rung<'a> {
     let boots = boots.clone();
-    Rung::new("incremental", move |report| climb(&boots, report))
+    Rung::new("incremental", move |report| climb(&boots, report)).beside(Company::None)
 }
 
 fn climb(boots: &Boots<'_>, report: &mut Report) -> Result<()> {

@@ -6,7 +6,9 @@
 use std::fmt::Display;
 use std::time::Instant;
 
+use super::schedule::{self, Company};
 use crate::error::{Error, Result};
+use crate::qemu::interrupt;
 use crate::shell::Shell;
 
 /// How many checks came out how.
@@ -40,16 +42,26 @@ pub(super) struct Report {
     shell: Shell,
     tally: Tally,
     failures: Vec<String>,
+    /// What is kept back, while the report of a rung before it is not finished.
+    held_back: Option<String>,
 }
 
 impl Report {
-    fn new(shell: Shell) -> Self {
-        Self { shell, tally: Tally::default(), failures: Vec::new() }
+    fn new(shell: Shell, is_held_back: bool) -> Self {
+        let held_back = is_held_back.then(String::new);
+        Self { shell, tally: Tally::default(), failures: Vec::new(), held_back }
+    }
+
+    fn text(&mut self, text: &str) {
+        match &mut self.held_back {
+            Some(held_back) => held_back.push_str(text),
+            None => self.shell.data(text),
+        }
     }
 
     /// Says what is being done, as a person could do it.
-    pub(super) fn doing(&self, what: impl Display) {
-        self.shell.data(&format!("   $ {what}\n"));
+    pub(super) fn doing(&mut self, what: impl Display) {
+        self.text(&format!("   $ {what}\n"));
     }
 
     /// A check that passed; `detail` says what was seen, and may be empty.
@@ -84,10 +96,10 @@ impl Report {
         self.tally += tally;
     }
 
-    fn line(&self, state: &str, check: &str, detail: &str) {
+    fn line(&mut self, state: &str, check: &str, detail: &str) {
         let gap = if detail.is_empty() { "" } else { ": " };
         let detail = detail.trim_end().replace('\n', "\n           ");
-        self.shell.data(&format!("   {state} {check}{gap}{detail}\n"));
+        self.text(&format!("   {state} {check}{gap}{detail}\n"));
     }
 }
 
@@ -97,24 +109,31 @@ pub(super) struct Rung<'a> {
     pub(super) name: String,
     /// Makes its checks. An error is one more failed check.
     #[expect(clippy::type_complexity, reason = "named by the field, used once")]
-    pub(super) climb: Box<dyn Fn(&mut Report) -> Result<()> + 'a>,
+    pub(super) climb: Box<dyn Fn(&mut Report) -> Result<()> + Send + Sync + 'a>,
+    company: Company,
 }
 
 impl<'a> Rung<'a> {
-    /// A rung.
+    /// A rung that may be climbed beside any other.
     pub(super) fn new(
         name: impl Into<String>,
-        climb: impl Fn(&mut Report) -> Result<()> + 'a,
+        climb: impl Fn(&mut Report) -> Result<()> + Send + Sync + 'a,
     ) -> Self {
-        Self { name: name.into(), climb: Box::new(climb) }
+        Self { name: name.into(), climb: Box::new(climb), company: Company::Any }
+    }
+
+    /// The same in another company.
+    pub(super) fn beside(self, company: Company) -> Self {
+        Self { company, ..self }
     }
 }
 
-/// Climbs every rung whose name has `filter` in it, and prints the tally last.
+/// Climbs every rung whose name has `filter` in it, `jobs` at a time, and prints
+/// their reports in order and the tally last.
 ///
 /// # Errors
-/// If a check failed (already told), or no rung has that name.
-pub(super) fn climb(shell: &Shell, rungs: &[Rung<'_>], filter: &str) -> Result<Tally> {
+/// If a check failed (already told), no rung has that name, or a signal came.
+pub(super) fn climb(shell: &Shell, rungs: &[Rung<'_>], filter: &str, jobs: usize) -> Result<Tally> {
     let chosen: Vec<_> = rungs.iter().filter(|rung| rung.name.contains(filter)).collect();
     if chosen.is_empty() {
         let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
@@ -123,17 +142,20 @@ pub(super) fn climb(shell: &Shell, rungs: &[Rung<'_>], filter: &str) -> Result<T
     }
     let mut total = Tally::default();
     let mut failures = Vec::new();
-    for rung in chosen {
-        shell.data(&format!("== {}\n", rung.name));
-        let started = Instant::now();
-        let mut report = Report::new(*shell);
-        if let Err(error) = (rung.climb)(&mut report) {
-            report.failed(&rung.name, error);
+    let companies: Vec<Company> = chosen.iter().map(|rung| rung.company).collect();
+    let climb_one = |index: usize| climb_one(*shell, chosen[index], jobs > 1);
+    let has_come = || interrupt::came().is_some();
+    schedule::climb_all(&companies, jobs, climb_one, has_come, |index, report| {
+        if let Some(text) = &report.held_back {
+            shell.data(text);
         }
-        let elapsed = started.elapsed().as_secs_f64();
-        shell.data(&format!("   {} ({elapsed:.1} s)\n", report.tally));
         total += report.tally;
-        failures.extend(report.failures.iter().map(|check| format!("{}: {check}", rung.name)));
+        let name = &chosen[index].name;
+        failures.extend(report.failures.iter().map(|check| format!("{name}: {check}")));
+    });
+    if let Some(signal) = interrupt::came() {
+        let error = Error::failure(format!("interrupted by signal {signal}"));
+        return Err(error.exit_with(u8::try_from(128 + signal).unwrap_or(1)));
     }
     shell.data("\n");
     for failure in &failures {
@@ -145,6 +167,23 @@ pub(super) fn climb(shell: &Shell, rungs: &[Rung<'_>], filter: &str) -> Result<T
     } else {
         Err(Error::failure(format!("{} checks failed", total.failed)).already_told())
     }
+}
+
+/// One rung, with its name before and its tally behind its checks.
+fn climb_one(shell: Shell, rung: &Rung<'_>, is_held_back: bool) -> Report {
+    let mut report = Report::new(shell, is_held_back);
+    report.text(&format!("== {}\n", rung.name));
+    let started = Instant::now();
+    if let Err(error) = (rung.climb)(&mut report) {
+        report.failed(&rung.name, error);
+    }
+    let elapsed = started.elapsed().as_secs_f64();
+    let end = format!("{} ({elapsed:.1} s)", report.tally);
+    report.text(&format!("   {end}\n"));
+    if is_held_back {
+        shell.note(format_args!("{}: {end}", rung.name));
+    }
+    report
 }
 
 #[cfg(test)]
@@ -169,10 +208,10 @@ mod tests {
                 Ok(())
             }),
         ];
-        assert!(climb(&shell, &rungs, "").is_err());
-        let tally = climb(&shell, &rungs, "good").unwrap();
+        assert!(climb(&shell, &rungs, "", 2).is_err());
+        let tally = climb(&shell, &rungs, "good", 1).unwrap();
         assert_eq!(tally, Tally { passed: 1, failed: 0, skipped: 1 });
-        assert_eq!(climb(&shell, &rungs, "after").unwrap().passed, 7);
-        assert!(climb(&shell, &rungs, "nothing like it").is_err());
+        assert_eq!(climb(&shell, &rungs, "after", 2).unwrap().passed, 7);
+        assert!(climb(&shell, &rungs, "nothing like it", 2).is_err());
     }
 }

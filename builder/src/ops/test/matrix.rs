@@ -58,7 +58,7 @@ fn climb(boots: &Boots<'_>, cell: &Cell, report: &mut Report) -> bool {
 }
 
 /// What the guest says of itself, or what is wrong with it.
-fn prove(boots: &Boots<'_>, cell: &Cell, report: &Report) -> Result<Result<String, String>> {
+fn prove(boots: &Boots<'_>, cell: &Cell, report: &mut Report) -> Result<Result<String, String>> {
     let arch = cell.arch();
     let built = image::build(boots.shell, &boots.build.request(cell.image, arch)?)?;
     let mut setup = Setup {

@@ -172,7 +172,7 @@ fn boot(
     case: &Case,
     built: &[BuiltImage],
     name: &str,
-    report: &Report,
+    report: &mut Report,
 ) -> Result<Result<String, String>> {
     let arch = case.machine.arch();
     let built = built.iter().find(|built| built.arch == arch);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::ladder::{Report, Rung};
 use super::libtest::TestOutput;
+use super::schedule::Company;
 use crate::arch::Arch;
 use crate::boot::uefi;
 use crate::error::{Error, IoContext, Result};
@@ -47,12 +48,18 @@ const CALLS: &[Call] = &[
 
 /// The rungs, for the workspace in `root`.
 pub(super) fn rungs<'a>(shell: &'a Shell, root: &'a Path) -> Vec<Rung<'a>> {
-    let rung =
-        |call: &'static Call| Rung::new(call.rung, move |report| climb(shell, root, call, report));
+    let rung = |call: &'static Call| {
+        Rung::new(call.rung, move |report| climb(shell, root, call, report))
+            .beside(Company::NoOtherCargo)
+    };
     let mut rungs: Vec<_> = CALLS.iter().map(rung).collect();
     // Behind the host's lints, which leave out what is for firmware alone.
     let after = CALLS.iter().position(|call| call.rung == "lint").map_or(0, |index| index + 1);
-    rungs.insert(after, Rung::new(UEFI_LINT, move |report| lint_for_uefi(shell, root, report)));
+    rungs.insert(
+        after,
+        Rung::new(UEFI_LINT, move |report| lint_for_uefi(shell, root, report))
+            .beside(Company::NoOtherCargo),
+    );
     rungs
 }
 

@@ -151,7 +151,7 @@ impl Lab<'_> {
     fn pair(&self, report: &mut Report) -> Result<()> {
         let parts = Parts::of(&self.built(IMAGE)?);
         let directory = RunDirectory::new()?;
-        let begin = |number: u8, end: CableEnd| {
+        let mut begin = |number: u8, end: CableEnd| {
             let socket = directory.path().join("cable");
             let network = Network::Cable { socket, end };
             let what = format!("features network {number}");
