@@ -2,7 +2,7 @@
 //!
 //! Two images are booted by turns, so that a busy host slows both: `bench`,
 //! which is `minimal` with programs that measure, and the same with a hundred
-//! services. Then `bench` is booted from its disk by every firmware. All times but
+//! services; `server` from its disk. Then `bench` is booted from its disk by every firmware. All times but
 //! the firmware's are the guest's own, from its monotonic clock.
 //! docs/testing.md says what each figure means.
 
@@ -10,6 +10,7 @@ mod by_firmware;
 mod figure;
 mod report;
 mod sample;
+mod server;
 mod workload;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ use crate::project::Project;
 use crate::qemu::accel;
 use crate::qemu::accelerator::Accelerator;
 use crate::qemu::firmware;
+use crate::qemu::network::{Card, Mac, Network};
 use crate::shell::Shell;
 use by_firmware::Column;
 use report::{Measured, Report, Skipped};
@@ -34,6 +36,8 @@ use workload::SERVICES;
 
 /// The image without services of its own.
 const IMAGE: &str = "bench";
+/// The image that people put to work.
+const SERVER: &str = "server";
 
 /// Arguments of `builder bench boot`.
 #[derive(Debug, clap::Args)]
@@ -66,6 +70,7 @@ struct Images {
     arch: Arch,
     empty: BuiltImage,
     full: BuiltImage,
+    server: BuiltImage,
 }
 
 /// Builds, boots, measures and prints.
@@ -83,7 +88,12 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         .into_iter()
         .map(|arch| {
             let build = |name: &str| image::build(shell, &args.build.request(name, arch)?);
-            Ok(Images { arch, empty: build(IMAGE)?, full: build(&definition)? })
+            Ok(Images {
+                arch,
+                empty: build(IMAGE)?,
+                full: build(&definition)?,
+                server: build(SERVER)?,
+            })
         })
         .collect::<Result<Vec<_>>>()?;
     let measured =
@@ -130,7 +140,7 @@ fn measure(shell: &Shell, args: &Args, images: &Images, logs: &Path) -> Result<M
     let accelerator = accel::choose(shell, &Cache::open()?, arch, args.accel)?;
     let boots = Boots { shell, args, arch, logs };
     let mut columns = firmware_columns(shell, arch);
-    let each_round = 2 + columns.len() as u64;
+    let each_round = 3 + columns.len() as u64;
     let step = shell.counted_step(format!("boot {arch}"), u64::from(args.boots) * each_round);
     let mut done = 0;
     let mut advance = || {
@@ -146,6 +156,10 @@ fn measure(shell: &Shell, args: &Args, images: &Images, logs: &Path) -> Result<M
         let mut guest = boots.boot_from_ram(&images.full)?;
         samples.full.push(sample::take(&mut guest, SERVICES)?);
         samples.floors_us.push(sample::floor(&mut guest)?);
+        guest.power_off()?;
+        advance();
+        let mut guest = boots.boot_server(&images.server)?;
+        samples.server.push(server::take(&mut guest)?);
         guest.power_off()?;
         advance();
         for column in &mut columns {
@@ -186,20 +200,28 @@ impl Boots<'_> {
     /// The whole system in an initramfs, and no disk.
     fn boot_from_ram(&self, built: &BuiltImage) -> Result<Guest> {
         let parts = Parts { disk: None, ..Parts::of(built) };
-        self.boot(parts, BootMethod::Direct, &built.definition.name)
+        self.boot(parts, BootMethod::Direct, &built.definition.name, Vec::new())
     }
 
     /// The disk, whose root the kernel mounts by itself.
     fn boot_from_disk(&self, built: &BuiltImage, boot: BootMethod) -> Result<Guest> {
         let parts = Parts { initramfs: None, ..Parts::of(built) };
-        self.boot(parts, boot, &format!("{}-disk-{}", built.definition.name, boot.as_str()))
+        let name = format!("{}-disk-{}", built.definition.name, boot.as_str());
+        self.boot(parts, boot, &name, Vec::new())
     }
 
-    fn boot(&self, parts: Parts, boot: BootMethod, name: &str) -> Result<Guest> {
+    /// The disk of `server`, on a network that answers: what waits for one is not measured.
+    fn boot_server(&self, built: &BuiltImage) -> Result<Guest> {
+        let card = Card { mac: Mac::of(0, 0), network: Network::user() };
+        self.boot(Parts::of(built), BootMethod::Direct, &built.definition.name, vec![card])
+    }
+
+    fn boot(&self, parts: Parts, boot: BootMethod, name: &str, cards: Vec<Card>) -> Result<Guest> {
         let arch = self.arch;
         let log = self.logs.join(format!("console-{arch}-{name}.log"));
         let setup = Setup {
             cpus: self.args.cpus,
+            cards,
             console_log: Some(log.clone()),
             ..Setup::of(arch, boot, self.args.accel)
         };

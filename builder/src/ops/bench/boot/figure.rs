@@ -2,6 +2,7 @@
 
 use super::super::spread::Spread;
 use super::sample::{Memory, Sample, Samples};
+use super::server;
 
 /// What a figure is counted in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,13 +35,15 @@ impl Unit {
     }
 }
 
-/// Which of the two images a figure belongs to.
+/// Which of the images a figure belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Load {
     /// `execd` alone, as in `minimal`.
     Empty,
     /// And a hundred services.
     Full,
+    /// The image `server`.
+    Server,
 }
 
 /// One quantity over all boots.
@@ -87,6 +90,9 @@ const RESIDENT_KIB: f64 = 700.0;
 const ANONYMOUS_KIB: f64 = 150.0;
 /// PID 1 beside the bare loop.
 const RATIO: f64 = 1.5;
+/// For `server`: until its SSH server takes connections, and all its processes.
+const SSH_MS: f64 = 5_000.0;
+const SERVER_KIB: f64 = 64.0 * 1024.0;
 
 /// Every figure, in the order in which they are shown.
 pub(super) fn figures(samples: &Samples) -> Vec<Figure> {
@@ -96,6 +102,7 @@ pub(super) fn figures(samples: &Samples) -> Vec<Figure> {
     race(&mut figures, samples);
     memory(&mut figures, Load::Empty, &samples.empty);
     memory(&mut figures, Load::Full, &samples.full);
+    server(&mut figures, &samples.server);
     figures
 }
 
@@ -140,6 +147,20 @@ fn memory(figures: &mut Vec<Figure>, load: Load, samples: &[Sample]) {
     add("pid1_private", "of it private", None, &|memory| memory.private_kib);
 }
 
+fn server(figures: &mut Vec<Figure>, samples: &[server::Sample]) {
+    let mut add = |key, label, unit, samples: Vec<f64>, aim| {
+        if !samples.is_empty() {
+            figures.push(Figure { load: Load::Server, key, label, unit, samples, aim });
+        }
+    };
+    let ssh = samples.iter().filter_map(|sample| sample.ssh_ready_us).map(ms).collect();
+    let up = samples.iter().map(|sample| ms(sample.complete_us)).collect();
+    let memory = samples.iter().map(|sample| sample.memory_kib as f64).collect();
+    add("ssh_ready", "kernel start to SSH-ready", Unit::Ms, ssh, Some(SSH_MS));
+    add("total", "kernel start to all services ready", Unit::Ms, up, None);
+    add("userland_memory", "memory of all processes", Unit::KiB, memory, Some(SERVER_KIB));
+}
+
 fn ms(microseconds: u64) -> f64 {
     microseconds as f64 / 1000.0
 }
@@ -158,7 +179,24 @@ mod tests {
             empty: vec![sample(900, 31_000, 560), sample(400, 20_400, 540)],
             full: vec![sample(500, 60_000, 800), sample(500, 80_000, 690)],
             floors_us: vec![20_000, 60_000],
+            server: vec![of_server(Some(4_000_000)), of_server(None)],
         }
+    }
+
+    fn of_server(ssh_ready_us: Option<u64>) -> server::Sample {
+        server::Sample { complete_us: 4_500_000, ssh_ready_us, memory_kib: 70_000 }
+    }
+
+    #[test]
+    fn an_image_without_ssh_has_no_figure_for_it() {
+        let figures = |server| figures(&Samples { server, ..samples() });
+        let with = figures(vec![of_server(Some(4_000_000))]);
+        assert_eq!(find(&with, Load::Server, "ssh_ready").samples, [4_000.0]);
+        assert_eq!(find(&with, Load::Server, "ssh_ready").is_met(), Some(true));
+        assert_eq!(find(&with, Load::Server, "userland_memory").is_met(), Some(false));
+        let without = figures(vec![of_server(None)]);
+        assert!(!without.iter().any(|figure| figure.key == "ssh_ready"));
+        assert_eq!(find(&without, Load::Server, "total").samples, [4_500.0]);
     }
 
     fn find(figures: &[Figure], load: Load, key: &str) -> Figure {

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::server;
 use super::workload::{self, PROGRAM, SERVICES};
 use crate::error::{Error, Result};
 use crate::ops::guest::Guest;
@@ -19,6 +20,8 @@ pub(super) struct Samples {
     pub(super) full: Vec<Sample>,
     /// How long the bare loop took to start as many in each of these guests, in microseconds.
     pub(super) floors_us: Vec<u64>,
+    /// Of the image `server`.
+    pub(super) server: Vec<server::Sample>,
 }
 
 /// One boot. Times are microseconds of the guest's `CLOCK_MONOTONIC`.
