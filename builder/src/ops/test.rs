@@ -82,7 +82,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         arches: &Arch::ALL,
     };
     let mut rungs = workspace::rungs(shell, project.root());
-    rungs.extend(boots.rungs());
+    rungs.extend(boots.image_rungs());
     rungs.extend(boots.stubborn_rungs());
     rungs.extend(features::rungs(&boots, &args.only));
     rungs.extend(endings::rungs(&boots));
@@ -92,6 +92,8 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     rungs.push(bios_failures::rung(&boots));
     rungs.extend(uefi_stub::rungs(&boots, args.long));
     rungs.push(matrix::rung(&boots, args.long));
+    // Those that are climbed alone stand together: the others wait for them.
+    rungs.extend(boots.rungs());
     rungs.push(incremental::rung(&boots));
     rungs.extend(reproducible::rungs(&boots, args.long));
     if args.list {

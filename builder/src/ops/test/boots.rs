@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::guest_checks::CHECKS;
 use super::judge;
 use super::ladder::{Report, Rung};
+use super::schedule::Company;
 use super::workspace::log_file;
 use crate::arch::Arch;
 use crate::error::{IoContext, Result};
@@ -63,20 +64,29 @@ impl Medium {
 }
 
 impl<'a> Boots<'a> {
-    /// The rungs, for one architecture after the other.
-    pub(super) fn rungs(&self) -> Vec<Rung<'a>> {
-        let mut rungs = Vec::new();
-        for &arch in self.arches {
+    /// The rungs that build the image, one per architecture.
+    pub(super) fn image_rungs(&self) -> Vec<Rung<'a>> {
+        let rung = |&arch: &Arch| {
             let boots = self.clone();
-            rungs.push(Rung::new(format!("image {arch}"), move |report| {
+            Rung::new(format!("image {arch}"), move |report| {
                 let built = boots.build(arch)?;
                 report.passed("the image test is built", built.directory.display());
                 Ok(())
-            }));
+            })
+        };
+        self.arches.iter().map(rung).collect()
+    }
+
+    /// The rungs with the table of checks. They measure how soon PID 1 answers, so
+    /// nothing is climbed beside them.
+    pub(super) fn rungs(&self) -> Vec<Rung<'a>> {
+        let mut rungs = Vec::new();
+        for &arch in self.arches {
             for medium in [Medium::Initramfs, Medium::UefiDisk] {
                 let boots = self.clone();
                 let name = format!("boot {arch} {}", medium.as_str());
-                rungs.push(Rung::new(name, move |report| boots.checks(report, arch, medium)));
+                let climb = move |report: &mut Report| boots.checks(report, arch, medium);
+                rungs.push(Rung::new(name, climb).beside(Company::None));
             }
         }
         rungs
