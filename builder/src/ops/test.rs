@@ -52,9 +52,9 @@ pub struct Args {
     /// Write docs/features.md and do nothing else
     #[arg(long)]
     write_features: bool,
-    /// How many rungs are climbed at a time [default: 2 where there are two processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
-    jobs: Option<u8>,
+    /// How many rungs are climbed at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
     /// What executes the guests' instructions
     #[arg(long, value_enum, default_value = "auto")]
     accel: accel::Choice,
@@ -71,7 +71,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     if args.write_features {
         return features::write_page(shell, project.root());
     }
-    let jobs = args.jobs.map_or_else(schedule::jobs_default, usize::from);
+    let jobs = usize::from(args.jobs);
     // Bars of several rungs would be drawn over each other.
     let shell = &if jobs > 1 { shell.without_bars() } else { *shell };
     let boots = Boots {

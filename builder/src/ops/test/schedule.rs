@@ -1,15 +1,10 @@
 //! Which rungs are climbed side by side, and in what order they begin.
 //!
-//! A guest leaves a processor idle while it boots on one of its own, waits or
-//! compiles nothing; so two rungs at a time take less than one after the other.
+//! A guest leaves a processor idle while it boots on one of its own or waits, and
+//! so does a compiler at its end; another rung can have it.
 //! [`next`] decides and is pure; [`climb_all`] owns the threads.
 
-use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-
-/// Most rungs at a time: each guest has two processors of its own, and its checks'
-/// patience is for a host that is busy, not for one that is swamped.
-const SIDE_BY_SIDE_MAX: usize = 2;
 
 /// What a rung may be climbed beside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,11 +15,6 @@ pub(super) enum Company {
     Any,
     /// Nothing: it looks at what others would change.
     None,
-}
-
-/// How many rungs are climbed at a time unless a person says otherwise.
-pub(super) fn jobs_default() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(SIDE_BY_SIDE_MAX)
 }
 
 /// The place in `waiting` of the rung to begin now, if any may: the first that
