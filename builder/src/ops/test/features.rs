@@ -7,6 +7,7 @@
 //! one. docs/features.md is generated from the tables (`page`).
 
 mod climb;
+mod devices;
 mod network;
 mod packages;
 mod page;
@@ -38,6 +39,7 @@ pub(super) struct Area {
 const AREAS: &[Area] = &[
     Area { name: "System", features: system::FEATURES },
     Area { name: "Tools", features: tools::FEATURES },
+    Area { name: "Devices and mounts", features: devices::FEATURES },
     Area { name: "Network", features: network::FEATURES },
     Area { name: "SSH", features: ssh::FEATURES },
     Area { name: "People", features: people::FEATURES },
