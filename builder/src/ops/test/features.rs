@@ -8,6 +8,8 @@
 
 mod climb;
 mod devices;
+mod firewall;
+mod names_time;
 mod network;
 mod packages;
 mod page;
@@ -44,6 +46,8 @@ const AREAS: &[Area] = &[
     Area { name: "SSH", features: ssh::FEATURES },
     Area { name: "People", features: people::FEATURES },
     Area { name: "Packages", features: packages::FEATURES },
+    Area { name: "Firewall", features: firewall::FEATURES },
+    Area { name: "Names and time", features: names_time::FEATURES },
 ];
 
 /// Something the system can do.

@@ -1,0 +1,113 @@
+//! Features of name resolution and of the clock.
+
+use serde_json::Value;
+
+use super::{Feature, command};
+use crate::arch::Arch;
+use crate::ops::guest::Output;
+use crate::ops::test::guest_checks::Verdict;
+
+pub(super) const FEATURES: &[Feature] = &[
+    command(
+        "Programs find a resolver on 127.0.0.53, which knows this machine's names",
+        "names-and-time.md#names",
+        "cat /etc/resolv.conf && nslookup localhost && nslookup 127.0.0.1 && nslookup $(hostname)",
+        local_names,
+    ),
+    command(
+        "The resolver runs as a user of its own",
+        "names-and-time.md#names",
+        "cat /proc/$(svcctl --json status dnsd | sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p')/status",
+        |_, output| runs_as(153, "0000000000000000", output),
+    ),
+    command(
+        "timed may set the clock and nothing else",
+        "names-and-time.md#time",
+        "cat /proc/$(svcctl --json status timed | sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p')/status",
+        // CAP_SYS_TIME is the 25th.
+        |_, output| runs_as(123, "0000000002000000", output),
+    ),
+    command(
+        "The clock is not behind the time the image was built",
+        "names-and-time.md#time",
+        "timectl --json status && stat -c %Y /usr/lib/os-release && date +%s",
+        not_behind,
+    ),
+    command(
+        "timectl sets the clock",
+        "names-and-time.md#time",
+        "timectl set 2031-02-03T04:05:06Z && date -u +%Y-%m-%dT%H:%M",
+        is_set,
+    ),
+];
+
+fn local_names(_: Arch, output: &Output) -> Verdict {
+    let text = output.success()?;
+    let wanted = ["nameserver 127.0.0.53", "Address: 127.0.0.1", "Address: ::1", "PTR  localhost"];
+    let missing: Vec<&&str> = wanted.iter().filter(|wanted| !text.contains(**wanted)).collect();
+    if missing.is_empty() { Ok(String::new()) } else { Err(format!("no {missing:?} in {text}")) }
+}
+
+/// Whether the process of `/proc/PID/status` has this user and these capabilities alone.
+fn runs_as(uid: u32, capabilities: &str, output: &Output) -> Verdict {
+    let text = output.success()?;
+    let line = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.map(|line| line.split_ascii_whitespace().collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let uid = uid.to_string();
+    let is_user = line("Uid:") == [uid.as_str(); 4];
+    let has = [line("CapEff:"), line("CapPrm:")].iter().all(|one| one == &[capabilities]);
+    if is_user && has && line("NoNewPrivs:") == ["1"] { Ok(String::new()) } else { Err(text) }
+}
+
+fn not_behind(_: Arch, output: &Output) -> Verdict {
+    let text = output.success()?;
+    let (json, rest) = text.rsplit_once('}').ok_or_else(|| text.clone())?;
+    let status: Value = serde_json::from_str(&format!("{json}}}"))
+        .map_err(|error| format!("no JSON ({error}): {text}"))?;
+    let numbers: Vec<u64> = rest.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    match (numbers.as_slice(), status["not_before"].as_str()) {
+        ([built, now], Some(least)) if built <= now && *built > 0 => Ok(least.to_owned()),
+        _ => Err(text),
+    }
+}
+
+fn is_set(_: Arch, output: &Output) -> Verdict {
+    let text = output.success()?;
+    if text.trim() == "2031-02-03T04:05" { Ok(String::new()) } else { Err(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(text: &str) -> Output {
+        Output { status: 0, stdout: text.into(), stderr: Vec::new() }
+    }
+
+    #[test]
+    fn a_process_with_too_much_is_noticed() {
+        let right = "Uid:\t153\t153\t153\t153\nCapPrm:\t00\nCapEff:\t00\nNoNewPrivs:\t1\n";
+        assert!(runs_as(153, "00", &output(right)).is_ok());
+        for (from, to) in [("\t153\n", "\t0\n"), ("CapPrm:\t00", "CapPrm:\t01"), ("s:\t1", "s:\t0")]
+        {
+            assert!(runs_as(153, "00", &output(&right.replace(from, to))).is_err(), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_clock_behind_the_image_is_noticed() {
+        let text = |now: u64| output(&format!("{{\"not_before\": \"x\"}}\n1000\n{now}\n"));
+        assert!(not_behind(Arch::X86_64, &text(1000)).is_ok());
+        assert!(not_behind(Arch::X86_64, &text(999)).is_err());
+        assert!(not_behind(Arch::X86_64, &output("")).is_err());
+    }
+
+    #[test]
+    fn missing_names_and_other_times_are_noticed() {
+        assert!(local_names(Arch::X86_64, &output("nameserver 127.0.0.53\n")).is_err());
+        assert!(is_set(Arch::X86_64, &output("2031-02-03T04:05\n")).is_ok());
+        assert!(is_set(Arch::X86_64, &output("2026-02-03T04:05\n")).is_err());
+    }
+}
