@@ -1,40 +1,224 @@
-//! Features of the network, most of them shown by two guests on one cable.
+//! Features of the network, most of them shown by two guests on one cable: the
+//! second is what a network has (`netpeer`), the first is its client.
 
-use super::{Feature, Pair, network};
+use serde_json::Value;
+
+use super::{Feature, Pair, network, steps};
+use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::Guest;
 use crate::ops::test::guest_checks::Verdict;
 
-pub(super) const FEATURES: &[Feature] =
-    &[network("A pulled network cable is noticed, and its return", "testing.md#two-guests", cable)];
+pub(super) const FEATURES: &[Feature] = &[
+    network("A pulled network cable is noticed, and its return", "testing.md#two-guests", cable),
+    network(
+        "An address, a route and a resolver come by DHCP",
+        "network.md#what-happens-when",
+        granted,
+    ),
+    network(
+        "IPv6 addresses come from routers, resolvers from routers and stateless DHCPv6",
+        "network.md#what-happens-when",
+        routers,
+    ),
+    network("Machines answer to ping by IPv4 and by IPv6", "network.md#netctl", pings),
+    network("Machines talk to each other over TCP", "network.md#what-happens-when", tcp),
+    network("A DHCP lease is renewed before it ends", "network.md#what-happens-when", renewed),
+    network(
+        "Routes go with the cable, and the address is asked for again when it is back",
+        "network.md#what-happens-when",
+        replugged,
+    ),
+    network(
+        "A DHCP lease whose server is gone ends in time, with address and route",
+        "network.md#what-happens-when",
+        expires,
+    ),
+    steps(
+        "netctl set gives a link an address, and again when it was gone",
+        "network.md#netctl",
+        hot_plug,
+    ),
+    steps("VLANs and bridges are made as the file says", "network.md#keys", made_links),
+];
 
-/// IFF_UP beside what a card has anyway (include/uapi/linux/if.h).
-const UP: &str = "echo 0x1003 > /sys/class/net/eth0/flags";
 const CARRIER: &str = "cat /sys/class/net/eth0/carrier";
 /// Half seconds that a change may take to arrive.
-const POLLS_MAX: u32 = 60;
+const POLLS_MAX: u32 = 120;
+/// The service of the second guest that is the network.
+const PEER_UP: &str = "fwctl off && svcctl start test-peer";
+/// What the client has of its lease.
+const LEASE: &str = "netctl --json lease";
+/// Addresses and routes by IPv4.
+const ADDRESS_AND_ROUTE: &str = "ip -4 -br addr show eth0; ip -4 route";
+/// What the addresses that `test-peer` grants begin with.
+const NETWORK: &str = "10.77.0.";
+const DEFAULT_ROUTE: &str = "default via 10.77.0.1 dev eth0";
 
 fn cable(pair: &mut Pair) -> Result<Verdict> {
-    for guest in [&mut pair.first, &mut pair.second] {
-        guest.read(UP)?;
-    }
     let mut seen = Vec::new();
     for is_up in [true, false, true] {
         pair.first.set_link(0, is_up)?;
-        match wait_for(&mut pair.first, CARRIER, if is_up { "1" } else { "0" })? {
-            Ok(found) => seen.push(found),
+        let wanted = if is_up { "1" } else { "0" };
+        match wait_for(&mut pair.first, CARRIER, |found| found.trim() == wanted)? {
+            Ok(found) => seen.push(found.trim().to_owned()),
             Err(found) => return Ok(Err(format!("carrier {found} after {seen:?}"))),
         }
     }
     Ok(Ok(format!("carrier {}", seen.join(", "))))
 }
 
-/// What a command prints once it is what is `wanted`, or what it was at last.
-fn wait_for(guest: &mut Guest, command: &str, wanted: &str) -> Result<Verdict> {
+fn granted(pair: &mut Pair) -> Result<Verdict> {
+    pair.second.read(PEER_UP)?;
+    let command = format!("{ADDRESS_AND_ROUTE}; cat /run/netd/resolv.conf");
+    let wanted = [NETWORK, DEFAULT_ROUTE, "nameserver 10.77.0.53", "lab.example"];
+    wait_for(&mut pair.first, &command, |found| wanted.iter().all(|word| found.contains(word)))
+        .map(|verdict| verdict.map(|found| first_line(&found)))
+}
+
+fn routers(pair: &mut Pair) -> Result<Verdict> {
+    let command = "ip -6 -br addr show eth0; ip -6 route; cat /run/netd/resolv.conf";
+    let wanted = [
+        "2001:db8:77:0:",
+        "default via fe80:",
+        "nameserver 2001:db8:77::53",
+        "nameserver 2001:db8:77::54",
+    ];
+    wait_for(&mut pair.first, command, |found| wanted.iter().all(|word| found.contains(word)))
+        .map(|verdict| verdict.map(|found| first_line(&found)))
+}
+
+fn pings(pair: &mut Pair) -> Result<Verdict> {
+    let mut found = Vec::new();
+    for command in ["ping -c 3 -i 0.3 10.77.0.1", "ping -6 -c 3 -i 0.3 2001:db8:77::1"] {
+        let output = pair.first.run(command)?;
+        match output.success() {
+            Ok(text) if text.contains("3 asked, 3 answered") => {
+                found.extend(text.lines().last().map(str::to_owned));
+            }
+            Ok(text) | Err(text) => return Ok(Err(text)),
+        }
+    }
+    let silent = pair.first.run("ping -c 1 -W 1 10.77.0.99")?;
+    if silent.status != 1 {
+        return Ok(Err(format!("nobody's address: exit status {}", silent.status)));
+    }
+    Ok(Ok(found.join("; ")))
+}
+
+fn tcp(pair: &mut Pair) -> Result<Verdict> {
+    for server in ["10.77.0.1:7", "[2001:db8:77::1]:7"] {
+        let output = pair.first.run(&format!("netpeer --call {server} 'said over TCP'"))?;
+        match output.success() {
+            Ok(text) if text == "said over TCP" => {}
+            Ok(text) | Err(text) => return Ok(Err(format!("{server}: {text}"))),
+        }
+    }
+    Ok(Ok(String::new()))
+}
+
+/// Looks at the lease until its end has moved away, and never sees it gone.
+fn renewed(pair: &mut Pair) -> Result<Verdict> {
+    let mut left_s = Vec::new();
+    for _ in 0..POLLS_MAX {
+        let lease = lease(&mut pair.first)?;
+        let Some(now_s) = lease["expires_in_s"].as_u64() else {
+            return Ok(Err(format!("no lease after {left_s:?} s left")));
+        };
+        if left_s.last().is_some_and(|last| now_s > *last) {
+            return Ok(Ok(format!("{} s before its end", left_s.last().unwrap_or(&0))));
+        }
+        left_s.push(now_s);
+        pair.first.read("sleep 0.5")?;
+    }
+    Ok(Err(format!("not renewed: {left_s:?} s left")))
+}
+
+fn replugged(pair: &mut Pair) -> Result<Verdict> {
+    pair.first.set_link(0, false)?;
+    let is_gone = |found: &str| !found.contains("default") && found.contains(NETWORK);
+    if let Err(found) = wait_for(&mut pair.first, ADDRESS_AND_ROUTE, is_gone)? {
+        return Ok(Err(format!("without a cable: {found}")));
+    }
+    pair.first.set_link(0, true)?;
+    let is_back = |found: &str| found.contains(DEFAULT_ROUTE) && found.contains(NETWORK);
+    if let Err(found) = wait_for(&mut pair.first, ADDRESS_AND_ROUTE, is_back)? {
+        return Ok(Err(format!("with the cable: {found}")));
+    }
+    Ok(pair.first.run("ping -c 1 10.77.0.1")?.success().map(|_| String::new()))
+}
+
+fn expires(pair: &mut Pair) -> Result<Verdict> {
+    pair.second.read("svcctl stop test-peer")?;
+    let is_gone = |found: &str| !found.contains(NETWORK);
+    if let Err(found) = wait_for(&mut pair.first, ADDRESS_AND_ROUTE, is_gone)? {
+        return Ok(Err(format!("still there: {found}")));
+    }
+    let log = pair.first.read("svcctl logs netd -n 50")?;
+    let Some(line) = log.lines().rev().find(|line| line.contains("the lease has expired")) else {
+        return Ok(Err(log));
+    };
+    pair.second.read("svcctl start test-peer")?;
+    let is_back = |found: &str| found.contains(NETWORK);
+    let back = wait_for(&mut pair.first, ADDRESS_AND_ROUTE, is_back)?;
+    Ok(back.map(|_| line.to_owned()))
+}
+
+fn hot_plug(guest: &mut Guest, _: Arch) -> Result<Verdict> {
+    let set = "ip link add plug0 type dummy && sleep 0.5 && \
+               netctl set plug0 address 192.0.2.9/24 2001:db8:9::9/64";
+    if let Err(failed) = guest.run(set)?.success() {
+        return Ok(Err(failed));
+    }
+    let show = "ip -br addr show plug0";
+    let has_both =
+        |found: &str| ["192.0.2.9/24", "2001:db8:9::9/64"].iter().all(|one| found.contains(one));
+    if let Err(found) = wait_for(guest, show, has_both)? {
+        return Ok(Err(format!("when it was set: {found}")));
+    }
+    guest.read("ip link del plug0 && ip link add plug0 type dummy")?;
+    let verdict = wait_for(guest, show, has_both)?;
+    guest.read("netctl set plug0 address none && ip link del plug0")?;
+    Ok(verdict.map(|found| found.trim().to_owned()))
+}
+
+fn made_links(guest: &mut Guest, _: Arch) -> Result<Verdict> {
+    let add = "cp /etc/network.toml /root/network.toml && printf '%s\\n' '[[bridge]]' 'name = \"br9\"' \
+               '[[vlan]]' 'name = \"lan9\"' 'on = \"eth0\"' 'id = 9' '[[link]]' \
+               'match = { name = \"lan9\" }' 'bridge = \"br9\"' >> /etc/network.toml && netctl reload";
+    if let Err(failed) = guest.run(add)?.success() {
+        return Ok(Err(failed));
+    }
+    let wanted = ["lan9@eth0", "vlan id 9", "master br9"];
+    let made = wait_for(guest, "ip link show lan9", |found| {
+        wanted.iter().all(|word| found.contains(word))
+    })?;
+    guest.read("mv /root/network.toml /etc/network.toml && netctl reload")?;
+    if let Err(found) = made {
+        return Ok(Err(found));
+    }
+    let is_gone = |found: &str| !found.contains("lan9") && !found.contains("br9");
+    let gone = wait_for(guest, "ip -br link", is_gone)?;
+    Ok(gone.map(|_| String::new()).map_err(|found| format!("still there: {found}")))
+}
+
+/// The lease of a guest's only card, null without one.
+fn lease(guest: &mut Guest) -> Result<Value> {
+    let text = guest.run(LEASE)?.text();
+    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+    Ok(value[0]["lease"].clone())
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// What a command prints once it is as `wanted`, or what it was at last.
+fn wait_for(guest: &mut Guest, command: &str, wanted: impl Fn(&str) -> bool) -> Result<Verdict> {
     let mut found = String::new();
     for _ in 0..POLLS_MAX {
-        guest.read(command)?.trim().clone_into(&mut found);
-        if found == wanted {
+        found = guest.run(command)?.text();
+        if wanted(&found) {
             return Ok(Ok(found));
         }
         guest.read("sleep 0.5")?;
