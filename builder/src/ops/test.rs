@@ -84,7 +84,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let mut rungs = workspace::rungs(shell, project.root());
     rungs.extend(boots.image_rungs());
     rungs.extend(boots.stubborn_rungs());
-    rungs.extend(features::rungs(&boots, &args.only));
+    rungs.extend(features::rungs(&boots, &args.only, args.long));
     rungs.extend(endings::rungs(&boots));
     rungs.extend(root_switch::rungs(&boots, args.long));
     rungs.extend(init_panic::rungs(&boots, args.long));

@@ -68,6 +68,10 @@ fn difference(path: &Path, entry: &Entry, strict: bool) -> Option<String> {
     if found != wanted {
         return Some(format!("it is {found}, not {wanted}"));
     }
+    // What is mounted on a directory has a mode and an owner of its own.
+    if metadata.is_dir() && is_mount_point(path, &metadata) {
+        return None;
+    }
     let mut off = Vec::new();
     let mode = metadata.mode() & 0o7777;
     if mode != u32::from(entry.mode) && !metadata.is_symlink() {
@@ -84,6 +88,12 @@ fn difference(path: &Path, entry: &Entry, strict: bool) -> Option<String> {
         Err(error) => off.push(format!("cannot be read: {error}")),
     }
     (!off.is_empty()).then(|| off.join("; "))
+}
+
+/// Whether something is mounted on the directory `path`. The root is none: it is what is checked.
+fn is_mount_point(path: &Path, metadata: &Metadata) -> bool {
+    let above = path.parent().and_then(|parent| fs::symlink_metadata(parent).ok());
+    above.is_some_and(|above| above.dev() != metadata.dev())
 }
 
 fn content(

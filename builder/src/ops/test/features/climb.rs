@@ -23,10 +23,15 @@ pub(super) const LAST_WORDS_FILE: &str = "/root/last-words";
 /// Two guests share the host's processors.
 const PAIR_CPUS: u32 = 1;
 
-/// The rungs. Of the features those that have `only` in their name or area.
-pub(in crate::ops::test) fn rungs<'a>(boots: &Boots<'a>, only: &'a str) -> Vec<Rung<'a>> {
+/// The rungs. Of the features those that have `only` in their name or area; for the host's
+/// architecture, and with `is_long` for every one.
+pub(in crate::ops::test) fn rungs<'a>(
+    boots: &Boots<'a>,
+    only: &'a str,
+    is_long: bool,
+) -> Vec<Rung<'a>> {
     let mut rungs = Vec::new();
-    for &arch in boots.arches {
+    for arch in boots.arches_of(is_long) {
         let lab = Lab { boots: boots.clone(), arch, only };
         if lab.features().any(|(_, feature)| feature.is_of_one_server()) {
             let lab = lab.clone();

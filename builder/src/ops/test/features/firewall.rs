@@ -19,7 +19,7 @@ pub(super) const FEATURES: &[Feature] = &[
     command(
         "A rule set is checked with file and line, and nothing changes",
         "firewall.md#commands",
-        "echo 'rul = 1' > /tmp/wrong.toml; fwctl apply /tmp/wrong.toml 2>&1; fwctl show",
+        "echo 'rul = 1' > /tmp/wrong.toml; fwctl apply /tmp/wrong.toml > /tmp/said 2>&1; cat /tmp/said; fwctl show",
         wrong_file,
     ),
     steps(
