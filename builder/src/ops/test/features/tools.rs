@@ -58,7 +58,10 @@ pub(super) const FEATURES: &[Feature] = &[
         "dmesg",
         |_, output| {
             let text = output.success()?;
-            match text.lines().next().filter(|line| line.contains("Linux version ")) {
+            // One architecture says who it is first, the other which processor it is on.
+            let begins =
+                |line: &&str| line.contains("Linux version ") || line.contains("Booting Linux on ");
+            match text.lines().next().filter(begins) {
                 Some(line) => Ok(line.to_owned()),
                 None => Err(format!("it begins with {:?}", text.lines().next())),
             }
