@@ -22,7 +22,7 @@ pub fn line(question: &str, deadline: Option<Instant>) -> io::Result<Option<Stri
     wait(deadline)?.then(read_line).transpose().map(Option::flatten)
 }
 
-/// As [`line`], without showing what is typed. What was typed before the question is dropped.
+/// As `line`, without showing what is typed. What was typed before the question is dropped.
 ///
 /// # Errors
 /// What the terminal says.

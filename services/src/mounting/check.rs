@@ -2,7 +2,7 @@
 //!
 //! ext4 is checked by `e2fsck -p` where the system has it; otherwise what its superblock
 //! says is passed on, and the kernel replays the journal. FAT is read by
-//! [`fat`](super::fat).
+//! [`super::fat`].
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};

@@ -1,6 +1,6 @@
 //! `ps`: processes, chosen and shown as POSIX and the BSDs do (ps(1)).
 //!
-//! [`arguments`] is the command line, [`column`] what can be shown of a process.
+//! [`arguments`] is the command line, [`mod@column`] what can be shown of a process.
 //! Absent: threads (`-L`, `-T`), trees, `-g`, and columns not listed in the help.
 
 mod arguments;
