@@ -192,8 +192,11 @@ mod tests {
     fn mistakes_are_found_with_their_place() {
         for (text, expected) in [
             ("[[rules]]\n", "d.toml:1:3: unknown key \"rules\""),
-            ("rule = 3\n", "d.toml:1:8: \"rule\" wants an array of tables, not a number"),
-            ("[[rule]]\nmod = \"1\"\n", "d.toml:2:1: unknown key \"rule.mod\""),
+            (
+                "rule = 3\n",
+                "d.toml:1:8: \"rule\" wants tables, each written [[rule]], not a number",
+            ),
+            ("[[rule]]\nmod = \"1\"\n", "d.toml:2:1: unknown key \"rule 1.mod\""),
             ("[[rule]]\nmode = \"9\"\n", "d.toml:2:8: \"mode\": \"9\" is no mode"),
             ("[[rule]]\nmode = \"17777\"\n", "d.toml:2:8: \"mode\""),
             ("[[rule]]\nsymlink = [\"../etc/passwd\"]\n", "d.toml:2:12: \"symlink\""),
