@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
 /// Longest wait for anything here.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -132,6 +136,31 @@ fn feed(command: &mut Command, input: &[u8]) -> Output {
     })
 }
 
+/// Runs at a terminal of `rows` and `columns`; what that shows.
+fn at_a_terminal(command: &mut Command, rows: u16, columns: u16) -> String {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    unlockpt(&screen).unwrap();
+    let path = PathBuf::from(ptsname(&screen, Vec::new()).unwrap().into_string().unwrap());
+    // Never the controlling terminal: nobody's job control is to stop what runs here.
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let line = open(&path, flags, Mode::empty()).unwrap();
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&line, size).unwrap();
+    let mut child = command
+        .stdin(line.try_clone().unwrap())
+        .stdout(line.try_clone().unwrap())
+        .stderr(line)
+        .spawn()
+        .unwrap();
+    // The command keeps the line open, whose end is that of the text.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut shown = Vec::new();
+    // Linux ends it with EIO.
+    let _ = fs::File::from(screen).read_to_end(&mut shown);
+    child.wait().unwrap();
+    text(&shown)
+}
+
 #[test]
 fn the_right_key_opens_and_a_wrong_one_and_none_do_not() {
     let server = Server::start("");
@@ -188,15 +217,8 @@ fn a_command_has_its_status_streams_and_environment() {
 #[test]
 fn a_terminal_has_the_clients_size_and_is_the_sessions_own() {
     let server = Server::start("");
-    let ssh = server.ssh("good", &["-tt"], &["stty size; tty; ps -o tpgid= -p $$; echo $TERM"]);
-    let words: Vec<String> = std::iter::once(ssh.get_program())
-        .chain(ssh.get_args())
-        .map(|word| format!("'{}'", word.to_string_lossy()))
-        .collect();
-    let line = format!("stty rows 33 cols 77; {}", words.join(" "));
-    let output =
-        run(Command::new("script").args(["-qec", &line, "/dev/null"]).env("TERM", "vt220"));
-    let shown = text(&output.stdout);
+    let mut ssh = server.ssh("good", &["-tt"], &["stty size; tty; ps -o tpgid= -p $$; echo $TERM"]);
+    let shown = at_a_terminal(ssh.env("TERM", "vt220"), 33, 77);
     assert!(shown.contains("33 77") && shown.contains("/dev/pts/"), "{shown}");
     assert!(shown.contains("vt220") && !shown.contains("-1"), "{shown}");
 }
