@@ -20,7 +20,10 @@
 //! - [`identity`]: what a user's session runs with
 //! - [`ask`], [`password`], [`session`]: a question, its right answer, and what follows
 //! - [`problem`]: an error for people, with its remedy
+//! - [`failure`]: a problem with the exit code of a tool
+//! - [`output`]: what a tool writes to standard output
 //! - [`signals`]: being asked to end, as a readable descriptor
+//! - [`whole_file`]: files that appear whole or not at all
 //! - [`terminal`]: asking a terminal for its size
 //! - [`sys`]: the only `unsafe`
 
@@ -31,6 +34,7 @@ pub mod config_file;
 pub mod control;
 pub mod dns;
 pub mod ext4_format;
+pub mod failure;
 pub mod glob;
 pub mod identity;
 pub mod kmsg;
@@ -40,6 +44,7 @@ pub mod mounting;
 pub mod netlink;
 pub mod network;
 pub mod notify;
+pub mod output;
 pub mod password;
 pub mod privileges;
 pub mod problem;
@@ -48,3 +53,4 @@ pub mod shadow;
 pub mod signals;
 pub mod sys;
 pub mod terminal;
+pub mod whole_file;

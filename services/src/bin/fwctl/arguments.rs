@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use init_core::diagnostic::suggest;
 use lexopt::Arg;
+use services::failure::{Code, Failure};
 use services::problem::Problem;
-
-use crate::commands::Failure;
 
 pub(crate) const HELP: &str = "\
 Filters packets by the rules of /etc/firewall.toml.
@@ -167,13 +166,13 @@ fn command(
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "`fwctl --help` lists the commands".to_owned(),
             };
-            return Err(Failure::Usage(problem.with_hint(hint)));
+            return Err(Failure::Problem(Code::Usage, problem.with_hint(hint)));
         }
     })
 }
 
 fn usage(message: String) -> Failure {
-    Failure::Usage(Problem::new(message).with_hint("`fwctl --help` shows how it is used"))
+    Failure::usage(message, "`fwctl --help` shows how it is used")
 }
 
 #[cfg(test)]
@@ -183,7 +182,7 @@ mod tests {
     fn command(words: &[&str]) -> Result<Command, String> {
         parse(lexopt::Parser::from_args(words)).map(|arguments| arguments.command).map_err(
             |failure| match failure {
-                Failure::Usage(problem) => problem.message().to_owned(),
+                Failure::Problem(Code::Usage, problem) => problem.message().to_owned(),
                 other => panic!("{other:?}"),
             },
         )

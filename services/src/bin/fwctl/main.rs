@@ -29,6 +29,6 @@ fn main() -> ExitCode {
         .and_then(|arguments| commands::run(&arguments));
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(PROGRAM),
     }
 }

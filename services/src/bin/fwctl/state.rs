@@ -4,7 +4,7 @@
 //! Every file appears whole. Whoever changes something holds the lock.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use services::problem::{Context, Problem, Result};
+use services::whole_file;
 
 /// The directory.
 pub(crate) struct State {
@@ -99,7 +100,7 @@ impl State {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn keep(&self, text: &str) -> Result<()> {
-        write_whole(&self.applied(), text)
+        write(&self.applied(), text)
     }
 
     /// Remembers that none are.
@@ -123,10 +124,10 @@ impl State {
     /// # Errors
     /// A file cannot be written.
     pub(crate) fn begin_trial(&self, trial: &Trial, text: &str) -> Result<()> {
-        write_whole(&self.trial_rules(), text)?;
+        write(&self.trial_rules(), text)?;
         let ends_ms = u64::try_from(trial.ends.as_millis()).unwrap_or(u64::MAX);
         let value = json!({ "id": trial.id, "ends_ms": ends_ms });
-        write_whole(&self.trial_file(), &value.to_string())
+        write(&self.trial_file(), &value.to_string())
     }
 
     /// The trial that is under way.
@@ -183,19 +184,11 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes a file so that it is there whole or not at all, also after a loss of power.
+/// Writes a file that is there whole or not at all.
 ///
 /// # Errors
 /// It cannot be written.
-pub(crate) fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let write = || {
-        let mut options = File::options();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().context(|| format!("cannot write `{}`", path.display()))
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+    whole_file::write(path, text.as_bytes(), 0o644)
+        .context(|| format!("cannot write `{}`", path.display()))
 }

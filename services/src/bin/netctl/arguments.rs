@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use init_core::diagnostic::suggest;
 use lexopt::Arg;
+use services::failure::{Code, Failure};
 use services::network::CONFIG_FILE;
 use services::network::control::CONTROL_SOCKET;
 use services::problem::Problem;
 
 use crate::Result;
 use crate::edit::Setting;
-use crate::failure::{Code, Failure};
 
 /// What `netctl --help` says.
 pub(crate) const HELP: &str = "\
@@ -90,7 +90,7 @@ const COMMANDS: [&str; 10] =
 
 /// Reads the command line.
 pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Arguments> {
-    let wrong = |error: lexopt::Error| Failure::usage(error.to_string());
+    let wrong = |error: lexopt::Error| usage(error.to_string());
     let mut words: Vec<String> = Vec::new();
     let (mut json, mut help, mut version) = (false, false, false);
     let (mut socket, mut config) = (PathBuf::from(CONTROL_SOCKET), PathBuf::from(CONFIG_FILE));
@@ -113,21 +113,25 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Arguments> {
     Ok(Arguments { command, json, socket, config })
 }
 
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::usage(message, "`netctl --help` shows the commands")
+}
+
 fn command(words: &[String]) -> Result<Command> {
-    let (word, rest) = words.split_first().ok_or_else(|| Failure::usage("a command is missing"))?;
+    let (word, rest) = words.split_first().ok_or_else(|| usage("a command is missing"))?;
     let link = || match rest {
         [link] => Ok(link.clone()),
-        [] => Err(Failure::usage("the name of a link is missing")),
-        _ => Err(Failure::usage("only one link at a time")),
+        [] => Err(usage("the name of a link is missing")),
+        _ => Err(usage("only one link at a time")),
     };
     let at_most_one = || match rest {
         [] => Ok(None),
         [one] => Ok(Some(one.clone())),
-        _ => Err(Failure::usage("too many arguments")),
+        _ => Err(usage("too many arguments")),
     };
     let nothing = |command| match rest {
         [] => Ok(command),
-        [extra, ..] => Err(Failure::usage(format!("unexpected argument `{extra}`"))),
+        [extra, ..] => Err(usage(format!("unexpected argument `{extra}`"))),
     };
     match word.as_str() {
         "list" => nothing(Command::List),
@@ -141,10 +145,10 @@ fn command(words: &[String]) -> Result<Command> {
         "help" => nothing(Command::Help),
         "set" => match rest {
             [link, key, values @ ..] => {
-                let setting = Setting::parse(key, values).map_err(Failure::usage)?;
+                let setting = Setting::parse(key, values).map_err(usage)?;
                 Ok(Command::Set(link.clone(), setting))
             }
-            _ => Err(Failure::usage("`set` takes a link, a key and values")),
+            _ => Err(usage("`set` takes a link, a key and values")),
         },
         other => {
             let hint = match suggest(other, COMMANDS) {

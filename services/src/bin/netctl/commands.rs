@@ -1,20 +1,20 @@
 //! What the commands do.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
 use services::config_file::{load, problem};
+use services::failure::Failure;
 use services::network::config::{Appearance, Config, LINK_SORTS};
 use services::network::config_reader::parse_config;
 use services::network::control::{Answer, Request, ask};
+use services::output::{print, print_json};
 use services::problem::{Context, Problem};
+use services::whole_file;
 
 use crate::Result;
 use crate::arguments::{Arguments, Command, HELP};
 use crate::edit::{self, Setting};
-use crate::failure::Failure;
 use crate::text;
 
 /// Does what the command line asks for.
@@ -34,26 +34,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::SetUp(name, up) => order(arguments, &Request::SetUp(name.clone(), *up)),
         Command::Set(name, setting) => set(arguments, name, setting),
         Command::Reload => order(arguments, &Request::Reload),
-        Command::Help => print(HELP),
-        Command::Version => print(concat!("netctl ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Help => Ok(print(HELP)?),
+        Command::Version => Ok(print(concat!("netctl ", env!("CARGO_PKG_VERSION"), "\n"))?),
     }
 }
 
-fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+/// A name that no link has.
+fn no_such_link(name: &str) -> Failure {
+    Failure::no_such(format!("there is no link `{name}`"), "`netctl list` shows all links")
 }
 
 fn show(arguments: &Arguments, value: &Value, text: fn(&Value) -> String) -> Result<()> {
-    if arguments.json { print(&format!("{value:#}\n")) } else { print(&text(value)) }
+    Ok(if arguments.json { print_json(value) } else { print(&text(value)) }?)
 }
 
 /// Has `netd` do something. What it answers.
 fn demand(arguments: &Arguments, request: &Request) -> Result<Value> {
     match ask(&arguments.socket, request)? {
         Answer::Done(value) => Ok(value),
-        Answer::NoSuchLink(name) => Err(Failure::no_such_link(&name)),
+        Answer::NoSuchLink(name) => Err(no_such_link(&name)),
         Answer::Failed(why) => Err(Problem::new(why).into()),
     }
 }
@@ -69,7 +68,7 @@ fn links(arguments: &Arguments) -> Result<Value> {
 fn link(arguments: &Arguments, name: &str) -> Result<Value> {
     let links = links(arguments)?;
     let mut all = links.as_array().into_iter().flatten();
-    all.find(|link| link["name"] == name).cloned().ok_or_else(|| Failure::no_such_link(name))
+    all.find(|link| link["name"] == name).cloned().ok_or_else(|| no_such_link(name))
 }
 
 fn lease(arguments: &Arguments, name: Option<&str>) -> Result<()> {
@@ -120,15 +119,7 @@ fn set(arguments: &Arguments, name: &str, setting: &Setting) -> Result<()> {
     let changed = edit::set(&former, name, current, setting)
         .map_err(|error| Problem::new(format!("cannot change `{shown}`: {error}")))?;
     parse(path, &changed)?;
-    write_whole(path, &changed).context(|| format!("cannot write `{shown}`"))?;
+    whole_file::write(path, changed.as_bytes(), 0o644)
+        .context(|| format!("cannot write `{shown}`"))?;
     order(arguments, &Request::Reload)
-}
-
-/// Writes a file that appears whole or not at all, even if the power goes.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("toml.new");
-    let mut file = File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
 }

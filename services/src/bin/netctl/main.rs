@@ -7,12 +7,11 @@
 mod arguments;
 mod commands;
 mod edit;
-mod failure;
 mod text;
 
 use std::process::ExitCode;
 
-use failure::Failure;
+use services::failure::Failure;
 
 /// Shorthand for what commands return.
 type Result<T> = std::result::Result<T, Failure>;
@@ -22,6 +21,6 @@ fn main() -> ExitCode {
         .and_then(|arguments| commands::run(&arguments));
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report("netctl"),
     }
 }

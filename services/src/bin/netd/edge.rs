@@ -1,6 +1,6 @@
 //! Does what the manager decided. What cannot be done is said, and the rest goes on.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use services::netlink::view::Link;
 use services::netlink::{Change, Connection};
 use services::network::mac::Mac;
 use services::problem::{Problem, warn};
+use services::whole_file;
 
 use crate::PROGRAM;
 use crate::dhcp4::message::{Client, Outgoing};
@@ -60,7 +61,9 @@ impl Edge {
                 let mac = self.mac(index)?;
                 self.sockets.probe(index, mac, address)
             }
-            Output::Resolvers(text) => write_whole(&self.run.join("resolv.conf"), &text),
+            Output::Resolvers(text) => {
+                whole_file::write(&self.run.join("resolv.conf"), text.as_bytes(), 0o644)
+            }
             Output::Hostname(name) => {
                 rustix::system::sethostname(name.as_bytes()).map_err(io::Error::from)
             }
@@ -146,15 +149,6 @@ fn set_inet6(link: &str, key: &str, value: u32) -> io::Result<()> {
 fn hostname() -> Option<String> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     (!name.is_empty() && name != "localhost" && name != "(none)").then_some(name)
-}
-
-/// Writes a file that appears whole or not at all.
-pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
-    drop(file);
-    fs::rename(&beside, path)
 }
 
 /// The kernel's driver of a link, if a device is behind it.

@@ -4,7 +4,6 @@
 //! Each is a subset of what goes by its name elsewhere, with the words people type.
 //! Absent: everything that `ip --help` and `ping --help` do not name.
 
-mod failure;
 mod ip;
 mod ping;
 
@@ -13,7 +12,16 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use services::failure::Failure;
 use services::problem::Problem;
+
+/// What the tools' functions return.
+type Result<T> = std::result::Result<T, Failure>;
+
+/// A wrong command line of `tool`.
+fn usage(tool: &str, message: impl Into<String>) -> Failure {
+    Failure::usage(message, format!("`{tool} --help` shows how it is used"))
+}
 
 fn main() -> ExitCode {
     let mut words = env::args_os();

@@ -10,8 +10,8 @@ use lexopt::Arg;
 use services::log_record::LOG_DIRECTORY;
 
 use crate::Result;
-use crate::failure::Failure;
 use crate::help::Topic;
+use services::failure::Failure;
 
 /// What was typed.
 #[derive(Clone, PartialEq, Debug)]
@@ -250,7 +250,7 @@ mod tests {
             (&["list", "x"], "unexpected argument \"x\"", "`svcctl list --help`"),
         ] {
             match parse_words("svcctl", words).unwrap_err() {
-                Failure::Problem(crate::failure::Code::Usage, problem) => {
+                Failure::Problem(services::failure::Code::Usage, problem) => {
                     assert_eq!(problem.message(), message);
                     assert!(problem.hint().unwrap().starts_with(hint), "{problem}");
                 }

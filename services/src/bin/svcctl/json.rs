@@ -1,7 +1,6 @@
 //! What programs read. Times are given twice: of day (RFC 3339, UTC) and in
 //! microseconds since boot; absent values are `null`, never left out.
 
-use init_core::diagnostic::Finding;
 use init_core::protocol::{Change, Status, Summary};
 use init_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -75,16 +74,5 @@ pub(crate) fn explanation(explanation: &Explanation, clock: Clock) -> Value {
         "not_described": explanation.not_described.as_ref().map(|name| name.as_str()),
         "log": explanation.log,
         "hint": cause.and_then(|cause| advice(&cause.summary)),
-    })
-}
-
-/// A mistake in a description.
-pub(crate) fn finding(finding: &Finding) -> Value {
-    json!({
-        "file": finding.place.file,
-        "line": finding.place.line,
-        "column": finding.place.column,
-        "message": finding.message,
-        "hint": finding.hint,
     })
 }

@@ -8,24 +8,22 @@
 mod arguments;
 mod clock;
 mod commands;
-mod failure;
 mod help;
 mod json;
 mod log_reader;
-mod output;
 mod text;
 
 use std::env;
 use std::process::ExitCode;
 
-use failure::Failure;
+use services::failure::Failure;
 
 fn main() -> ExitCode {
     let mut words = env::args_os();
     let called_as = words.next().unwrap_or_default();
     match arguments::parse(&called_as, words).and_then(|arguments| commands::run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report("svcctl"),
     }
 }
 

@@ -19,8 +19,8 @@ use rustix::termios::isatty;
 use services::problem::Problem;
 
 use crate::Result;
-use crate::failure::{FAILED, Failure};
 use crate::output::print;
+use services::failure::{Code, Failure};
 
 use arguments::{Arguments, Mode, suffix};
 
@@ -69,7 +69,7 @@ pub(crate) fn run(name: &str, words: Vec<OsString>) -> Result<()> {
             other => other?,
         }
     }
-    if is_well { Ok(()) } else { Err(Failure::Reported(FAILED)) }
+    if is_well { Ok(()) } else { Err(Failure::Reported(Code::Failed)) }
 }
 
 /// Standard input to standard output.

@@ -8,7 +8,6 @@
 //! [`gzip`], [`tar`]; [`less`]; [`resize`]. [`failure`] and [`output`] are for all.
 
 mod dmesg;
-mod failure;
 mod free;
 mod gzip;
 mod less;
@@ -24,7 +23,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use failure::Failure;
+use services::failure::Failure;
 
 /// Shorthand for what tools return.
 type Result<T> = std::result::Result<T, Failure>;

@@ -1,33 +1,6 @@
 //! Where the output goes. Standard output is data; problems go to standard error.
 
-use std::io::{self, Write};
-
-use rustix::termios::{isatty, tcgetwinsize};
-use serde_json::Value;
-
-/// Writes text and makes sure that it is out, so that a failure is noticed.
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-/// Writes one JSON document and a newline.
-pub(crate) fn print_json(value: &Value) -> io::Result<()> {
-    print(&format!("{value:#}\n"))
-}
-
-/// Rows and columns of the terminal that shows the output; `None` if that is a file
-/// or a pipe. A serial line that does not know its size counts as 24 by 80.
-pub(crate) fn size() -> Option<(usize, usize)> {
-    let out = io::stdout();
-    if !isatty(&out) {
-        return None;
-    }
-    let known = |number: u16, usual: usize| if number == 0 { usual } else { number.into() };
-    let size = tcgetwinsize(&out).map(|size| (known(size.ws_row, 24), known(size.ws_col, 80)));
-    Some(size.unwrap_or((24, 80)))
-}
+pub(crate) use services::output::{print, print_json, size};
 
 /// The line cut to `columns`, by characters.
 pub(crate) fn cut(line: &str, columns: usize) -> &str {

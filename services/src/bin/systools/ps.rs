@@ -12,9 +12,9 @@ use rustix::process::geteuid;
 use serde_json::{Map, Value};
 
 use crate::Result;
-use crate::failure::{FAILED, Failure};
 use crate::output::{cut, print, print_json, size};
 use crate::process::{Process, Snapshot};
+use services::failure::{Code, Failure};
 
 use arguments::{Arguments, Choice};
 use column::Shown;
@@ -67,7 +67,7 @@ pub(crate) fn run(_: &str, words: Vec<OsString>) -> Result<()> {
         print(&table(&arguments.columns, &processes, &snapshot, arguments.headings, width))?;
     }
     match processes.is_empty() {
-        true => Err(Failure::Reported(FAILED)),
+        true => Err(Failure::Reported(Code::Failed)),
         false => Ok(()),
     }
 }

@@ -21,9 +21,9 @@ use services::problem::{Context, Problem};
 use services::signals::Termination;
 
 use crate::Result;
-use crate::failure::Failure;
 use crate::output::{cut, print, size};
 use crate::process::Snapshot;
+use services::failure::Failure;
 
 use screen::{Order, Sample};
 

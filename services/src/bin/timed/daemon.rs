@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -20,7 +19,7 @@ use services::notify::notify;
 use services::privileges::become_user;
 use services::problem::{Context, Result, warn};
 use services::signals::Termination;
-use services::{accounts, problem};
+use services::{accounts, problem, whole_file};
 
 use crate::clock::{Clocks, build_time};
 use crate::discipline::{Action, Discipline};
@@ -230,7 +229,7 @@ impl Daemon<'_> {
             "servers": servers.collect::<Vec<Value>>(),
         });
         let path = self.arguments.state.join("status.json");
-        write_whole(&path, &format!("{status:#}\n"))
+        whole_file::write(&path, format!("{status:#}\n").as_bytes(), 0o644)
             .context(|| format!("cannot write `{}`", path.display()))
     }
 }
@@ -244,12 +243,6 @@ fn plausible(sample: Sample, least: SystemTime) -> Asked {
         true => Err("its time is before this image was built".to_owned()),
         false => Ok(sample),
     }
-}
-
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("json.new");
-    fs::write(&beside, text)?;
-    fs::rename(beside, path)
 }
 
 /// Why there is no sample.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use netlink_packet_route::neighbour::NeighbourState;
+use services::failure::Failure;
 use services::netlink::Change;
 use services::netlink::change::{LinkSetting, NewLink};
 use services::netlink::view::{Neighbour, Route};
@@ -12,7 +13,7 @@ use services::network::prefix::Prefix;
 use services::problem::Context;
 
 use super::{Kernel, usage};
-use crate::failure::Result;
+use crate::Result;
 
 /// The words after a command, taken one after the other.
 struct Words<'w>(std::slice::Iter<'w, &'w str>);
@@ -38,7 +39,7 @@ fn make(kernel: &mut Kernel, change: &Change) -> Result<()> {
     Ok(change.make(&mut kernel.connection).context(|| "the kernel refuses".to_owned())?)
 }
 
-fn unexpected(word: &str) -> crate::failure::Failure {
+fn unexpected(word: &str) -> Failure {
     usage(format!("`{word}` was not expected here"))
 }
 

@@ -9,11 +9,13 @@ mod show;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use services::failure::Failure;
 use services::netlink::Connection;
 use services::netlink::view::{Link, links};
+use services::output::print;
 use services::problem::Context;
 
-use crate::failure::{Failure, Result, print};
+use crate::Result;
 
 const HELP: &str = "\
 Shows and changes links, addresses, routes and neighbours.
@@ -73,7 +75,7 @@ fn run(words: &[String]) -> Result<()> {
             "-6" => options.ipv4 = Some(false),
             "-br" | "-brief" => options.brief = true,
             "-j" | "-json" => options.json = true,
-            "-h" | "-help" | "--help" => return print(HELP),
+            "-h" | "-help" | "--help" => return Ok(print(HELP)?),
             other => return Err(usage(format!("there is no option `{other}`"))),
         }
         rest.remove(0);
@@ -87,7 +89,7 @@ fn run(words: &[String]) -> Result<()> {
     let command =
         chosen(command, &["show", "list", "add", "del", "delete", "set", "replace", "help"])?;
     if object == "help" || command == "help" {
-        return print(HELP);
+        return Ok(print(HELP)?);
     }
     let mut kernel = Kernel::connect()?;
     match (object, command) {
@@ -103,7 +105,7 @@ fn run(words: &[String]) -> Result<()> {
 }
 
 fn usage(message: impl Into<String>) -> Failure {
-    Failure::usage(TOOL, message)
+    crate::usage(TOOL, message)
 }
 
 /// The word that `typed` begins; the first of several.
@@ -168,7 +170,7 @@ mod tests {
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
             let failed = run(&words).unwrap_err();
             assert!(
-                matches!(failed, Failure::Problem(crate::failure::Code::Usage, _)),
+                matches!(failed, Failure::Problem(services::failure::Code::Usage, _)),
                 "{line}: {failed:?}"
             );
         }

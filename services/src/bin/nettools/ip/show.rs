@@ -8,10 +8,11 @@ use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::{RouteProtocol, RouteScope, RouteType};
 use serde_json::{Value, json};
 use services::netlink::view::{self, Address, Link, Neighbour, Route};
+use services::output::print;
 use services::problem::Context;
 
 use super::{Kernel, Options, usage};
-use crate::failure::{Result, print};
+use crate::Result;
 
 /// The main table, and the one of local addresses (rtnetlink.h).
 const TABLE_MAIN: u32 = 254;
@@ -70,7 +71,7 @@ pub(super) fn links(kernel: &Kernel, options: Options, words: &[&str]) -> Result
 }
 
 fn finish(options: Options, text: &str, values: Vec<Value>) -> Result<()> {
-    if options.json { print(&format!("{}\n", Value::from(values))) } else { print(text) }
+    Ok(if options.json { print(&format!("{}\n", Value::from(values))) } else { print(text) }?)
 }
 
 fn brief(text: &mut String, link: &Link, rest: &str) {

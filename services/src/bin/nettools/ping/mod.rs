@@ -15,12 +15,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lexopt::Arg;
+use services::failure::{Code, Failure};
 use services::netlink::Connection;
 use services::netlink::view::links;
+use services::output::print;
 use services::problem::{Context, Problem};
 
-use crate::failure::{Code, Failure, Result, print};
 use socket::Socket;
+
+use crate::{Result, usage};
 
 const HELP: &str = "\
 Asks a machine to answer, again and again, and says how long it took.
@@ -62,7 +65,7 @@ struct Settings {
 pub(crate) fn main(words: Vec<OsString>) -> ExitCode {
     let done = match parse(words) {
         Ok(Some(settings)) => run(&settings),
-        Ok(None) => print(HELP),
+        Ok(None) => print(HELP).map_err(Failure::from),
         Err(failure) => Err(failure),
     };
     done.map_or_else(|failure| failure.report(TOOL), |()| ExitCode::SUCCESS)
@@ -70,7 +73,7 @@ pub(crate) fn main(words: Vec<OsString>) -> ExitCode {
 
 /// Reads the command line; `None` is a call for help.
 fn parse(words: Vec<OsString>) -> Result<Option<Settings>> {
-    let wrong = |error: lexopt::Error| Failure::usage(TOOL, error.to_string());
+    let wrong = |error: lexopt::Error| usage(TOOL, error.to_string());
     let mut settings = Settings {
         host: String::new(),
         ipv4: None,
@@ -106,18 +109,16 @@ fn parse(words: Vec<OsString>) -> Result<Option<Settings>> {
         }
     }
     if settings.host.is_empty() {
-        return Err(Failure::usage(TOOL, "the name of a host is missing"));
+        return Err(usage(TOOL, "the name of a host is missing"));
     }
     Ok(Some(settings))
 }
 
 fn real(parser: &mut lexopt::Parser, least: f64, most: f64) -> Result<f64> {
-    let wrong = |error: lexopt::Error| Failure::usage(TOOL, error.to_string());
+    let wrong = |error: lexopt::Error| usage(TOOL, error.to_string());
     let text = parser.value().map_err(wrong)?.to_string_lossy().into_owned();
     let number = text.parse::<f64>().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| {
-        Failure::usage(TOOL, format!("`{text}` is no number from {least} to {most}"))
-    })
+    number.ok_or_else(|| usage(TOOL, format!("`{text}` is no number from {least} to {most}")))
 }
 
 fn seconds(parser: &mut lexopt::Parser, least: f64) -> Result<Duration> {
@@ -127,7 +128,7 @@ fn seconds(parser: &mut lexopt::Parser, least: f64) -> Result<Duration> {
 fn number(parser: &mut lexopt::Parser, least: f64, most: f64) -> Result<u32> {
     let number = real(parser, least, most)?;
     let whole = format!("{number:.0}").parse().ok();
-    whole.ok_or_else(|| Failure::usage(TOOL, format!("{number} is no whole number")))
+    whole.ok_or_else(|| usage(TOOL, format!("{number} is no whole number")))
 }
 
 fn run(settings: &Settings) -> Result<()> {

@@ -14,9 +14,8 @@ use services::problem::{Context, Problem};
 
 use crate::Result;
 use crate::arguments::Arguments;
-use crate::failure::{Code, Failure};
-use crate::json;
-use crate::output::{print, print_json};
+use services::failure::{Code, Failure};
+use services::output::{print, print_json};
 
 /// What PID 1 reads; later ones override earlier ones.
 const DIRECTORIES: [&str; 2] = ["/usr/lib/services.d", "/etc/services.d"];
@@ -165,7 +164,7 @@ fn to_text(mistake: &Mistake) -> String {
 }
 
 fn to_json(mistake: &Mistake) -> Value {
-    let mut value = json::finding(&mistake.finding);
+    let mut value = services::output::finding(&mistake.finding);
     if let Some(value) = value.as_object_mut() {
         value.insert("severity".to_owned(), json!(word(mistake.severity)));
     }

@@ -6,8 +6,8 @@ use super::Init;
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::clock::Clock;
-use crate::output::{print, print_json, width};
 use crate::{json, text};
+use services::output::{print, print_json, size};
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let services = Init::connect(arguments)?.list()?;
@@ -16,5 +16,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let services = services.iter().map(|service| json::summary(service, clock));
         return Ok(print_json(&Value::Array(services.collect()))?);
     }
-    Ok(print(&text::table(&services, clock, width()))?)
+    Ok(print(&text::table(&services, clock, size().map(|(_, columns)| columns)))?)
 }

@@ -10,9 +10,9 @@ use services::problem::{Problem, warn};
 use super::Init;
 use crate::Result;
 use crate::arguments::Arguments;
-use crate::failure::Failure;
 use crate::log_reader::Log;
-use crate::output::print;
+use services::failure::Failure;
+use services::output::print;
 
 pub(crate) fn run(
     arguments: &Arguments,

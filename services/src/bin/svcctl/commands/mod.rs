@@ -17,8 +17,8 @@ use services::problem::Problem;
 
 use crate::Result;
 use crate::arguments::{Arguments, Command};
-use crate::failure::{Code, Failure};
-use crate::output::print;
+use services::failure::{Code, Failure};
+use services::output::print;
 
 /// Does what the command line asks for.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -85,7 +85,7 @@ impl Init {
             None => "`svcctl list` shows all services".to_owned(),
         };
         let problem = Problem::new(format!("there is no service `{name}`")).with_hint(hint);
-        Failure::Problem(Code::NoSuchService, problem)
+        Failure::Problem(Code::NoSuchThing, problem)
     }
 }
 

@@ -11,9 +11,9 @@ use super::{Init, for_each};
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::clock::Clock;
-use crate::failure::{Code, Failure};
 use crate::json;
-use crate::output::{print, print_json};
+use services::failure::{Code, Failure};
+use services::output::{print, print_json};
 
 /// What came of an operation.
 struct Outcome {

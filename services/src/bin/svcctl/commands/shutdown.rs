@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Init;
 use crate::Result;
 use crate::arguments::Arguments;
-use crate::output::{print, print_json};
+use services::output::{print, print_json};
 
 pub(crate) fn run(arguments: &Arguments, kind: ShutdownKind) -> Result<()> {
     Init::connect(arguments)?.order(&Request::Shutdown { kind })?;

@@ -6,8 +6,8 @@ use super::{Init, for_each};
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::clock::Clock;
-use crate::output::{print, print_json};
 use crate::{json, text};
+use services::output::{print, print_json};
 
 pub(crate) fn run(arguments: &Arguments, names: &[String]) -> Result<()> {
     let mut init = Init::connect(arguments)?;

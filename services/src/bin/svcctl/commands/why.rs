@@ -9,10 +9,10 @@ use super::Init;
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::clock::Clock;
-use crate::failure::{Code, Failure};
 use crate::log_reader::Log;
-use crate::output::{print, print_json};
 use crate::{json, text};
+use services::failure::{Code, Failure};
+use services::output::{print, print_json};
 
 /// Longest chain that is followed. A longer one is cut off, not wrong.
 const CHAIN_MAX: usize = 64;
@@ -71,7 +71,7 @@ fn follow(init: &mut Init, name: &str) -> Result<Explanation> {
         }
         match init.status(next.as_str()) {
             Ok(status) => chain.push(*status),
-            Err(Failure::Problem(Code::NoSuchService, _)) => {
+            Err(Failure::Problem(Code::NoSuchThing, _)) => {
                 not_described = Some(next);
                 break;
             }

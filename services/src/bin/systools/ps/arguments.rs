@@ -7,7 +7,7 @@ use lexopt::Arg;
 
 use super::column::{Column, Shown};
 use crate::Result;
-use crate::failure::Failure;
+use services::failure::Failure;
 
 /// Processes that are asked for; several choices are a union.
 #[derive(Clone, PartialEq, Eq, Debug)]

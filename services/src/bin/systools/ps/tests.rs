@@ -1,7 +1,7 @@
 //! Tables for choosing and showing processes.
 
 use super::*;
-use crate::failure::USAGE;
+use services::failure::Code;
 
 fn process(pid: i32, uid: u32, tty: Option<&str>, name: &str) -> Process {
     Process {
@@ -108,7 +108,7 @@ fn programs_get_numbers_as_numbers() {
 fn what_cannot_be_is_a_wrong_command_line() {
     for line in ["-o nonsense", "--sort nonsense", "-p zero", "-p 0", "auq", "--nonsense", "-p"] {
         match parse(line) {
-            Err(Failure::Problem(USAGE, _)) => {}
+            Err(Failure::Problem(Code::Usage, _)) => {}
             other => panic!("ps {line}: {other:?}"),
         }
     }

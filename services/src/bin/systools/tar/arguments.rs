@@ -8,7 +8,7 @@ use lexopt::Arg;
 use rustix::process::geteuid;
 
 use crate::Result;
-use crate::failure::Failure;
+use services::failure::Failure;
 
 /// What is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -16,7 +16,7 @@ use tar::{Builder, EntryType, Header};
 use super::arguments::Arguments;
 use super::{complain, fits};
 use crate::Result;
-use crate::failure::{FAILED, Failure};
+use services::failure::{Code, Failure};
 
 /// Writes the archive.
 pub(super) fn create(arguments: &Arguments, output: Box<dyn Write>) -> Result<()> {
@@ -28,7 +28,7 @@ pub(super) fn create(arguments: &Arguments, output: Box<dyn Write>) -> Result<()
     } else {
         fill(arguments, output, &mut well)?.flush()?;
     }
-    if well { Ok(()) } else { Err(Failure::Reported(FAILED)) }
+    if well { Ok(()) } else { Err(Failure::Reported(Code::Failed)) }
 }
 
 fn fill<W: Write>(arguments: &Arguments, output: W, well: &mut bool) -> Result<W> {

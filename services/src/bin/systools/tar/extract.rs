@@ -21,8 +21,8 @@ use tar::{Archive, Entry, EntryType};
 use super::arguments::{Arguments, Mode};
 use super::{complain, fits};
 use crate::Result;
-use crate::failure::{FAILED, Failure};
 use crate::output::{print, tame};
+use services::failure::{Code, Failure};
 
 type Source = Box<dyn Read>;
 
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
                 self.well = false;
             }
         }
-        if self.well { Ok(()) } else { Err(Failure::Reported(FAILED)) }
+        if self.well { Ok(()) } else { Err(Failure::Reported(Code::Failed)) }
     }
 
     fn line(&self, entry: &Entry<'_, Source>, name: &Path) -> Result<String> {

@@ -1,24 +1,24 @@
-//! How a command fails: what a person reads, and the exit code that scripts read.
+//! How a tool fails: what a person reads, and the exit code that scripts read.
 
 use std::io;
 use std::process::ExitCode;
 
-use services::problem::Problem;
+use crate::problem::Problem;
 
-/// The exit codes beyond 0. `svcctl --help` lists them.
+/// The exit codes beyond 0, which every tool's `--help` lists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Code {
+pub enum Code {
     /// The operation failed.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// There is no service of that name.
-    NoSuchService = 4,
+    /// There is nothing of that name.
+    NoSuchThing = 4,
 }
 
 /// A failed command.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// This has to be said yet.
     Problem(Code, Problem),
     /// Everything has been said already.
@@ -30,15 +30,21 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// A wrong command line.
-    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Problem(Code::Usage, Problem::new(message).with_hint(hint))
     }
 
-    /// Says what is to be said and gives the exit code.
-    pub(crate) fn report(self) -> ExitCode {
+    /// A name that nothing has.
+    pub fn no_such(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Problem(Code::NoSuchThing, Problem::new(message).with_hint(hint))
+    }
+
+    /// Says, as `program`, what is to be said and gives the exit code.
+    #[must_use]
+    pub fn report(self, program: &str) -> ExitCode {
         match self {
             Self::Problem(code, problem) => {
-                problem.print("svcctl");
+                problem.print(program);
                 ExitCode::from(code as u8)
             }
             Self::Reported(code) => ExitCode::from(code as u8),
@@ -50,6 +56,13 @@ impl Failure {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self::Problem(Code::Failed, problem)
+    }
+}
+
+/// A wrong word on the command line.
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        Self::usage(error.to_string(), "`--help` explains the options")
     }
 }
 
