@@ -5,7 +5,9 @@
 //! writes depends on who calls. Its output goes to a log file or to the caller,
 //! never to the terminal; when it fails, the error shows the end of it.
 
+mod descendants;
 pub mod gnu;
+mod watched;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -13,8 +15,10 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use crate::error::{Error, IoContext, Result};
+use watched::Watched;
 
 /// How much of a failed program's output its error shows, in lines.
 const TAIL_LINES: usize = 20;
@@ -27,6 +31,7 @@ pub struct Invocation {
     command: Command,
     program: OsString,
     log: Option<PathBuf>,
+    limit: Option<Duration>,
 }
 
 impl Invocation {
@@ -35,7 +40,7 @@ impl Invocation {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program.as_ref());
         command.env("LC_ALL", "C").env("TZ", "UTC").stdin(Stdio::null());
-        Self { command, program: program.as_ref().to_owned(), log: None }
+        Self { command, program: program.as_ref().to_owned(), log: None, limit: None }
     }
 
     /// Adds an argument.
@@ -80,6 +85,13 @@ impl Invocation {
         self
     }
 
+    /// Ends it, by [`Invocation::run`] and [`Invocation::run_lines`], if it takes longer.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// Runs it to its end.
     ///
     /// # Errors
@@ -92,9 +104,10 @@ impl Invocation {
     ///
     /// A line that ends in a carriage return is one that a terminal would
     /// overwrite, such as a progress bar: `on_line` sees it, the log does not.
+    /// What it left running is not waited for.
     ///
     /// # Errors
-    /// If it is not installed or fails.
+    /// If it is not installed, fails or takes longer than its limit.
     pub fn run_lines(mut self, mut on_line: impl FnMut(&str)) -> Result<()> {
         let (reader, writer) = std::io::pipe()
             .map_err(|error| Error::failure(format!("cannot make a pipe: {error}")))?;
@@ -111,8 +124,11 @@ impl Invocation {
         let mut child = self.start()?;
         // The command still holds the pipe's write ends; without this the reader never ends.
         self.command.stdout(Stdio::null()).stderr(Stdio::null());
+        let watched = Watched::new(reader, &child, self.limit)
+            .map_err(|error| Error::failure(format!("cannot watch {}: {error}", self.name())))?;
         let mut tail = Tail::default();
-        for (line, is_lasting) in Lines(BufReader::new(reader)) {
+        let mut lines = Lines(BufReader::new(watched));
+        for (line, is_lasting) in lines.by_ref() {
             let line = String::from_utf8_lossy(&line);
             on_line(&line);
             if !is_lasting {
@@ -122,6 +138,11 @@ impl Invocation {
                 writeln!(log, "{line}").at("write", path)?;
             }
             tail.push(&line);
+        }
+        if lines.0.get_ref().is_too_late() {
+            descendants::kill(child.id());
+            self.wait(&mut child)?;
+            return Err(self.too_late(&tail.text()));
         }
         let status = self.wait(&mut child)?;
         self.check(status, &tail.text())
@@ -204,17 +225,26 @@ impl Invocation {
         if status.success() {
             return Ok(());
         }
-        let mut message = format!("{} failed with {status}", self.name());
+        Err(self.failure(&format!("failed with {status}"), output))
+    }
+
+    fn too_late(&self, output: &str) -> Error {
+        let minutes = self.limit.unwrap_or_default().as_secs_f64() / 60.0;
+        self.failure(&format!("was ended: it took longer than {minutes:.0} minutes"), output)
+    }
+
+    fn failure(&self, what: &str, output: &str) -> Error {
+        let mut message = format!("{} {what}", self.name());
         let tail = output.trim_end();
         if !tail.is_empty() {
             message.push_str(":\n");
             message.push_str(tail);
         }
         let error = Error::failure(message);
-        Err(match &self.log {
+        match &self.log {
             Some(path) => error.hint(format!("the whole log is {}", path.display())),
             None => error,
-        })
+        }
     }
 }
 
@@ -357,6 +387,30 @@ mod tests {
             .unwrap();
         assert_eq!(seen, ["1 of 2", "2 of 2", "done", "end"]);
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "done\nend\n");
+    }
+
+    #[test]
+    fn what_a_program_leaves_running_is_not_waited_for() {
+        let started = std::time::Instant::now();
+        Invocation::new("sh").args(["-c", "sleep 60 & echo done"]).run().unwrap();
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_program_that_takes_too_long_is_ended_with_its_children() {
+        let directory = tempfile::tempdir().unwrap();
+        let pid = directory.path().join("pid");
+        let script = format!("sh -c 'echo $$ > {}; echo waiting; sleep 60'; :", pid.display());
+        let error = Invocation::new("sh")
+            .args(["-c", &script])
+            .limit(Duration::from_secs(2))
+            .run()
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("longer than") && error.ends_with("waiting"), "{error}");
+        let pid: u32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "still there: {state}");
     }
 
     #[test]

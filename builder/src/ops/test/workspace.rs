@@ -1,6 +1,7 @@
 //! The rungs that Cargo climbs: format, lints, documentation, tests.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::ladder::{Report, Rung};
 use super::libtest::TestOutput;
@@ -11,6 +12,10 @@ use crate::error::{Error, IoContext, Result};
 use crate::host::Invocation;
 use crate::shell::Shell;
 use crate::userland::rust::RustCompiler;
+
+/// Longest time of a call of Cargo. The longest takes about four minutes on two cores, from
+/// nothing; what takes more than this hangs.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// A call of Cargo.
 struct Call {
@@ -78,7 +83,7 @@ fn lint_for_uefi(shell: &Shell, root: &Path, report: &mut Report) -> Result<()> 
         report.doing(format_args!("cargo {} -- -D warnings", words.join(" ")));
         let step = shell.step(format!("{UEFI_LINT} for {triple}"));
         let cargo = Invocation::new(cargo()).args(words).args(["--", "-D", "warnings"]);
-        let result = cargo.current_dir(root).log(&log).run();
+        let result = cargo.current_dir(root).log(&log).limit(LIMIT).run();
         step.done("");
         report.check(&triple, result.map(|()| String::new()));
     }
@@ -88,7 +93,8 @@ fn lint_for_uefi(shell: &Shell, root: &Path, report: &mut Report) -> Result<()> 
 fn climb(shell: &Shell, root: &Path, call: &Call, report: &mut Report) -> Result<()> {
     report.doing(format_args!("cargo {}", call.words.join(" ")));
     let log = log_file(root, call.rung)?;
-    let mut cargo = Invocation::new(cargo()).args(call.words).current_dir(root).log(&log);
+    let mut cargo =
+        Invocation::new(cargo()).args(call.words).current_dir(root).log(&log).limit(LIMIT);
     for (name, value) in call.environment {
         cargo = cargo.env(name, value);
     }
