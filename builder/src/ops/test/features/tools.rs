@@ -24,6 +24,12 @@ pub(super) const FEATURES: &[Feature] = &[
         worked,
     ),
     command(
+        "A script's commands write where 2>&1 and >&3 send them",
+        "tools.md#the-shell-and-the-line-it-is-on",
+        SCRIPT_FILES,
+        |_, output| is(output, "2 lines\nthird\n"),
+    ),
+    command(
         "resize finds out the size of the window at the end of a serial line",
         "tools.md#the-shell-and-the-line-it-is-on",
         "typist --size 0x0 --wait 60 sh -c 'resize && stty size' <<'END'\n\
@@ -104,6 +110,19 @@ pub(super) const FEATURES: &[Feature] = &[
         names_the_service,
     ),
 ];
+
+/// Of two commands in a script, both fail: one's error goes to the script's own standard
+/// output, the other's to what that was when a function was called.
+const SCRIPT_FILES: &str = "\
+    cat > /tmp/files.sh <<'END'\n\
+    #!/bin/sh\n\
+    ls /none-1 2>&1\n\
+    both() { ls /none-2; }\n\
+    both 2>&1\n\
+    echo third >&3\n\
+    END\n\
+    chmod +x /tmp/files.sh\n\
+    /tmp/files.sh 3>/tmp/third 2>/dev/null | grep -c none | sed 's/$/ lines/'; cat /tmp/third";
 
 /// A serial line of unknown size: typed with a mistake that is corrected, recalled from
 /// the history, and completed; and the history is a file afterwards.
