@@ -100,5 +100,6 @@ pub(super) fn judges() -> Vec<Need> {
         program("objdump", "binutils", "reads PE"),
         program("ssh", "openssh-client", "logs in to guests"),
         program("unshare", "util-linux", "gives PID 1's tests a namespace"),
+        program("ip", "iproute2", "lays cables between the tests' namespaces"),
     ]
 }

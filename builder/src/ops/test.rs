@@ -81,7 +81,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         accel: args.accel,
         arches: &Arch::ALL,
     };
-    let mut rungs = workspace::rungs(shell, project.root());
+    let mut rungs = workspace::rungs(shell, project.root(), args.build.offline);
     rungs.extend(boots.image_rungs());
     rungs.extend(boots.stubborn_rungs());
     rungs.extend(features::rungs(&boots, &args.only, args.long));

@@ -51,8 +51,8 @@ const CALLS: &[Call] = &[
     tests("test init", &["test", "--no-fail-fast", "--package", "init"]),
 ];
 
-/// The rungs, for the workspace in `root`.
-pub(super) fn rungs<'a>(shell: &'a Shell, root: &'a Path) -> Vec<Rung<'a>> {
+/// The rungs, for the workspace in `root`. `offline` forbids to fetch Rust targets.
+pub(super) fn rungs<'a>(shell: &'a Shell, root: &'a Path, offline: bool) -> Vec<Rung<'a>> {
     let rung = |call: &'static Call| {
         Rung::new(call.rung, move |report| climb(shell, root, call, report))
             .beside(Company::NoOtherCargo)
@@ -62,7 +62,7 @@ pub(super) fn rungs<'a>(shell: &'a Shell, root: &'a Path) -> Vec<Rung<'a>> {
     let after = CALLS.iter().position(|call| call.rung == "lint").map_or(0, |index| index + 1);
     rungs.insert(
         after,
-        Rung::new(UEFI_LINT, move |report| lint_for_uefi(shell, root, report))
+        Rung::new(UEFI_LINT, move |report| lint_for_uefi(shell, root, offline, report))
             .beside(Company::NoOtherCargo),
     );
     rungs
@@ -71,11 +71,11 @@ pub(super) fn rungs<'a>(shell: &'a Shell, root: &'a Path) -> Vec<Rung<'a>> {
 /// The rung that has clippy see the UEFI stub as firmware does.
 const UEFI_LINT: &str = "lint uefi-stub";
 
-fn lint_for_uefi(shell: &Shell, root: &Path, report: &mut Report) -> Result<()> {
+fn lint_for_uefi(shell: &Shell, root: &Path, offline: bool, report: &mut Report) -> Result<()> {
     let log = log_file(root, UEFI_LINT)?;
     for arch in Arch::ALL {
         let triple = uefi::triple(arch);
-        if RustCompiler::of_rustup(shell, &triple, true).is_err() {
+        if RustCompiler::of_rustup(shell, &triple, offline).is_err() {
             report.skipped(&triple, format!("the Rust target {triple} is not installed"));
             continue;
         }

@@ -5,7 +5,7 @@
 //! (`systools ps`). docs/tools.md says what each leaves out.
 //!
 //! Code map: [`ps`] and [`top`] show what [`process`] reads; [`free`], [`dmesg`];
-//! [`gzip`], [`tar`]; [`less`]; [`resize`]. [`failure`] and [`output`] are for all.
+//! [`gzip`], [`tar`]; [`less`]; [`resize`]. [`output`] is for all.
 
 mod dmesg;
 mod free;
