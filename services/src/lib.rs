@@ -3,6 +3,7 @@
 //! Code map:
 //! - [`config_file`]: strict reading of a daemon's TOML file
 //! - [`block`]: block devices and what is on them
+//! - [`clock`]: the time since boot
 //! - [`control`]: the client's side of PID 1's control socket
 //! - [`dns`]: names and addresses: messages, asking a server, `/etc/hosts`
 //! - [`ext4_format`]: making an empty ext4
@@ -30,6 +31,7 @@
 pub mod accounts;
 pub mod ask;
 pub mod block;
+pub mod clock;
 pub mod config_file;
 pub mod control;
 pub mod dns;

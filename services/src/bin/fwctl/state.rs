@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
+use services::clock::since_boot;
 use services::problem::{Context, Problem, Result};
 use services::whole_file;
 
@@ -44,12 +44,6 @@ impl Trial {
     pub(crate) fn left(&self) -> Duration {
         self.ends.saturating_sub(since_boot())
     }
-}
-
-/// Time since boot, suspension included: no clock that somebody sets.
-fn since_boot() -> Duration {
-    let now = clock_gettime(ClockId::Boottime);
-    Duration::try_from(now).unwrap_or_default()
 }
 
 /// Held by whoever changes something.

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use services::clock::since_boot;
 
 /// Where failures are remembered, until the next boot.
 const DIRECTORY: &str = "/run/login";
@@ -121,13 +121,6 @@ fn bucket(name: &str) -> u8 {
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let [a, b, c, d] = hash.to_le_bytes();
     a ^ b ^ c ^ d
-}
-
-/// A clock that nobody sets.
-fn since_boot() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 #[cfg(test)]

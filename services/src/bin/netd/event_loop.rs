@@ -14,6 +14,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::thread::CapabilitySet;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
+use services::clock::since_boot as now;
 use services::config_file::{load, problem};
 use services::netlink::Connection;
 use services::netlink::event::{self, Event};
@@ -285,12 +286,6 @@ fn drop_privileges(settings: &Settings, config: &Config) -> Result<()> {
         kept |= CapabilitySet::SYS_ADMIN;
     }
     become_user(user, kept)
-}
-
-/// The time since boot, sleep included: leases end during sleep as well.
-fn now() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
-    Duration::try_from(time).unwrap_or_default()
 }
 
 /// A number that no other machine has, nor this one at its next start.
