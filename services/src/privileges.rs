@@ -1,8 +1,10 @@
-//! Giving up what root may do, for daemons that are started as root to set up
-//! something and then need a few capabilities at most (capabilities(7)).
+//! Giving up what root may do: for daemons that are started as root to set up
+//! something and then need a few capabilities at most (capabilities(7)), and for who lets
+//! people in.
 
 use std::io;
 
+use nix::unistd::{setgroups, setresgid, setresuid};
 use rustix::process::{Gid, Uid, getuid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities,
@@ -10,7 +12,8 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
-use crate::accounts;
+use crate::accounts::{self, Group, User};
+use crate::identity::group_ids;
 use crate::problem::{Context, Problem, Result};
 
 /// Becomes `user`, with that user's primary group and no other, and keeps `kept` of
@@ -29,6 +32,24 @@ pub fn become_user(user: &str, kept: CapabilitySet) -> Result<()> {
             .with_hint("add it to the image definition: [[user]] and [[group]]")
     })?;
     drop_to(account.uid, account.gid, kept).context(|| format!("cannot become `{user}`"))
+}
+
+/// Becomes a person for good, with every thread (setuid(2), "C library/kernel
+/// differences"): all groups and ids, and no way back.
+///
+/// # Errors
+/// What the kernel says: only root may. Or it let the process become root again.
+pub fn become_person(user: &User, groups: &[Group]) -> io::Result<()> {
+    let gids: Vec<_> = group_ids(user, groups).into_iter().map(Into::into).collect();
+    let (uid, gid) = (user.uid.into(), user.gid.into());
+    setgroups(&gids)?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    let root = 0.into();
+    if uid != root && setresuid(root, root, root).is_ok() {
+        return Err(io::Error::other("the way back to root is open"));
+    }
+    Ok(())
 }
 
 fn drop_to(uid: u32, gid: u32, kept: CapabilitySet) -> io::Result<()> {

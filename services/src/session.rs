@@ -9,27 +9,17 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::fs::Mode;
-use rustix::process::{Gid, Uid};
 
 use crate::accounts::{Group, User};
-use crate::identity::{group_ids, login_shell_name};
+use crate::identity::login_shell_name;
+use crate::privileges::become_person;
 use crate::problem::{Context, Problem, Result};
 
-/// Hands the terminal on standard input to `user` and takes on the user's ids. To be called
-/// before there is a second thread.
-///
-/// # Errors
-/// What the kernel says: only root may.
-pub fn become_user(user: &User, groups: &[Group]) -> io::Result<()> {
+/// Hands the terminal on standard input to `user`.
+fn hand_over_terminal(user: &User) -> io::Result<()> {
     let stdin = io::stdin();
     fchown(&stdin, Some(user.uid), None)?;
-    rustix::fs::fchmod(&stdin, Mode::RUSR | Mode::WUSR | Mode::WGRP)?;
-    let gids: Vec<Gid> = group_ids(user, groups).into_iter().map(Gid::from_raw).collect();
-    // One thread, and exec follows: the calls for threads are enough.
-    rustix::thread::set_thread_groups(&gids)?;
-    rustix::thread::set_thread_gid(Gid::from_raw(user.gid))?;
-    rustix::thread::set_thread_uid(Uid::from_raw(user.uid))?;
-    Ok(())
+    Ok(rustix::fs::fchmod(&stdin, Mode::RUSR | Mode::WUSR | Mode::WGRP)?)
 }
 
 /// Becomes `user` and then the user's login shell. Returns only the reason why not.
@@ -37,7 +27,9 @@ pub fn become_user(user: &User, groups: &[Group]) -> io::Result<()> {
 /// # Errors
 /// The kernel refuses, or the shell cannot be executed.
 pub fn begin(user: &User, groups: &[Group], term: &str) -> Result<Infallible> {
-    become_user(user, groups).context(|| format!("cannot become `{}`", user.name))?;
+    hand_over_terminal(user)
+        .and_then(|()| become_person(user, groups))
+        .context(|| format!("cannot become `{}`", user.name))?;
     let mut shell = Command::new(&user.shell);
     shell
         .arg0(login_shell_name(&user.shell))

@@ -15,13 +15,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session};
 use russh::server::{VerifiedPublicKey, run_stream};
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, SshId};
 use services::accounts::{self, Group, User};
 use services::identity::group_ids;
+use services::privileges::become_person;
 use services::problem::{Context, Problem, Result};
 use services::shadow::{self, Refusal};
 use tokio::signal::unix::{SignalKind, signal};
@@ -266,16 +266,7 @@ fn become_user(user: &User) -> io::Result<()> {
             false => Err(io::Error::other("only root can become another user")),
         };
     }
-    let groups = accounts::groups()?;
-    let gids: Vec<Gid> = group_ids(user, &groups).into_iter().map(Gid::from_raw).collect();
-    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    setgroups(&gids)?;
-    setresgid(gid, gid, gid)?;
-    setresuid(uid, uid, uid)?;
-    if user.uid != 0 && setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).is_ok() {
-        return Err(io::Error::other("the way back to root is open"));
-    }
-    Ok(())
+    become_person(user, &accounts::groups()?)
 }
 
 type Answer = std::result::Result<(), russh::Error>;
