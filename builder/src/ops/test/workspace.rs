@@ -44,10 +44,23 @@ const CALLS: &[Call] = &[
     },
     // Optimized, because the simulation runs 100,000 schedules.
     tests("test init-core", &["test", "--no-fail-fast", "--release", "--package", "init-core"]),
-    tests("test builder", &["test", "--no-fail-fast", "--package", "builder"]),
-    tests("test uefi-stub", &["test", "--no-fail-fast", "--package", "uefi-stub"]),
-    tests("test services", &["test", "--no-fail-fast", "--package", "services"]),
-    tests("test sshd", &["test", "--no-fail-fast", "--package", "sshd"]),
+    // In one call, so that what they depend on is compiled once. All but `init`, whose
+    // dependencies are those of a program without a standard library.
+    tests(
+        "test host",
+        &[
+            "test",
+            "--no-fail-fast",
+            "--package",
+            "builder",
+            "--package",
+            "uefi-stub",
+            "--package",
+            "services",
+            "--package",
+            "sshd",
+        ],
+    ),
     tests("test init", &["test", "--no-fail-fast", "--package", "init"]),
 ];
 
