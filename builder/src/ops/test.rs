@@ -52,14 +52,20 @@ pub struct Args {
     /// Write docs/features.md and do nothing else
     #[arg(long)]
     write_features: bool,
-    /// How many rungs are climbed at a time
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
-    jobs: u8,
+    /// How many rungs are climbed at a time [default: 2, or 1 on a single processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
     /// What executes the guests' instructions
     #[arg(long, value_enum, default_value = "auto")]
     accel: accel::Choice,
     #[command(flatten)]
     build: BuildArgs,
+}
+
+/// Rungs at a time, where nobody says: two keep two processors busy, and each of a rung's
+/// compilers uses all that there are.
+fn usual_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(2)
 }
 
 /// Climbs the ladder and prints the tally as the last line.
@@ -71,7 +77,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     if args.write_features {
         return features::write_page(shell, project.root());
     }
-    let jobs = usize::from(args.jobs);
+    let jobs = args.jobs.map_or_else(usual_jobs, usize::from);
     // Bars of several rungs would be drawn over each other.
     let shell = &if jobs > 1 { shell.without_bars() } else { *shell };
     let boots = Boots {

@@ -173,6 +173,10 @@ pub(super) fn climb(shell: &Shell, rungs: &[Rung<'_>], filter: &str, jobs: usize
 fn climb_one(shell: Shell, rung: &Rung<'_>, is_held_back: bool) -> Report {
     let mut report = Report::new(shell, is_held_back);
     report.text(&format!("== {}\n", rung.name));
+    if is_held_back {
+        // Where this is the last that is heard, it tells which rung does not end.
+        shell.note(format_args!("{}: begun", rung.name));
+    }
     let started = Instant::now();
     if let Err(error) = (rung.climb)(&mut report) {
         report.failed(&rung.name, error);
