@@ -31,6 +31,37 @@ pub(super) const FEATURES: &[Feature] = &[
         "svcctl logs kernel -n 1000",
         is_logged,
     ),
+    command(
+        "No program but `sudo` makes its caller root",
+        "users-and-login.md#becoming-root",
+        "find / -xdev -type f -perm /6000 -exec stat -c '%a %U %n' '{}' ';' && \
+            stat -c '%a %U %n' /etc/sudoers",
+        |_, output| is(output, "4755 root /usr/bin/sudo\n440 root /etc/sudoers\n"),
+    ),
+    command(
+        "A member of `wheel` becomes root with a password, which counts for a while",
+        "users-and-login.md#becoming-root",
+        ROOT,
+        succeeds,
+    ),
+    command(
+        "Who answers with a wrong password does not become root",
+        "users-and-login.md#becoming-root",
+        NOT_ROOT,
+        succeeds,
+    ),
+    command(
+        "Who is no member of `wheel` does not become root",
+        "users-and-login.md#becoming-root",
+        OUTSIDER,
+        succeeds,
+    ),
+    command(
+        "What was done as root, and what was refused, is in the log",
+        "users-and-login.md#becoming-root",
+        "svcctl logs kernel -n 1000",
+        is_root_logged,
+    ),
 ];
 
 const RIGHT: &str = r#"typist --wait 60 getty --term vt100 << 'END'
@@ -66,6 +97,64 @@ type exit\r
 end 0
 END";
 
+const ROOT: &str = r#"typist --wait 60 getty --term vt100 << 'END'
+see login:
+type admin\r
+see Password:
+type secret\r
+see services
+type sudo sh -c 'echo "uid-$(id -u)"'\r
+see password for admin:
+type secret\r
+see uid-0
+see $
+type sudo -n -i\r
+see #
+type echo "<$(id -un) $HOME>"\r
+see <root /root>
+type exit\r
+see $
+type sudo -k; sudo -n id\r
+see a password is required
+type exit 3\r
+end 3
+END"#;
+
+const NOT_ROOT: &str = r"typist --wait 60 getty --term vt100 << 'END'
+see login:
+type admin\r
+see Password:
+type secret\r
+see services
+type sudo -k id; exit 4\r
+see password for admin:
+type sacred\r
+see Sorry, try again.
+see password for admin:
+type \r
+see Sorry, try again.
+see password for admin:
+type sacred\r
+see 3 incorrect password attempts
+unseen uid=0
+end 4
+END";
+
+/// The hash of this account is by SHA-512 crypt, that of the other one by yescrypt.
+const OUTSIDER: &str = r"typist --wait 60 getty --term vt100 << 'END'
+see login:
+type visitor\r
+see Password:
+type secret\r
+see $
+type sudo id; exit 5\r
+see password for visitor:
+type secret\r
+see visitor is not in the sudoers file.
+unseen uid=0
+end 5
+END";
+
 fn is(output: &Output, wanted: &str) -> Verdict {
     let text = output.success()?;
     if text == wanted { Ok(String::new()) } else { Err(format!("it is {text:?}")) }
@@ -76,8 +165,25 @@ fn succeeds(_: Arch, output: &Output) -> Verdict {
 }
 
 fn is_logged(_: Arch, output: &Output) -> Verdict {
+    has_lines(
+        output,
+        &["login: admin logged in on /dev/pts/", "login: refused \"admin\" on /dev/pts/"],
+    )
+}
+
+fn is_root_logged(_: Arch, output: &Output) -> Verdict {
+    has_lines(
+        output,
+        &[
+            "USER=root ; COMMAND=/usr/bin/sh -c",
+            "admin : 3 incorrect password attempts ; TTY=pts/",
+            "visitor : user NOT in sudoers ; TTY=pts/",
+        ],
+    )
+}
+
+fn has_lines(output: &Output, wanted: &[&str]) -> Verdict {
     let text = output.success()?;
-    let wanted = ["login: admin logged in on /dev/pts/", "login: refused \"admin\" on /dev/pts/"];
     match wanted.iter().find(|line| !text.contains(**line)) {
         None => Ok(String::new()),
         Some(line) => Err(format!("no {line:?} in {} lines", text.lines().count())),

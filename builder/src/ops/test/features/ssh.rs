@@ -25,6 +25,11 @@ pub(super) const FEATURES: &[Feature] = &[
     steps("SSH gives a command's output, errors and status", "ssh.md#sessions", streams),
     steps("SSH sessions have a terminal of their own", "ssh.md#sessions", terminal),
     steps("SSH sessions can do what their user can, and no more", "ssh.md#sessions", as_user),
+    steps(
+        "In a session by SSH a member of `wheel` becomes root with a password, not without",
+        "users-and-login.md#becoming-root",
+        becomes_root,
+    ),
     steps("SSH copies files both ways", "ssh.md#files", copies),
     command(
         "SSH logins and refusals are in the log",
@@ -139,6 +144,24 @@ fn as_user(guest: &mut Guest, _: Arch) -> Result<Verdict> {
     let command = "id -u; id -Gn; cat /etc/shadow || cat /var/lib/sshd/host_ed25519 || pwd";
     let output = Client::new(guest, RIGHT)?.run(&[], command)?;
     Ok(expect(&output, 0, "1000\nadmin wheel\n/home/admin\n", "denied"))
+}
+
+fn becomes_root(guest: &mut Guest, _: Arch) -> Result<Verdict> {
+    let client = Client::new(guest, RIGHT)?;
+    let without = client.run(&[], "sudo -n id -u")?;
+    let verdict = expect(&without, 1, "", "sudo: a password is required");
+    if verdict.is_err() {
+        return Ok(verdict);
+    }
+    let without = client.run(&[], "sudo id -u")?;
+    let verdict = expect(&without, 1, "", "sudo: a terminal is required to read the password");
+    if verdict.is_err() {
+        return Ok(verdict);
+    }
+    let command = "echo secret | sudo -S -p '' id -u";
+    let with = client.run(&["RequestTTY=force"], command)?;
+    let is_root = with.status.success() && String::from_utf8_lossy(&with.stdout).trim() == "0";
+    Ok(if is_root { Ok(String::new()) } else { Err(shown(&with)) })
 }
 
 fn copies(guest: &mut Guest, _: Arch) -> Result<Verdict> {
