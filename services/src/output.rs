@@ -24,6 +24,13 @@ pub fn print_json(value: &Value) -> io::Result<()> {
     print(&format!("{value:#}\n"))
 }
 
+/// A text that is safe to show: control characters, which would steer the terminal,
+/// become `?`. Names of processes, files and sockets are anybody's.
+#[must_use]
+pub fn tame(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 /// A mistake in a file, as JSON.
 #[must_use]
 pub fn finding(finding: &Finding) -> Value {
@@ -47,4 +54,14 @@ pub fn size() -> Option<(usize, usize)> {
     let known = |number: u16, usual: usize| if number == 0 { usual } else { number.into() };
     let size = tcgetwinsize(&out).map(|size| (known(size.ws_row, 24), known(size.ws_col, 80)));
     Some(size.unwrap_or((24, 80)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(tame("a\x1b[2Jb\nc\u{9b}"), "a?[2Jb?c?");
+    }
 }

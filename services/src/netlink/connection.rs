@@ -128,13 +128,13 @@ impl Connection {
                 interrupted |= header.flags & DUMP_INTERRUPTED != 0;
                 match NetlinkMessage::<M>::deserialize(bytes).map(|message| message.payload) {
                     Ok(NetlinkPayload::InnerMessage(entry)) => entries.push(entry),
-                    Ok(NetlinkPayload::Done(_)) => return Ok((entries, interrupted)),
-                    Ok(NetlinkPayload::Error(error)) => match error.code {
-                        None => return Ok((entries, interrupted)),
-                        Some(code) => {
-                            return Err(io::Error::from_raw_os_error(code.get().saturating_abs()));
-                        }
-                    },
+                    // A listing that fails on the way ends with the error.
+                    Ok(NetlinkPayload::Done(done)) => {
+                        return ended(done.code).map(|()| (entries, interrupted));
+                    }
+                    Ok(NetlinkPayload::Error(error)) => {
+                        return ended(error.raw_code()).map(|()| (entries, interrupted));
+                    }
                     // A kernel may say more than this program was made for.
                     _ => {}
                 }
@@ -163,6 +163,14 @@ impl Connection {
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// How an exchange has ended: 0, or an error number below it.
+fn ended(code: i32) -> io::Result<()> {
+    match code {
+        0.. => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code.saturating_neg())),
     }
 }
 

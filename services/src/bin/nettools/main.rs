@@ -1,11 +1,12 @@
 //! `nettools`: the tools that a person reaches for when the network does not do what
-//! it should, as one program with a link for each: `ip` and `ping`.
+//! it should, as one program with a link for each: `ip`, `ping` and `ss`.
 //!
 //! Each is a subset of what goes by its name elsewhere, with the words people type.
-//! Absent: everything that `ip --help` and `ping --help` do not name.
+//! Absent: everything that their `--help` does not name.
 
 mod ip;
 mod ping;
+mod ss;
 
 use std::env;
 use std::ffi::OsString;
@@ -36,6 +37,7 @@ fn run(name: &str, mut words: Vec<OsString>) -> ExitCode {
     match name {
         "ip" => ip::main(words),
         "ping" => ping::main(words),
+        "ss" => ss::main(words),
         _ if name.starts_with("nettools") && !words.is_empty() => {
             let name = words.remove(0).to_string_lossy().into_owned();
             if name.starts_with("nettools") { unknown(&name) } else { run(&name, words) }
@@ -46,7 +48,7 @@ fn run(name: &str, mut words: Vec<OsString>) -> ExitCode {
 
 fn unknown(name: &str) -> ExitCode {
     Problem::new(format!("there is no tool `{name}`"))
-        .with_hint("`nettools ip …` and `nettools ping …` are there")
+        .with_hint("`nettools ip …`, `nettools ping …` and `nettools ss …` are there")
         .print("nettools");
     ExitCode::from(2)
 }

@@ -1,6 +1,8 @@
 //! Features of the tools: the shell on a line, the commands people type, and
 //! `system-check`. What needs a terminal is typed by `typist`, which plays one.
 
+use std::net::TcpStream;
+
 use super::{Feature, command, steps};
 use crate::arch::Arch;
 use crate::error::Result;
@@ -73,6 +75,7 @@ pub(super) const FEATURES: &[Feature] = &[
             }
         },
     ),
+    steps("ss shows who listens and who is connected", "network.md#tools", shows_sockets),
     command(
         "less shows a text by the screen, and searches",
         "tools.md#tools",
@@ -110,6 +113,9 @@ pub(super) const FEATURES: &[Feature] = &[
         names_the_service,
     ),
 ];
+
+/// Half seconds that a connection may take to arrive.
+const POLLS_MAX: u32 = 120;
 
 /// Of two commands in a script, both fail: one's error goes to the script's own standard
 /// output, the other's to what that was when a function was called.
@@ -212,6 +218,54 @@ fn shows_memory(_: Arch, output: &Output) -> Verdict {
     }
 }
 
+/// A client that says nothing is connected to the SSH server from outside meanwhile.
+fn shows_sockets(guest: &mut Guest, _: Arch) -> Result<Verdict> {
+    let address = guest.published(22)?;
+    let Ok(_client) = TcpStream::connect(address) else {
+        return Ok(Err(format!("nobody is at {address}")));
+    };
+    let mut missing = Vec::new();
+    for _ in 0..POLLS_MAX {
+        let text = guest.read("ss -tuap --json")?;
+        missing = match json(&text) {
+            Ok(sockets) => missing_sockets(&sockets),
+            Err(error) => return Ok(Err(error)),
+        };
+        if missing.is_empty() {
+            return Ok(Ok(String::new()));
+        }
+        guest.read("sleep 0.5")?;
+    }
+    Ok(Err(format!("no {} in {}", missing.join(", no "), guest.read("ss -tuap")?)))
+}
+
+fn missing_sockets(sockets: &Value) -> Vec<&'static str> {
+    let is_there = |&(_, netid, state, address, port, program): &Wanted| {
+        sockets.as_array().into_iter().flatten().any(|socket| {
+            let is_at = address.is_empty() || socket["local"]["address"] == address;
+            let owners = socket["processes"].as_array().into_iter().flatten();
+            let is_connected = socket["peer"]["port"].as_u64().is_some();
+            is_at
+                && socket["netid"] == netid
+                && socket["state"] == state
+                && socket["local"]["port"] == port
+                && is_connected == (state == "ESTAB")
+                && owners.into_iter().any(|owner| owner["name"] == program)
+        })
+    };
+    WANTED.iter().filter(|wanted| !is_there(wanted)).map(|wanted| wanted.0).collect()
+}
+
+/// What it is, kind, state, address (`""` is any), port, and the program that has it.
+type Wanted = (&'static str, &'static str, &'static str, &'static str, u16, &'static str);
+
+const WANTED: [Wanted; 4] = [
+    ("SSH server", "tcp", "LISTEN", "", 22, "sshd"),
+    ("SSH connection", "tcp", "ESTAB", "", 22, "sshd"),
+    ("resolver by UDP", "udp", "UNCONN", "127.0.0.53", 53, "dnsd"),
+    ("resolver by TCP", "tcp", "LISTEN", "127.0.0.53", 53, "dnsd"),
+];
+
 /// Services that misbehave for other checks may be down; nothing else may be off.
 fn nothing_is_off(_: Arch, output: &Output) -> Verdict {
     let value = json(&output.text())?;
@@ -269,6 +323,34 @@ mod tests {
 
     fn output(status: u8, stdout: &str) -> Output {
         Output { status, stdout: stdout.into(), stderr: Vec::new() }
+    }
+
+    #[test]
+    fn sockets_that_are_not_there_are_named() {
+        let socket = |netid, state, address, port, peer: Value, program| {
+            serde_json::json!({
+                "netid": netid, "state": state, "local": { "address": address, "port": port },
+                "peer": peer, "processes": [{ "name": program, "pid": 9, "fd": 3 }],
+            })
+        };
+        let peer = || serde_json::json!({ "address": "10.0.2.2", "port": 40000 });
+        let all = [
+            socket("tcp", "LISTEN", "::", 22, Value::Null, "sshd"),
+            socket("tcp", "ESTAB", "10.0.2.15", 22, peer(), "sshd"),
+            socket("udp", "UNCONN", "127.0.0.53", 53, Value::Null, "dnsd"),
+            socket("tcp", "LISTEN", "127.0.0.53", 53, Value::Null, "dnsd"),
+        ];
+        assert_eq!(missing_sockets(&all.iter().cloned().collect()), [""; 0]);
+        for (index, wanted) in WANTED.iter().enumerate() {
+            let mut less = all.to_vec();
+            less[index]["processes"] = Value::Array(Vec::new());
+            assert_eq!(missing_sockets(&Value::from(less)), [wanted.0]);
+        }
+        let somewhere_else = socket("udp", "UNCONN", "0.0.0.0", 53, Value::Null, "dnsd");
+        let mut other = all.to_vec();
+        other[2] = somewhere_else;
+        assert_eq!(missing_sockets(&Value::from(other)), ["resolver by UDP"]);
+        assert_eq!(missing_sockets(&Value::Null).len(), WANTED.len());
     }
 
     #[test]
