@@ -16,6 +16,7 @@
 //! - [`accounts`]: `/etc/passwd` and `/etc/group`, read without a C library
 //! - [`netlink`]: asking the kernel about the network, and telling it
 //! - [`network`]: the network as people write it: `/etc/network.toml`, prefixes
+//! - [`ntp`]: how NTP writes a time
 //! - [`privileges`]: giving up what root may do
 //! - [`shadow`]: `/etc/shadow`, and who may not log in
 //! - [`identity`]: what a user's session runs with
@@ -46,6 +47,7 @@ pub mod mounting;
 pub mod netlink;
 pub mod network;
 pub mod notify;
+pub mod ntp;
 pub mod output;
 pub mod password;
 pub mod privileges;

@@ -103,7 +103,8 @@ pub fn slew_clock(offset_ns: i64, error_us: u32, poll_log2: u8) -> io::Result<()
         | libc::ADJ_MAXERROR
         | libc::ADJ_ESTERROR;
     change.offset = offset_ns.clamp(-SLEW_NS_MAX, SLEW_NS_MAX);
-    // The kernel counts the constant from 16 s: an answer every 64 s is 2.
+    // In each second the kernel takes the part 2^-(2 + constant) of what is left away: with an
+    // answer every 64 s a sixteenth, so that little is left when the next one comes.
     change.constant = poll_log2.saturating_sub(4).into();
     change.status = libc::STA_PLL;
     change.maxerror = error_us.into();

@@ -13,6 +13,7 @@ mod names_time;
 mod network;
 mod packages;
 mod page;
+mod peer;
 mod people;
 mod ssh;
 mod system;

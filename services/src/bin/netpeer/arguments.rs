@@ -10,6 +10,8 @@ use services::network::prefix::Prefix;
 use services::problem::{Problem, Result};
 
 use crate::dhcp4::Options as Dhcp4;
+use crate::dns::Options as Names;
+use crate::ntp::Clock;
 use crate::router::Options as Router;
 
 const HELP: &str = "\
@@ -17,6 +19,7 @@ The other side of the network, for tests.
 
 Usage: netpeer --link NAME [OPTIONS]
        netpeer --call ADDRESS:PORT TEXT
+       netpeer --hold ADDRESS:PORT
 
 The link:
       --link NAME            the link to serve; it is switched on
@@ -41,9 +44,25 @@ Router advertisements, every 2 s:
 DHCPv6, stateless:
       --dhcp6-dns ADDRESS    a resolver to name; may be given several times
 
+Names, by UDP and TCP on port 53:
+      --names-at ADDRESS     answer there; may be given several times
+      --zone NAME            the zone; other names are refused [default: all]
+      --record NAME=ADDRESS[+COUNT]
+                             an address of a name, or COUNT in a row; may be given
+                             several times; other names in the zone do not exist
+
+Time (NTP):
+      --clock ADDRESS:PORT=SECONDS[,SECONDS...]
+                             answer there, so far ahead of this machine's clock
+                             (behind it with a minus); every answer has the next
+                             difference, the last one stays; may be given several times
+
 Others:
       --echo PORT            answer on this TCP port with what was said
-      --call A:PORT TEXT     say something to such a port and print the answer
+      --call ADDRESS:PORT TEXT
+                             say something to such a port and print the answer
+      --hold ADDRESS:PORT    count to such a port, a number each second, and print the
+                             answers, until there is none
   -h, --help                 this text
 ";
 
@@ -53,6 +72,8 @@ pub(crate) enum Parsed {
     Serve(Box<Settings>),
     /// Say something to somebody else's echo.
     Call(SocketAddr, String),
+    /// Count to it.
+    Hold(SocketAddr),
     /// Explain the command line.
     Help,
 }
@@ -65,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) dhcp4: Option<Dhcp4>,
     pub(crate) router: Option<Router>,
     pub(crate) dhcp6_dns: Vec<Ipv6Addr>,
+    pub(crate) names: Names,
+    pub(crate) clocks: Vec<Clock>,
     pub(crate) echo_port: Option<u16>,
 }
 
@@ -91,10 +114,15 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Parsed> {
             Arg::Long("rdnss") => router.rdnss.push(value(&mut parser)?),
             Arg::Long("other") => router.other = true,
             Arg::Long("dhcp6-dns") => settings.dhcp6_dns.push(value(&mut parser)?),
+            Arg::Long("names-at") => settings.names.at.push(value(&mut parser)?),
+            Arg::Long("zone") => settings.names.zone = value(&mut parser)?,
+            Arg::Long("record") => settings.names.records.push(value(&mut parser)?),
+            Arg::Long("clock") => settings.clocks.push(value(&mut parser)?),
             Arg::Long("echo") => settings.echo_port = Some(value(&mut parser)?),
             Arg::Long("call") => {
                 return Ok(Parsed::Call(value(&mut parser)?, value(&mut parser)?));
             }
+            Arg::Long("hold") => return Ok(Parsed::Hold(value(&mut parser)?)),
             Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
             other => return Err(usage(other.unexpected())),
         }

@@ -2,18 +2,22 @@
 //! are told to, on one link. For test images only.
 //!
 //! Code map: one module and one thread for each protocol. [`dhcp4`], [`router`]
-//! (advertisements), [`dhcp6`] (stateless) and [`echo`] (TCP). It ends when one of them fails.
+//! (advertisements), [`dhcp6`] (stateless), [`dns`], [`ntp`] and [`echo`] (TCP); [`listen`] has
+//! sockets for some of them. It ends when one of them fails.
 
 mod arguments;
 mod dhcp4;
 mod dhcp6;
+mod dns;
 mod echo;
+mod listen;
+mod ntp;
 mod router;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use services::netlink::change::LinkSetting;
@@ -28,16 +32,17 @@ const PROGRAM: &str = "netpeer";
 
 fn main() -> ExitCode {
     let parsed = arguments::parse(lexopt::Parser::from_env());
-    let settings = match parsed {
-        Ok(Parsed::Serve(settings)) => settings,
-        Ok(Parsed::Call(address, text)) => return call(address, &text),
+    let done = match parsed {
+        Ok(Parsed::Serve(settings)) => serve(&settings),
+        Ok(Parsed::Call(address, text)) => call(address, &text),
+        Ok(Parsed::Hold(address)) => echo::hold(address),
         Ok(Parsed::Help) => return arguments::print_help(),
         Err(problem) => {
             problem.print(PROGRAM);
             return ExitCode::from(2);
         }
     };
-    match serve(&settings) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             problem.print(PROGRAM);
@@ -46,16 +51,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn call(address: SocketAddr, text: &str) -> ExitCode {
-    let said = echo::call(address, text)
-        .and_then(|answer| io::stdout().write_all(answer.as_bytes()).context(String::new));
-    match said {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+fn call(address: SocketAddr, text: &str) -> Result<()> {
+    let answer = echo::call(address, text)?;
+    io::stdout().write_all(answer.as_bytes()).context(|| "cannot write".to_owned())
 }
 
 fn serve(settings: &Settings) -> Result<()> {
@@ -80,6 +78,17 @@ fn serve(settings: &Settings) -> Result<()> {
     if !settings.dhcp6_dns.is_empty() {
         let server = dhcp6::Server::open(&link, settings.dhcp6_dns.clone())?;
         begin("DHCPv6", Box::new(move || server.serve()));
+    }
+    let names = Arc::new(settings.names.clone());
+    for address in &names.at {
+        let datagrams = dns::Datagrams::open(*address, &names)?;
+        begin("names by UDP", Box::new(move || datagrams.serve()));
+        let connections = dns::Connections::open(*address, &names)?;
+        begin("names by TCP", Box::new(move || connections.serve()));
+    }
+    for clock in &settings.clocks {
+        let server = ntp::Server::open(clock.clone())?;
+        begin("time", Box::new(move || server.serve()));
     }
     if let Some(port) = settings.echo_port {
         let server = echo::open(port)?;

@@ -2,13 +2,9 @@
 //! 14). Times are 64 bits of seconds and fractions; differences of them are right across the
 //! end of an era (2036) as long as both are within 68 years.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-/// Length of a message without extensions, in bytes.
-pub(crate) const PACKET_BYTES: usize = 48;
-
-/// Seconds from 1900, where NTP's first era begins, to 1970.
-const ERA_TO_UNIX_SECONDS: u64 = 2_208_988_800;
+use services::ntp::{PACKET_BYTES, timestamp};
 
 /// An error of more than this makes an answer useless (`MAXDISP` of RFC 5905 is 16 s; a clock
 /// that is to be set wants better).
@@ -51,14 +47,6 @@ impl Rejected {
             Self::Nonsense => "the answer cannot be right",
         }
     }
-}
-
-/// A time as NTP writes it.
-pub(crate) fn timestamp(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs().wrapping_add(ERA_TO_UNIX_SECONDS);
-    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
-    (seconds << 32) | fraction
 }
 
 /// The question. What stands for the time of sending is a number that nobody can guess: the
@@ -141,6 +129,8 @@ pub(crate) fn read(
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     const NONCE: u64 = 0x0123_4567_89ab_cdef;

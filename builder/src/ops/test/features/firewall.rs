@@ -1,9 +1,12 @@
 //! Features of the packet filter. What passes is seen by questions to the resolver on the
-//! loopback interface, which rules can close as well as any other.
+//! loopback interface, which rules can close as well as any other, and by what another machine
+//! reaches ([`between`]).
+
+mod between;
 
 use serde_json::Value;
 
-use super::{Feature, command, steps};
+use super::{Feature, command, network, steps};
 use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::{Guest, Output};
@@ -33,6 +36,16 @@ pub(super) const FEATURES: &[Feature] = &[
         trial_ends,
     ),
     steps("Rules on trial stay once they are confirmed", "firewall.md#commands", trial_stays),
+    network(
+        "Rules on trial keep another machine out until the trial ends, but no connection that stands",
+        "firewall.md#commands",
+        between::trial_ends,
+    ),
+    network(
+        "Confirmed rules keep another machine out until others are applied",
+        "firewall.md#commands",
+        between::confirmed,
+    ),
 ];
 
 /// Closes the resolver to this machine's programs, and counts what they send.

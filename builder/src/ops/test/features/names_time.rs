@@ -1,8 +1,12 @@
-//! Features of name resolution and of the clock.
+//! Features of name resolution and of the clock: what a machine knows by itself, and what it
+//! learns from another one ([`names`], [`clock`]).
+
+mod clock;
+mod names;
 
 use serde_json::Value;
 
-use super::{Feature, command};
+use super::{Feature, command, network, steps};
 use crate::arch::Arch;
 use crate::ops::guest::Output;
 use crate::ops::test::guest_checks::Verdict;
@@ -38,6 +42,48 @@ pub(super) const FEATURES: &[Feature] = &[
         "names-and-time.md#time",
         "timectl set 2031-02-03T04:05:06Z && date -u +%Y-%m-%dT%H:%M",
         is_set,
+    ),
+    steps(
+        "A clock that is before the image was built is moved when timed starts",
+        "names-and-time.md#time",
+        |guest, _| clock::moved_at_start(guest),
+    ),
+    network(
+        "Names are found by the resolver that the network names",
+        "names-and-time.md#names",
+        names::found,
+    ),
+    network(
+        "A name that was found is remembered, and nobody is asked again",
+        "names-and-time.md#names",
+        names::remembered,
+    ),
+    network("A name that is not there is said not to be", "names-and-time.md#names", names::denied),
+    network("Answers too long for a datagram come by TCP", "names-and-time.md#names", names::long),
+    network(
+        "Without a cable it is soon said that names cannot be found",
+        "names-and-time.md#names",
+        names::without_cable,
+    ),
+    network(
+        "The clock is set at once by a server of the network when timed starts",
+        "names-and-time.md#time",
+        clock::set_at_once,
+    ),
+    network(
+        "A small difference is taken away by and by, without a jump",
+        "names-and-time.md#time",
+        clock::led,
+    ),
+    network(
+        "A server whose time is before the image was built is not believed",
+        "names-and-time.md#time",
+        clock::not_believed,
+    ),
+    network(
+        "The hardware clock is set when timed ends, so at every shutdown",
+        "names-and-time.md#time",
+        clock::hardware_clock,
     ),
 ];
 

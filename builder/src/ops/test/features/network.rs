@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::peer::{self, ADDRESS_AND_ROUTE, DEFAULT_ROUTE, NETWORK, wait_for};
 use super::{Feature, Pair, network, steps};
 use crate::arch::Arch;
 use crate::error::Result;
@@ -43,17 +44,10 @@ pub(super) const FEATURES: &[Feature] = &[
 ];
 
 const CARRIER: &str = "cat /sys/class/net/eth0/carrier";
-/// Half seconds that a change may take to arrive.
-const POLLS_MAX: u32 = 120;
-/// The service of the second guest that is the network.
-const PEER_UP: &str = "fwctl off && svcctl start test-peer";
+/// Looks at a lease, half a second after each other.
+const LOOKS_MAX: u32 = 120;
 /// What the client has of its lease.
 const LEASE: &str = "netctl --json lease";
-/// Addresses and routes by IPv4.
-const ADDRESS_AND_ROUTE: &str = "ip -4 -br addr show eth0; ip -4 route";
-/// What the addresses that `test-peer` grants begin with.
-const NETWORK: &str = "10.77.0.";
-const DEFAULT_ROUTE: &str = "default via 10.77.0.1 dev eth0";
 
 fn cable(pair: &mut Pair) -> Result<Verdict> {
     let mut seen = Vec::new();
@@ -69,8 +63,8 @@ fn cable(pair: &mut Pair) -> Result<Verdict> {
 }
 
 fn granted(pair: &mut Pair) -> Result<Verdict> {
-    pair.second.read(PEER_UP)?;
-    let command = format!("{ADDRESS_AND_ROUTE}; cat /run/netd/resolv.conf");
+    pair.second.read(peer::UP)?;
+    let command = format!("{ADDRESS_AND_ROUTE}; cat {}", peer::RESOLVERS);
     let wanted = [NETWORK, DEFAULT_ROUTE, "nameserver 10.77.0.53", "lab.example"];
     wait_for(&mut pair.first, &command, |found| wanted.iter().all(|word| found.contains(word)))
         .map(|verdict| verdict.map(|found| first_line(&found)))
@@ -120,7 +114,7 @@ fn tcp(pair: &mut Pair) -> Result<Verdict> {
 /// Looks at the lease until its end has moved away, and never sees it gone.
 fn renewed(pair: &mut Pair) -> Result<Verdict> {
     let mut left_s = Vec::new();
-    for _ in 0..POLLS_MAX {
+    for _ in 0..LOOKS_MAX {
         let lease = lease(&mut pair.first)?;
         let Some(now_s) = lease["expires_in_s"].as_u64() else {
             return Ok(Err(format!("no lease after {left_s:?} s left")));
@@ -211,17 +205,4 @@ fn lease(guest: &mut Guest) -> Result<Value> {
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim().to_owned()
-}
-
-/// What a command prints once it is as `wanted`, or what it was at last.
-fn wait_for(guest: &mut Guest, command: &str, wanted: impl Fn(&str) -> bool) -> Result<Verdict> {
-    let mut found = String::new();
-    for _ in 0..POLLS_MAX {
-        found = guest.run(command)?.text();
-        if wanted(&found) {
-            return Ok(Ok(found));
-        }
-        guest.read("sleep 0.5")?;
-    }
-    Ok(Err(found))
 }
