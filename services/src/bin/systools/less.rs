@@ -1,7 +1,15 @@
-//! `less`: text, a screen at a time, on `minus`.
+//! `less`: text, a screen at a time.
 //!
-//! Absent: several files one after the other by keys, `+COMMAND`, tags, marks, and
-//! reading a file that is larger than the memory.
+//! Code map: this module is the command line and the text, [`pager`] what keys make of
+//! it, [`layout`] how lines become rows, [`keys`] what bytes are keys, [`paint`] what is
+//! written, [`terminal`] the edge. Absent: several files one after the other by keys,
+//! `+COMMAND`, tags, marks, and reading a file that is larger than the memory.
+
+mod keys;
+mod layout;
+mod pager;
+mod paint;
+mod terminal;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,12 +17,14 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use lexopt::Arg;
-use minus::{LineNumbers, MinusError, Pager};
 use rustix::termios::isatty;
 use services::problem::{Context, Problem};
 
 use crate::Result;
-use crate::output::print;
+use crate::output::{print, size, tame};
+
+use layout::colour_length;
+use pager::Pager;
 
 const HELP: &str = "\
 Shows text a screen at a time.
@@ -23,14 +33,17 @@ Usage: less [OPTIONS] [FILE…]
 
 Options:
   -F, --quit-if-one-screen  just print what fits on one screen
+  -i, --ignore-case         capitals matter only to a pattern that has some
   -N, --LINE-NUMBERS        number the lines
   -S, --chop-long-lines     do not wrap; left and right scroll
   -R                        pass colours on [other control characters are shown as ^X]
   -h, --help                this text
 
 Keys: q ends; arrows, j and k go by a line, space, b, PageUp and PageDown by a
-screen, d and u by half of one; g and G to the start and the end; / and ? search,
-n and p go to the next and the one before.
+screen, d and u by half of one; g and G to the start and the end; / and ? search
+forwards and backwards, n and N (or p) go to the next and the one before; r paints
+anew. A number first says how many lines, or to g and G which one. A pattern is a
+regular expression: `a|b`, `[0-9]+`.
 
 Into a file or a pipe it is cat.
 ";
@@ -40,6 +53,7 @@ Into a file or a pipe it is cat.
 struct Settings {
     files: Vec<PathBuf>,
     quit_if_one_screen: bool,
+    ignore_case: bool,
     numbers: bool,
     chop: bool,
     colours: bool,
@@ -64,8 +78,7 @@ pub(crate) fn run(_: &str, words: Vec<OsString>) -> Result<()> {
         [first, ..] => format!("{} and {} more", first.display(), settings.files.len() - 1),
     };
     let text = visible(&String::from_utf8_lossy(&bytes), settings.colours);
-    page(&settings, &title, text).context(|| "cannot use the terminal".to_owned())?;
-    Ok(())
+    page(&settings, &tame(&title), &text)
 }
 
 fn parse(words: Vec<OsString>) -> Result<Option<Settings>> {
@@ -79,8 +92,9 @@ fn parse(words: Vec<OsString>) -> Result<Option<Settings>> {
             Arg::Short('N') | Arg::Long("LINE-NUMBERS") => settings.numbers = true,
             Arg::Short('S') | Arg::Long("chop-long-lines") => settings.chop = true,
             Arg::Short('R' | 'r') | Arg::Long("RAW-CONTROL-CHARS") => settings.colours = true,
-            // What others set by habit, and what this pager does anyway.
-            Arg::Short('X' | 'i' | 'e' | 'E') => {}
+            Arg::Short('i') | Arg::Long("ignore-case") => settings.ignore_case = true,
+            // What others set by habit, and this pager can do without.
+            Arg::Short('X' | 'e' | 'E') => {}
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Value(file) => settings.files.push(file.into()),
             other => return Err(other.unexpected().into()),
@@ -104,16 +118,20 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn page(settings: &Settings, title: &str, text: String) -> std::result::Result<(), MinusError> {
-    let pager = Pager::new();
-    pager.set_prompt(crate::output::tame(title))?;
-    pager.set_run_no_overflow(!settings.quit_if_one_screen)?;
-    pager.horizontal_scroll(settings.chop)?;
-    if settings.numbers {
-        pager.set_line_numbers(LineNumbers::Enabled)?;
+fn page(settings: &Settings, title: &str, text: &str) -> Result<()> {
+    let mut pager = Pager::new(title, text, settings.chop, settings.numbers);
+    if settings.ignore_case {
+        pager.ignore_case();
     }
-    pager.set_text(text)?;
-    minus::page_all(pager)
+    if settings.quit_if_one_screen {
+        let (rows, columns) = size().unwrap_or((24, 80));
+        pager.resize(rows, columns);
+        if pager.fits() {
+            let text: String = pager.rows().iter().map(|row| format!("{row}\n")).collect();
+            return Ok(print(&text)?);
+        }
+    }
+    terminal::page(&mut pager)
 }
 
 /// The text with control characters as `^X`, tabs as far as the next column of 8, and
@@ -155,13 +173,6 @@ fn visible(text: &str, colours: bool) -> String {
         column += 1;
     }
     shown
-}
-
-/// Bytes of the `ESC [ … m` that a text begins with.
-fn colour_length(text: &str) -> Option<usize> {
-    let parameters = text.strip_prefix("\x1b[")?;
-    let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';' && c != ':')?;
-    parameters.get(end..)?.starts_with('m').then_some(2 + end + 1)
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@
 //! (`systools ps`). docs/tools.md says what each leaves out.
 //!
 //! Code map: [`ps`] and [`top`] show what [`process`] reads; [`free`], [`dmesg`];
-//! [`gzip`], [`tar`]; [`less`]; [`resize`]. [`output`] is for all.
+//! [`gzip`], [`tar`]; [`less`]; [`resize`]. [`output`] is for all, [`fullscreen`] for those
+//! that have the terminal for themselves.
 
 mod dmesg;
 mod free;
+mod fullscreen;
 mod gzip;
 mod less;
 mod output;

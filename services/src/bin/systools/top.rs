@@ -14,15 +14,13 @@ use lexopt::{Arg, ValueExt};
 use procfs::{Current, CurrentSI, KernelStats, LoadAverage};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read};
-use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcsetattr,
-};
+use rustix::termios::isatty;
 use services::problem::{Context, Problem};
 use services::signals::Termination;
 
-use crate::Result;
 use crate::output::{cut, print, size};
 use crate::process::Snapshot;
+use crate::{Result, fullscreen};
 use services::failure::Failure;
 
 use screen::{Order, Sample};
@@ -66,9 +64,9 @@ pub(crate) fn run(_: &str, words: Vec<OsString>) -> Result<()> {
             .into());
     }
     let termination = Termination::catch().context(|| "cannot watch for signals".to_owned())?;
-    let before = enter()?;
+    let before = fullscreen::enter(io::stdin())?;
     let result = interactive(&mut settings, &termination);
-    leave(&before)?;
+    fullscreen::leave(io::stdin(), &before)?;
     result
 }
 
@@ -198,26 +196,6 @@ fn key(deadline: Instant, termination: &Termination) -> Result<Key> {
         Ok(0) | Err(_) => Ok(Key::End),
         Ok(_) => Ok(Key::Letter(byte[0])),
     }
-}
-
-/// Takes the terminal: keys one by one and unseen, the other screen, no cursor.
-fn enter() -> Result<Termios> {
-    let before = tcgetattr(io::stdin()).context(|| "cannot use the terminal".to_owned())?;
-    let mut modes = before.clone();
-    modes.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
-    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
-    modes.special_codes[SpecialCodeIndex::VTIME] = 0;
-    tcsetattr(io::stdin(), OptionalActions::Flush, &modes)
-        .context(|| "cannot use the terminal".to_owned())?;
-    print("\x1b[?1049h\x1b[?25l")?;
-    Ok(before)
-}
-
-fn leave(before: &Termios) -> Result<()> {
-    print("\x1b[?25h\x1b[?1049l")?;
-    tcsetattr(io::stdin(), OptionalActions::Flush, before)
-        .context(|| "cannot give the terminal back".to_owned())?;
-    Ok(())
 }
 
 fn draw(lines: &[String]) -> Result<()> {

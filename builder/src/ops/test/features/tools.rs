@@ -80,8 +80,8 @@ pub(super) const FEATURES: &[Feature] = &[
         "less shows a text by the screen, and searches",
         "tools.md#tools",
         "seq 1 200 > /tmp/less.txt && typist --wait 60 less /tmp/less.txt <<'END'\n\
-         see 22\nunseen 100\ntype G\nsee 200\ntype g\npause 2\ntype /\npause 2\ntype 150\\r\n\
-         see 150\ntype q\nend 0\nEND",
+         see 22\nunseen 100\ntype G\nsee 200\ntype g/none\\r\nsee not found: none\n\
+         type /150\\r\nsee 172\ntype q\nend 0\nEND",
         worked,
     ),
     command(
