@@ -110,7 +110,7 @@ impl Connection {
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
-        retry(|| send(&self.fd, &bytes, SendFlags::empty()))?;
+        self.send(&bytes)?;
         self.collect(self.sequence)
     }
 
@@ -119,7 +119,7 @@ impl Connection {
         let mut entries = Vec::new();
         let mut interrupted = false;
         loop {
-            let datagram = self.datagram()?;
+            let datagram = self.datagram(RecvFlags::empty())?;
             for bytes in split(&datagram) {
                 let Some(header) = header_of(bytes) else { continue };
                 if header.sequence_number != sequence {
@@ -142,20 +142,28 @@ impl Connection {
         }
     }
 
-    /// The next datagram of events; `None` when there is none now.
+    /// Sends messages that have their headers, all at once.
+    ///
+    /// # Errors
+    /// What send(2) says.
+    pub fn send(&self, messages: &[u8]) -> io::Result<()> {
+        retry(|| send(&self.fd, messages, SendFlags::empty())).map(|_| ())
+    }
+
+    /// The next datagram that is there; `None` when there is none now.
     ///
     /// # Errors
     /// `ENOBUFS` when events were lost: whoever reads asks for everything again.
-    pub fn next_events(&mut self) -> io::Result<Option<Vec<u8>>> {
-        match self.datagram() {
+    pub fn next_datagram(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match self.datagram(RecvFlags::DONTWAIT) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn datagram(&mut self) -> io::Result<Vec<u8>> {
-        let (length, _) = retry(|| recv(&self.fd, self.buffer.as_mut_slice(), RecvFlags::empty()))?;
+    fn datagram(&mut self, flags: RecvFlags) -> io::Result<Vec<u8>> {
+        let (length, _) = retry(|| recv(&self.fd, self.buffer.as_mut_slice(), flags))?;
         Ok(self.buffer.get(..length).unwrap_or_default().to_vec())
     }
 }

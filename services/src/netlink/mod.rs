@@ -1,5 +1,6 @@
 //! Asking the kernel about the network, and telling it: rtnetlink(7) for links,
-//! addresses, routes and neighbours, sock_diag(7) for sockets.
+//! addresses, routes and neighbours; and the [`Connection`] for what else speaks
+//! netlink, sock_diag(7) and nfnetlink.
 //!
 //! Code map:
 //! - [`connection`]: one netlink socket, requests and their answers

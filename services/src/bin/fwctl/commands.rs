@@ -77,19 +77,19 @@ fn shown(state: &State, is_json: bool) -> Done {
 }
 
 fn apply(state: &State, file: &Path, or_close: bool) -> Done {
-    let kernel = Kernel::open()?;
+    let mut kernel = Kernel::open()?;
     let _lock = state.lock()?;
-    let put = |text: &str, rules: &RuleSet| {
+    let put = |kernel: &mut Kernel, text: &str, rules: &RuleSet| {
         kernel.replace(&compile(rules))?;
         state.keep(text)?;
         state.end_trial()
     };
-    match load(file).and_then(|(text, rules)| put(&text, &rules)) {
+    match load(file).and_then(|(text, rules)| put(&mut kernel, &text, &rules)) {
         Ok(()) => Ok(()),
         Err(problem) if or_close && kernel.show()?.is_none() => {
             // The reason first: this may be read while the machine cannot be reached.
             problem.print(PROGRAM);
-            put("", &RuleSet::default())?;
+            put(&mut kernel, "", &RuleSet::default())?;
             let closed = Problem::new("nothing is let in until the rules are right");
             Err(Failure::from(closed.with_hint("`fwctl apply` after the mistake is corrected")))
         }
@@ -99,7 +99,7 @@ fn apply(state: &State, file: &Path, or_close: bool) -> Done {
 
 fn try_out(state: &State, file: &Path, lasts: Duration) -> Done {
     let (text, rules) = load(file)?;
-    let kernel = Kernel::open()?;
+    let mut kernel = Kernel::open()?;
     let _lock = state.lock()?;
     if state.trial()?.is_some() {
         let problem = Problem::new("another trial is under way");

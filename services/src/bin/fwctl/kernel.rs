@@ -4,17 +4,19 @@
 //! either the rules before or those after. Other tables are not touched.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
+use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NetlinkMessage, NetlinkPayload};
 use rustix::io::Errno;
-use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::netlink::NETFILTER;
+use rustix::net::sockopt;
+use services::netlink::Connection;
+use services::netlink::connection::split;
 use services::problem::{Context, Problem, Result};
 
 use crate::compile::{Chain, KernelRule, Program, Set, key};
 use crate::expression::{ACCEPT, ANONYMOUS_SET, DROP, EXPRESSION_DATA, EXPRESSION_NAME};
 use crate::expression::{data, list};
-use crate::netlink::{self, Attributes, append_message, flags};
+use crate::netlink::{self, Attributes, Message};
 
 /// The table's name, in the family `inet`: IPv4 and IPv6 at once.
 pub(crate) const TABLE: &str = "keelson";
@@ -36,16 +38,14 @@ const NEW_SET_ELEMENT: u16 = 12;
 const ELEMENTS_PER_MESSAGE: usize = 500;
 /// Room for a batch in the socket.
 const SEND_BYTES: usize = 8 << 20;
-/// Room for what the kernel answers at once.
-const RECEIVE_BYTES: usize = 64 * 1024;
 /// Longest comment in bytes: with its header and NUL byte within `NFT_USERDATA_MAXLEN`.
 const COMMENT_BYTES_MAX: usize = 240;
 /// The kind of a rule's user data that nft(8) shows as a comment.
 const COMMENT: u8 = 0;
 
-/// A socket to the kernel.
+/// The kernel's packet filter.
 pub(crate) struct Kernel {
-    socket: OwnedFd,
+    connection: Connection,
 }
 
 /// A chain as the kernel has it.
@@ -88,7 +88,9 @@ impl Batch {
         subject: &str,
     ) {
         let sequence = u32::try_from(self.subjects.len()).unwrap_or(u32::MAX);
-        append_message(&mut self.bytes, kind, flags, sequence, place, attributes);
+        let ((family, resource), attributes) = (place, attributes.clone());
+        let message = Message { kind, family, resource, attributes };
+        message.append(&mut self.bytes, flags, sequence);
         self.subjects.push(subject.to_owned());
     }
 
@@ -110,13 +112,13 @@ fn replacement(program: Option<&Program>) -> Batch {
     let table = Attributes::default().text(1, TABLE).u32(2, 0);
     let name = Attributes::default().text(1, TABLE);
     // Making what may be there already is no error, removing what is not there would be.
-    batch.add(NEW_TABLE, flags::CREATE | flags::ACK, &table, "the table");
+    batch.add(NEW_TABLE, NLM_F_CREATE | NLM_F_ACK, &table, "the table");
     batch.add(DELETE_TABLE, 0, &name, "the former table");
     if let Some(program) = program {
-        batch.add(NEW_TABLE, flags::CREATE, &table, "the table");
+        batch.add(NEW_TABLE, NLM_F_CREATE, &table, "the table");
         for chain in &program.chains {
             let subject = format!("the chain `{}`", chain.name);
-            batch.add(NEW_CHAIN, flags::CREATE, &new_chain(chain), &subject);
+            batch.add(NEW_CHAIN, NLM_F_CREATE, &new_chain(chain), &subject);
         }
         for (index, set) in program.sets.iter().enumerate() {
             add_set(&mut batch, u32::try_from(index + 1).unwrap_or(u32::MAX), set);
@@ -125,7 +127,7 @@ fn replacement(program: Option<&Program>) -> Batch {
             for rule in &chain.rules {
                 let subject = format!("the rule `{}`", rule.comment);
                 let attributes = new_rule(chain.name, rule);
-                batch.add(NEW_RULE, flags::CREATE | flags::APPEND, &attributes, &subject);
+                batch.add(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, &attributes, &subject);
             }
         }
     }
@@ -164,7 +166,7 @@ fn add_set(batch: &mut Batch, number: u32, set: &Set) {
     let key_bytes = u32::try_from(set.key_bytes).unwrap_or(u32::MAX);
     let attributes = Attributes::default().text(1, TABLE).text(2, ANONYMOUS_SET);
     let attributes = attributes.u32(3, set_flags).u32(4, shown_as).u32(5, key_bytes);
-    batch.add(NEW_SET, flags::CREATE, &attributes.u32(10, number), "a list of values");
+    batch.add(NEW_SET, NLM_F_CREATE, &attributes.u32(10, number), "a list of values");
     let greatest = u128::MAX >> (128 - 8 * set.key_bytes);
     let element = |value: u128, element_flags: u32| {
         let key = Attributes::default().nest(1, data(&key(value, set.key_bytes)));
@@ -184,7 +186,7 @@ fn add_set(batch: &mut Batch, number: u32, set: &Set) {
             .fold(Attributes::default(), |nested, element| nested.nest(1, element.clone()));
         let attributes = Attributes::default().text(1, TABLE).text(2, ANONYMOUS_SET);
         let attributes = attributes.nest(3, nested).u32(4, number);
-        batch.add(NEW_SET_ELEMENT, flags::CREATE, &attributes, "a list of values");
+        batch.add(NEW_SET_ELEMENT, NLM_F_CREATE, &attributes, "a list of values");
     }
 }
 
@@ -194,25 +196,19 @@ impl Kernel {
     /// # Errors
     /// What socket(2) or bind(2) say.
     pub(crate) fn open() -> Result<Self> {
-        let open = || -> io::Result<OwnedFd> {
-            let flags = SocketFlags::CLOEXEC;
-            let protocol = Some(NETFILTER);
-            let socket =
-                rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
-            rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?;
-            // Only the true administrator may; another gets by with the usual size.
-            let _ = sockopt::set_socket_send_buffer_size_force(&socket, SEND_BYTES);
-            Ok(socket)
-        };
-        let socket = open().context(|| "cannot talk to the kernel's packet filter".to_owned());
-        Ok(Self { socket: socket.map_err(|problem| problem.with_hint(NEEDS_KERNEL))? })
+        let connection = Connection::open(Some(NETFILTER))
+            .context(|| "cannot talk to the kernel's packet filter".to_owned())
+            .map_err(|problem| problem.with_hint(NEEDS_KERNEL))?;
+        // Only the true administrator may; another gets by with the usual size.
+        let _ = sockopt::set_socket_send_buffer_size_force(&connection, SEND_BYTES);
+        Ok(Self { connection })
     }
 
     /// Puts `program` in the place of whatever the table has, at once.
     ///
     /// # Errors
     /// The kernel refused; then everything is as before.
-    pub(crate) fn replace(&self, program: &Program) -> Result<()> {
+    pub(crate) fn replace(&mut self, program: &Program) -> Result<()> {
         self.change(replacement(Some(program)))
     }
 
@@ -220,29 +216,26 @@ impl Kernel {
     ///
     /// # Errors
     /// The kernel refused.
-    pub(crate) fn remove(&self) -> Result<()> {
+    pub(crate) fn remove(&mut self) -> Result<()> {
         self.change(replacement(None))
     }
 
-    fn change(&self, batch: Batch) -> Result<()> {
-        let address = SocketAddrNetlink::new(0, 0);
-        let sent = rustix::net::sendto(&self.socket, &batch.bytes, SendFlags::empty(), &address);
+    fn change(&mut self, batch: Batch) -> Result<()> {
+        let sent = self.connection.send(&batch.bytes);
         sent.context(|| "cannot send the rules to the kernel".to_owned())?;
-        // The kernel has answered by the time sendto(2) returns.
+        // The kernel has answered by the time send(2) returns.
+        let unreadable = || "cannot read the kernel's answer".to_owned();
         let mut is_acknowledged = false;
-        let mut buffer = vec![0; RECEIVE_BYTES];
-        loop {
-            let length = match self.receive(&mut buffer, RecvFlags::DONTWAIT) {
-                Err(Errno::AGAIN) => break,
-                other => other.context(|| "cannot read the kernel's answer".to_owned())?,
-            };
-            for message in netlink::messages(buffer.get(..length).unwrap_or_default()) {
-                if message.kind != netlink::ERROR {
-                    continue;
-                }
-                match message.error_number() {
-                    Some(0) => is_acknowledged = true,
-                    number => return Err(refused(&batch, message.sequence, number.unwrap_or(0))),
+        while let Some(datagram) = self.connection.next_datagram().context(unreadable)? {
+            for message in split(&datagram).map(NetlinkMessage::<Message>::deserialize) {
+                let message = message.context(unreadable)?;
+                let NetlinkPayload::Error(error) = message.payload else { continue };
+                match error.raw_code() {
+                    0 => is_acknowledged = true,
+                    code => {
+                        let sequence = message.header.sequence_number;
+                        return Err(refused(&batch, sequence, code.saturating_neg()));
+                    }
                 }
             }
         }
@@ -252,74 +245,42 @@ impl Kernel {
         }
     }
 
-    fn receive(&self, buffer: &mut [u8], flags: RecvFlags) -> std::result::Result<usize, Errno> {
-        loop {
-            match rustix::net::recv(&self.socket, &mut *buffer, flags) {
-                Ok((length, _)) => return Ok(length),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// The table as the kernel has it; `None` if it is not there.
     ///
     /// # Errors
     /// What the kernel says to the question.
-    pub(crate) fn show(&self) -> Result<Option<Vec<ShownChain>>> {
-        let name = Attributes::default().text(1, TABLE);
-        match self.ask(GET_TABLE, flags::ACK, &name) {
+    pub(crate) fn show(&mut self) -> Result<Option<Vec<ShownChain>>> {
+        match self.connection.request(about_table(GET_TABLE), 0) {
             Ok(_) => {}
-            Err(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(unreadable(error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unreadable(&error)),
         }
+        let mut list =
+            |kind| self.connection.dump(&about_table(kind)).map_err(|error| unreadable(&error));
         let mut chains: Vec<ShownChain> = Vec::new();
-        for attributes in self.ask(GET_CHAIN, flags::DUMP, &name).map_err(unreadable)? {
-            chains.extend(shown_chain(&attributes));
+        for message in list(GET_CHAIN)? {
+            chains.extend(shown_chain(message.attributes.as_ref()));
         }
-        for attributes in self.ask(GET_RULE, flags::DUMP, &name).map_err(unreadable)? {
-            let Some((chain, rule)) = shown_rule(&attributes) else { continue };
+        for message in list(GET_RULE)? {
+            let Some((chain, rule)) = shown_rule(message.attributes.as_ref()) else { continue };
             if let Some(chain) = chains.iter_mut().find(|one| one.name == chain) {
                 add_up(&mut chain.rules, rule);
             }
         }
         Ok(Some(chains))
     }
+}
 
-    /// The attributes of each message that the kernel answers with.
-    fn ask(
-        &self,
-        kind: u16,
-        flags: u16,
-        attributes: &Attributes,
-    ) -> std::result::Result<Vec<Vec<u8>>, Errno> {
-        let mut request = Vec::new();
-        let kind = netlink::NFTABLES | kind;
-        append_message(&mut request, kind, flags, 1, (FAMILY_INET, 0), attributes);
-        let address = SocketAddrNetlink::new(0, 0);
-        rustix::net::sendto(&self.socket, &request, SendFlags::empty(), &address)?;
-        let mut found = Vec::new();
-        let mut buffer = vec![0; RECEIVE_BYTES];
-        loop {
-            let length = self.receive(&mut buffer, RecvFlags::empty())?;
-            for message in netlink::messages(buffer.get(..length).unwrap_or_default()) {
-                match message.kind {
-                    netlink::DONE => return Ok(found),
-                    netlink::ERROR => match message.error_number().unwrap_or(0) {
-                        0 => return Ok(found),
-                        number => return Err(Errno::from_raw_os_error(number)),
-                    },
-                    _ => found.push(message.attributes().to_vec()),
-                }
-            }
-        }
-    }
+/// The question `kind` about the table.
+fn about_table(kind: u16) -> Message {
+    let attributes = Attributes::default().text(1, TABLE);
+    Message { kind: netlink::NFTABLES | kind, family: FAMILY_INET, resource: 0, attributes }
 }
 
 const NEEDS_KERNEL: &str =
     "the kernel needs nftables: CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET and the CONFIG_NFT options";
 
-fn unreadable(error: Errno) -> Problem {
+fn unreadable(error: &io::Error) -> Problem {
     Problem::new(format!("cannot read the rules of the kernel: {error}")).with_hint(NEEDS_KERNEL)
 }
 

@@ -1,30 +1,18 @@
-//! Messages of nfnetlink: writing headers and attributes, reading them back.
+//! Messages of nfnetlink, and the attributes in them.
 //!
-//! Source: netlink(7), `linux/netlink.h`, `linux/netfilter/nfnetlink.h`. Headers are in the
-//! host's byte order, what nftables puts into attributes in the network's. What is read
-//! comes from the kernel and is checked all the same: a wrong length ends the reading.
+//! Source: netlink(7), `linux/netlink.h`, `linux/netfilter/nfnetlink.h`. What nftables puts
+//! into attributes is in the network's byte order. What is read comes from the kernel and is
+//! checked all the same: a wrong length ends the reading.
 
-/// Sizes of the headers, in bytes.
-pub(crate) const HEADER_BYTES: usize = 16;
+use netlink_packet_core::{
+    DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NLA_HEADER_SIZE, NLM_F_REQUEST,
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NlasIterator,
+};
+
+/// Size of `struct nfgenmsg`: family, version, resource.
 const FAMILY_HEADER_BYTES: usize = 4;
-const ATTRIBUTE_HEADER_BYTES: usize = 4;
 
-/// `NLA_F_NESTED`, and the bits of an attribute's type that are no flags.
-const NESTED: u16 = 1 << 15;
-const TYPE_MASK: u16 = 0x3fff;
-
-/// `NLM_F_REQUEST` and the flags that go with it.
-pub(crate) mod flags {
-    pub(crate) const REQUEST: u16 = 0x1;
-    pub(crate) const ACK: u16 = 0x4;
-    pub(crate) const DUMP: u16 = 0x300;
-    pub(crate) const CREATE: u16 = 0x400;
-    pub(crate) const APPEND: u16 = 0x800;
-}
-
-/// `NLMSG_ERROR`, `NLMSG_DONE`.
-pub(crate) const ERROR: u16 = 2;
-pub(crate) const DONE: u16 = 3;
 /// `NFNL_MSG_BATCH_BEGIN`, `NFNL_MSG_BATCH_END`.
 pub(crate) const BATCH_BEGIN: u16 = 16;
 pub(crate) const BATCH_END: u16 = 17;
@@ -37,25 +25,17 @@ pub(crate) const NFTABLES_SUBSYSTEM: u16 = 10;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Attributes(Vec<u8>);
 
-#[expect(clippy::host_endian_bytes, reason = "netlink headers are in the host's byte order")]
-const fn host16(value: u16) -> [u8; 2] {
-    value.to_ne_bytes()
-}
-
-#[expect(clippy::host_endian_bytes, reason = "netlink headers are in the host's byte order")]
-const fn host32(value: u32) -> [u8; 4] {
-    value.to_ne_bytes()
-}
-
 impl Attributes {
     /// Adds bytes. What does not fit in an attribute is not added: nothing here is longer than
     /// a list of set elements, which `kernel` keeps below that.
     pub(crate) fn bytes(mut self, kind: u16, content: &[u8]) -> Self {
-        let Ok(length) = u16::try_from(ATTRIBUTE_HEADER_BYTES + content.len()) else { return self };
-        self.0.extend(host16(length));
-        self.0.extend(host16(kind));
-        self.0.extend(content);
-        self.0.resize(self.0.len().next_multiple_of(4), 0);
+        if u16::try_from(NLA_HEADER_SIZE + content.len()).is_err() {
+            return self;
+        }
+        let attribute = DefaultNla::new(kind, content.to_vec());
+        let begin = self.0.len();
+        self.0.resize(begin + attribute.buffer_len(), 0);
+        attribute.emit(self.0.get_mut(begin..).unwrap_or_default());
         self
     }
 
@@ -75,87 +55,78 @@ impl Attributes {
     }
 
     pub(crate) fn nest(self, kind: u16, inner: Self) -> Self {
-        self.bytes(kind | NESTED, &inner.0)
+        self.bytes(kind | NLA_F_NESTED, &inner.0)
     }
 }
 
-/// Appends a message to `buffer`. `resource` is nfnetlink's `res_id`.
-pub(crate) fn append_message(
-    buffer: &mut Vec<u8>,
-    kind: u16,
-    flags: u16,
-    sequence: u32,
-    (family, resource): (u8, u16),
-    attributes: &Attributes,
-) {
-    let length = HEADER_BYTES + FAMILY_HEADER_BYTES + attributes.0.len();
-    buffer.extend(host32(u32::try_from(length).unwrap_or(u32::MAX)));
-    buffer.extend(host16(kind));
-    buffer.extend(host16(flags | flags::REQUEST));
-    buffer.extend(host32(sequence));
-    buffer.extend([0; 4]);
-    buffer.extend([family, 0]);
-    buffer.extend(resource.to_be_bytes());
-    buffer.extend(&attributes.0);
-}
-
-/// A message as it was received.
-#[derive(Debug)]
-pub(crate) struct Message<'b> {
+/// A message of nfnetlink.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Message {
     pub(crate) kind: u16,
-    pub(crate) sequence: u32,
-    /// What follows the netlink header.
-    pub(crate) body: &'b [u8],
+    pub(crate) family: u8,
+    /// `res_id`.
+    pub(crate) resource: u16,
+    pub(crate) attributes: Attributes,
 }
 
-#[expect(clippy::host_endian_bytes, reason = "netlink headers are in the host's byte order")]
-fn read_host16(bytes: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
-}
-
-#[expect(clippy::host_endian_bytes, reason = "netlink headers are in the host's byte order")]
-fn read_host32(bytes: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
-}
-
-/// The messages in what was received at once, up to the first that is cut off.
-pub(crate) fn messages(mut bytes: &[u8]) -> Vec<Message<'_>> {
-    let mut found = Vec::new();
-    while let Some(message) = first_message(bytes) {
-        let length = HEADER_BYTES + message.body.len();
-        found.push(message);
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    found
-}
-
-fn first_message(bytes: &[u8]) -> Option<Message<'_>> {
-    let length = usize::try_from(read_host32(bytes, 0)?).ok()?;
-    let body = bytes.get(HEADER_BYTES..length)?;
-    Some(Message { kind: read_host16(bytes, 4)?, sequence: read_host32(bytes, 8)?, body })
-}
-
-impl<'b> Message<'b> {
-    /// The error number of an `NLMSG_ERROR`: 0 is an acknowledgement.
-    pub(crate) fn error_number(&self) -> Option<i32> {
-        let number = read_host32(self.body, 0)?;
-        Some(number.cast_signed().saturating_neg())
+impl NetlinkSerializable for Message {
+    fn message_type(&self) -> u16 {
+        self.kind
     }
 
-    /// The attributes of an nfnetlink message, as bytes.
-    pub(crate) fn attributes(&self) -> &'b [u8] {
-        self.body.get(FAMILY_HEADER_BYTES..).unwrap_or_default()
+    fn buffer_len(&self) -> usize {
+        FAMILY_HEADER_BYTES + self.attributes.0.len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        let [high, low] = self.resource.to_be_bytes();
+        let bytes = [self.family, 0, high, low];
+        let all = bytes.iter().chain(&self.attributes.0);
+        buffer.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
     }
 }
 
-/// The attributes in `bytes`: type without flags, and content.
-pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let length = usize::from(read_host16(bytes, 0)?);
-        let kind = read_host16(bytes, 2)? & TYPE_MASK;
-        let content = bytes.get(ATTRIBUTE_HEADER_BYTES..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, content))
+impl NetlinkDeserializable for Message {
+    type Error = DecodeError;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        let Some(([family, _, high, low], attributes)) = payload.split_first_chunk() else {
+            return Err(DecodeError::from("a message without its family"));
+        };
+        Ok(Self {
+            kind: header.message_type,
+            family: *family,
+            resource: u16::from_be_bytes([*high, *low]),
+            attributes: Attributes(attributes.to_vec()),
+        })
+    }
+}
+
+impl Message {
+    /// Appends it to what is sent at once.
+    pub(crate) fn append(self, buffer: &mut Vec<u8>, flags: u16, sequence: u32) {
+        let mut header = NetlinkHeader::default();
+        header.flags = flags | NLM_F_REQUEST;
+        header.sequence_number = sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(self));
+        message.finalize();
+        let begin = buffer.len();
+        buffer.resize(begin + message.buffer_len(), 0);
+        message.serialize(buffer.get_mut(begin..).unwrap_or_default());
+    }
+}
+
+impl AsRef<[u8]> for Attributes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The attributes in `bytes`, up to the first that is cut off: type without flags, and content.
+pub(crate) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    NlasIterator::new(bytes).map_while(Result::ok).map(|one| {
+        let (kind, end) = (one.kind(), usize::from(one.length()));
+        (kind, one.into_inner().get(NLA_HEADER_SIZE..end).unwrap_or_default())
     })
 }
 
@@ -172,41 +143,55 @@ pub(crate) fn string(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use services::netlink::connection::split;
+
     use super::*;
+
+    fn message(kind: u16, resource: u16, attributes: Attributes) -> Message {
+        Message { kind, family: 1, resource, attributes }
+    }
+
+    fn read(bytes: &[u8]) -> Option<(u32, Message)> {
+        let message = NetlinkMessage::deserialize(bytes).ok()?;
+        match message.payload {
+            NetlinkPayload::InnerMessage(inner) => Some((message.header.sequence_number, inner)),
+            _ => None,
+        }
+    }
 
     #[test]
     fn messages_and_attributes_come_back_as_they_were_written() {
         let inner = Attributes::default().u64(1, 7).text(2, "abc");
         let attributes = Attributes::default().u32(3, 9).nest(4, inner);
+        let first = message(NFTABLES | 5, 10, attributes);
+        let second = message(BATCH_END, 0, Attributes::default());
         let mut buffer = Vec::new();
-        append_message(&mut buffer, 5, flags::ACK, 6, (1, 10), &attributes);
-        append_message(&mut buffer, 7, 0, 8, (1, 0), &Attributes::default());
-        let found = messages(&buffer);
-        assert_eq!(
-            found.iter().map(|one| (one.kind, one.sequence)).collect::<Vec<_>>(),
-            [(5, 6), (7, 8)]
-        );
-        let read: Vec<_> = super::attributes(found[0].attributes()).collect();
-        assert_eq!(read[0], (3, &[0, 0, 0, 9][..]));
-        assert_eq!(find(read[1].1, 1), Some(&[0, 0, 0, 0, 0, 0, 0, 7][..]));
-        assert_eq!(find(read[1].1, 2).map(string).as_deref(), Some("abc"));
-        assert_eq!(&found[0].body[..4], [1, 0, 0, 10]);
+        first.clone().append(&mut buffer, 0x4, 6);
+        second.clone().append(&mut buffer, 0, 8);
+        assert_eq!(buffer.get(6..8), Some(&[0x5, 0][..]));
+        assert_eq!(buffer.get(16..20), Some(&[1, 0, 0, 10][..]));
+        let found: Vec<_> = split(&buffer).filter_map(read).collect();
+        let attributes: Vec<_> = super::attributes(found[0].1.attributes.as_ref()).collect();
+        assert_eq!(attributes[0], (3, &[0, 0, 0, 9][..]));
+        assert_eq!(find(attributes[1].1, 1), Some(&[0, 0, 0, 0, 0, 0, 0, 7][..]));
+        assert_eq!(find(attributes[1].1, 2).map(string).as_deref(), Some("abc"));
+        assert_eq!(found, [(6, first), (8, second)]);
     }
 
     #[test]
     fn every_cut_and_every_wrong_length_ends_the_reading() {
         let mut buffer = Vec::new();
         let attributes = Attributes::default().text(1, "abc").u32(2, 1);
-        append_message(&mut buffer, 5, 0, 1, (1, 0), &attributes);
+        message(BATCH_BEGIN, 0, attributes).append(&mut buffer, 0, 1);
         for length in 0..buffer.len() {
-            assert!(messages(&buffer[..length]).is_empty(), "{length}");
+            assert_eq!(split(&buffer[..length]).filter_map(read).count(), 0, "{length}");
         }
         for byte in 0..buffer.len() {
             for value in [0, 1, 3, 255] {
                 let mut wrong = buffer.clone();
                 wrong[byte] = value;
-                for message in messages(&wrong) {
-                    assert!(super::attributes(message.attributes()).count() <= 2);
+                for (_, message) in split(&wrong).filter_map(read) {
+                    assert!(super::attributes(message.attributes.as_ref()).count() <= 2);
                 }
             }
         }

@@ -86,7 +86,7 @@ pub(crate) fn await_confirmation(state: &State, id: &str) -> Result<()> {
 }
 
 fn restore(state: &State) -> Result<()> {
-    let kernel = Kernel::open()?;
+    let mut kernel = Kernel::open()?;
     let Some(text) = state.kept()? else { return kernel.remove() };
     let rules = read::parse("the former rules", &text);
     let rules = rules.map_err(|findings| services::config_file::problem(&findings))?;

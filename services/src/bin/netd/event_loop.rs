@@ -171,7 +171,7 @@ impl Daemon {
 
     fn read_events(&mut self) -> Result<()> {
         loop {
-            let datagram = match self.events.next_events() {
+            let datagram = match self.events.next_datagram() {
                 Ok(Some(datagram)) => datagram,
                 Ok(None) => return Ok(()),
                 Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
