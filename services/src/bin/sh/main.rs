@@ -8,11 +8,17 @@
 //! does not know its size is asked for it once, and the answer decides.
 //! A shell that reads a script or a command is executed at once.
 //!
+//! Where commands come by a pipe or from a file, brush 0.4.0 takes each line for a whole
+//! command: a function, a loop or a quoted newline is a syntax error. It gets
+//! `--input-backend basic` for that, which reads on until a command is complete.
+//!
 //! brush 0.4.0 knows files that it was started with only if it is told
 //! (`--inherit-fd`), and without that does nothing for `>&3`, nor for the `2>&1` of a
 //! command whose standard output is the shell's own.
 //!
 //! Absent: a shell. This program is gone when the shell runs.
+
+mod options;
 
 use std::env;
 use std::ffi::OsString;
@@ -21,6 +27,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use options::{reads_commands, translated};
 use rustix::fs::OFlags;
 use rustix::termios::{Winsize, isatty, tcgetwinsize, tcsetwinsize};
 use services::problem::Problem;
@@ -32,33 +39,24 @@ const SHELL: &str = "/usr/bin/brush";
 /// Status of a shell that cannot be executed (POSIX.1-2024, XCU 2.8.2).
 const CANNOT_EXECUTE: u8 = 126;
 
-/// Options of the shell that take the word behind them: what follows is no script.
-const OPTIONS_WITH_VALUE: &[&str] = &[
-    "--config",
-    "--debug",
-    "--disable-event",
-    "--inherit-fd",
-    "--init-file",
-    "--input-backend",
-    "--rcfile",
-    "--xtrace-file",
-];
-
 fn main() -> ExitCode {
     let mut words = env::args_os();
     let called_as = words.next().unwrap_or_else(|| "sh".into());
     let words: Vec<OsString> = words.collect();
     let mut shell = Command::new(SHELL);
     shell.arg0(&called_as);
-    let is_terminal = isatty(io::stdin()) && isatty(io::stderr());
-    if is_terminal && reads_commands(&words) && !answers() {
-        // For the programs it starts: they would wait for answers too.
-        shell.env("TERM", "dumb").args(["--input-backend", "minimal"]);
+    if reads_commands(&words) {
+        if !isatty(io::stdin()) {
+            shell.args(["--input-backend", "basic"]);
+        } else if isatty(io::stderr()) && !answers() {
+            // For the programs it starts: they would wait for answers too.
+            shell.env("TERM", "dumb").args(["--input-backend", "minimal"]);
+        }
     }
     for number in inherited() {
         shell.args(["--inherit-fd", &number.to_string()]);
     }
-    let error = shell.args(&words).exec();
+    let error = shell.args(translated(words)).exec();
     let problem = Problem::new(format!("cannot execute `{SHELL}`: {error}"));
     problem.with_hint("the image needs the crate `brush-shell`").print("sh");
     ExitCode::from(CANNOT_EXECUTE)
@@ -106,37 +104,6 @@ fn answers() -> bool {
     }
 }
 
-/// Whether a shell with these words reads what a person types: no `-c`, no script,
-/// and no choice of how to read that somebody has made already (sh(1)).
-fn reads_commands(words: &[OsString]) -> bool {
-    let mut words = words.iter().map(|word| word.to_string_lossy());
-    while let Some(word) = words.next() {
-        if word == "--help" || word == "--version" || word.starts_with("--input-backend") {
-            return false;
-        }
-        if word == "-" || word == "--" {
-            return words.next().is_none();
-        }
-        if word.starts_with("--") {
-            if OPTIONS_WITH_VALUE.contains(&word.as_ref()) {
-                words.next();
-            }
-            continue;
-        }
-        let Some(letters) = word.strip_prefix(['-', '+']) else {
-            return false;
-        };
-        match letters.find(['c', 's', 'o', 'O']).and_then(|at| letters[at..].chars().next()) {
-            Some('c') => return false,
-            Some('s') => return true,
-            // `-o NAME`; in `-oNAME` the name is there already.
-            Some(letter) if letters.ends_with(letter) => drop(words.next()),
-            _ => {}
-        }
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,36 +114,5 @@ mod tests {
         assert!(!outlives_exec("pos:\t0\nflags:\t02100000\nmnt_id:\t25\n"));
         assert!(!outlives_exec(""));
         assert!(inherited().starts_with(&[1, 2]));
-    }
-
-    #[test]
-    fn a_shell_reads_commands_unless_it_is_given_them() {
-        for (line, expected) in [
-            ("", true),
-            ("-l", true),
-            ("-i", true),
-            ("-il", true),
-            ("-s one two", true),
-            ("-o vi", true),
-            ("-e -o pipefail", true),
-            ("+o posix", true),
-            ("-x -", true),
-            ("--rcfile /x", true),
-            ("--login --norc", true),
-            ("-c true", false),
-            ("-lc true", false),
-            ("-ec true", false),
-            ("script", false),
-            ("-x script one", false),
-            ("-o vi script", false),
-            ("--rcfile /x script", false),
-            ("-- script", false),
-            ("--version", false),
-            ("--input-backend basic", false),
-            ("--input-backend=reedline", false),
-        ] {
-            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-            assert_eq!(reads_commands(&words), expected, "sh {line}");
-        }
     }
 }
