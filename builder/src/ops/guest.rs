@@ -204,6 +204,15 @@ impl Guest {
         self.finish()
     }
 
+    /// The same with another patience than is usual.
+    ///
+    /// # Errors
+    /// As [`Guest::run`].
+    pub fn run_within(&mut self, command: &str, limit: Duration) -> Result<Output> {
+        self.begin(command)?;
+        self.finish_within(limit)
+    }
+
     /// Has it begin with a command, so that another guest can be driven meanwhile.
     /// [`Guest::finish`] comes next.
     ///
@@ -219,8 +228,12 @@ impl Guest {
     /// # Errors
     /// As [`Guest::run`].
     pub fn finish(&mut self) -> Result<Output> {
+        self.finish_within(COMMAND_TIMEOUT)
+    }
+
+    fn finish_within(&mut self, limit: Duration) -> Result<Output> {
         let mut output = Output { status: 0, stdout: Vec::new(), stderr: Vec::new() };
-        let deadline = Instant::now() + COMMAND_TIMEOUT;
+        let deadline = Instant::now() + limit;
         let status = self.session.finish(deadline, |stream, bytes| match stream {
             Stream::Stdout => output.stdout.extend_from_slice(bytes),
             Stream::Stderr => output.stderr.extend_from_slice(bytes),

@@ -2,6 +2,7 @@
 
 mod bios_failures;
 mod boots;
+mod conformance;
 mod copies;
 mod endings;
 mod features;
@@ -97,6 +98,9 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     rungs.push(media::rung(&boots, args.long));
     rungs.push(bios_failures::rung(&boots));
     rungs.extend(uefi_stub::rungs(&boots, args.long));
+    if args.long {
+        rungs.extend(conformance::rungs(&boots));
+    }
     rungs.push(matrix::rung(&boots, args.long));
     // Those that are climbed alone stand together: the others wait for them.
     rungs.extend(boots.rungs());

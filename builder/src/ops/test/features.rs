@@ -15,6 +15,7 @@ mod packages;
 mod page;
 mod peer;
 mod people;
+mod scripts;
 mod ssh;
 mod system;
 mod tools;
@@ -49,6 +50,7 @@ const AREAS: &[Area] = &[
     Area { name: "Packages", features: packages::FEATURES },
     Area { name: "Firewall", features: firewall::FEATURES },
     Area { name: "Names and time", features: names_time::FEATURES },
+    Area { name: "Scripts", features: scripts::FEATURES },
 ];
 
 /// Something the system can do.
