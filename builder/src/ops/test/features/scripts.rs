@@ -38,50 +38,32 @@ pub(super) const FEATURES: &[Feature] = &[
         "Processes are executed, waited for, scheduled, and given users and groups",
         PAGE,
         IMAGE,
-        processes,
+        |guest, arch| run_quick(guest, arch, "Processes and exit statuses"),
     ),
-    image("Signals are sent, blocked, pending and waited for", PAGE, IMAGE, signals),
-    image("Pseudoterminals and their sessions work", PAGE, IMAGE, terminals),
-    image("Pipes are waited for by select", PAGE, IMAGE, pipes),
-    image("Files are locked, and pipes sized", PAGE, IMAGE, files),
-    image("Shared memory has a name, and processes share it", PAGE, IMAGE, memory),
-    image("Message queues keep their order, limits and permissions", PAGE, IMAGE, queues),
-    image("Users and groups are looked up", PAGE, IMAGE, accounts),
+    image("Signals are sent, blocked, pending and waited for", PAGE, IMAGE, |guest, arch| {
+        run_quick(guest, arch, "Signals")
+    }),
+    image("Pseudoterminals and their sessions work", PAGE, IMAGE, |guest, arch| {
+        run_quick(guest, arch, "Terminals and job control")
+    }),
+    image("Pipes are waited for by select", PAGE, IMAGE, |guest, arch| {
+        run_quick(guest, arch, "Pipes, select and poll")
+    }),
+    image("Files are locked, and pipes sized", PAGE, IMAGE, |guest, arch| {
+        run_quick(guest, arch, "Files, fifos and locks")
+    }),
+    image("Shared memory has a name, and processes share it", PAGE, IMAGE, |guest, arch| {
+        run_quick(guest, arch, "Shared memory and semaphores")
+    }),
+    image("Message queues keep their order, limits and permissions", PAGE, IMAGE, |guest, arch| {
+        run_quick(guest, arch, "Message queues")
+    }),
+    image("Users and groups are looked up", PAGE, IMAGE, |guest, arch| {
+        run_quick(guest, arch, "Look-ups of users and groups")
+    }),
 ];
 
 fn piped_script(guest: &mut Guest, _: Arch) -> Result<Verdict> {
     let text = guest.read(PIPED_SCRIPT)?;
     Ok(if text == PIPED_SCRIPT_SAYS { Ok(String::new()) } else { Err(text) })
-}
-
-fn processes(guest: &mut Guest, arch: Arch) -> Result<Verdict> {
-    run_quick(guest, arch, "Processes and exit statuses")
-}
-
-fn signals(guest: &mut Guest, arch: Arch) -> Result<Verdict> {
-    run_quick(guest, arch, "Signals")
-}
-
-fn terminals(guest: &mut Guest, arch: Arch) -> Result<Verdict> {
-    run_quick(guest, arch, "Terminals and job control")
-}
-
-fn pipes(guest: &mut Guest, arch: Arch) -> Result<Verdict> {
-    run_quick(guest, arch, "Pipes, select and poll")
-}
-
-fn files(guest: &mut Guest, arch: Arch) -> Result<Verdict> {
-    run_quick(guest, arch, "Files, fifos and locks")
-}
-
-fn memory(guest: &mut Guest, arch: Arch) -> Result<Verdict> {
-    run_quick(guest, arch, "Shared memory and semaphores")
-}
-
-fn queues(guest: &mut Guest, arch: Arch) -> Result<Verdict> {
-    run_quick(guest, arch, "Message queues")
-}
-
-fn accounts(guest: &mut Guest, arch: Arch) -> Result<Verdict> {
-    run_quick(guest, arch, "Look-ups of users and groups")
 }
