@@ -66,7 +66,9 @@ fn ext4(node: &str, condition: Condition) -> Result<Fitness> {
 fn verdict(node: &str, status: Option<i32>, said: &str) -> Result<Fitness> {
     let fit = |remark| Ok(Fitness { read_only: false, remark });
     match status {
-        Some(0) => fit(None),
+        // What it has not looked into, it calls clean.
+        Some(0) if said.is_empty() || said.contains(": clean,") => fit(None),
+        Some(0) => fit(Some(format!("{node}: e2fsck found nothing to correct: {said}"))),
         Some(1..4) => fit(Some(format!("{node}: e2fsck corrected errors: {said}"))),
         Some(status) if status & 4 != 0 => {
             Err(Problem::new(format!("{node}: e2fsck left errors that need a person: {said}"))
@@ -117,10 +119,16 @@ mod tests {
 
     #[test]
     fn only_errors_left_behind_keep_an_ext4_from_being_mounted() {
-        for (status, said) in
-            [(Some(0), false), (Some(1), true), (Some(2), true), (Some(8), true), (None, true)]
-        {
-            let fitness = verdict("/dev/x", status, "").unwrap();
+        for (status, text, said) in [
+            (Some(0), "/dev/x: clean, 11/8192 files, 6938/32768 blocks", false),
+            (Some(0), "", false),
+            (Some(0), "/dev/x contains a file system with errors, check forced.", true),
+            (Some(1), "", true),
+            (Some(2), "", true),
+            (Some(8), "", true),
+            (None, "", true),
+        ] {
+            let fitness = verdict("/dev/x", status, text).unwrap();
             assert_eq!((fitness.remark.is_some(), fitness.read_only), (said, false), "{status:?}");
         }
         for status in [4, 5, 12] {

@@ -10,10 +10,10 @@ use crate::host::Invocation;
 
 /// What is no source: outputs and history.
 const NOT_COPIED: [&str; 3] = [".git", "target", "out"];
-/// What a second cache may share with the first where kernels are not what is
-/// compared: kernels, and what is known of their sources.
-const KERNEL_KINDS: [&str; 5] =
-    ["kernel", "kernel-package", "kernel-source", "kernel-tarball", "memo"];
+/// What a second cache shares with the first where neither kernels nor programs of
+/// others are what is compared: those, and what is known of their sources.
+const SHARED_KINDS: [&str; 6] =
+    ["crate", "kernel", "kernel-package", "kernel-source", "kernel-tarball", "memo"];
 
 /// A copy of the repository's sources in a directory of its own.
 pub(super) struct Copy {
@@ -73,13 +73,13 @@ impl Copy {
 
 /// A cache beside the user's own that stays from one climb to the next, so that
 /// what it holds was really built a second time, but only once per content.
-/// Kernels are shared with the user's own.
+/// Kernels and crates are shared with the user's own.
 pub(super) fn second_cache() -> Result<PathBuf> {
     let cache = Cache::open()?;
     let second = cache.workspace("second-cache")?;
     let root = second.join("keelson");
     fs::create_dir_all(&root).at("create", &root)?;
-    for kind in KERNEL_KINDS {
+    for kind in SHARED_KINDS {
         let (target, link) = (cache.root().join(kind), root.join(kind));
         fs::create_dir_all(&target).at("create", &target)?;
         if link.symlink_metadata().is_err() {

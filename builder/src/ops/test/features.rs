@@ -79,6 +79,9 @@ enum How {
     /// By several steps with `server-test` when it has booted a second time from
     /// the same disk.
     SecondBoot(Steps),
+    /// By several steps with `server-test` once more, when its root partition was written
+    /// anew, as an update does.
+    NewRoot(Steps),
     /// By two guests.
     Network(fn(&mut Pair) -> Result<Verdict>),
     /// By several steps with another image.
@@ -156,6 +159,12 @@ const fn powered_off(
 #[track_caller]
 const fn second_boot(name: &'static str, promised_in: &'static str, steps: Steps) -> Feature {
     feature(name, promised_in, How::SecondBoot(steps))
+}
+
+/// A feature that shows when the root partition of `server-test` was written anew.
+#[track_caller]
+const fn new_root(name: &'static str, promised_in: &'static str, steps: Steps) -> Feature {
+    feature(name, promised_in, How::NewRoot(steps))
 }
 
 /// A feature that takes two guests.

@@ -44,16 +44,35 @@ pub(super) fn disk(report: &mut Report, disk: &Path, scratch: &Path, words: &str
 /// If the disk has none, or cannot be read.
 pub(super) fn root(disk: &Path, scratch: &Path) -> Result<PathBuf> {
     let path = scratch.join("root.ext4");
-    let found = partitions(disk)?;
-    let is_root = |partition: &&Partition| {
+    copy_partition(disk, &root_partition(disk)?, &path)?;
+    Ok(path)
+}
+
+fn root_partition(disk: &Path) -> Result<Partition> {
+    let is_root = |partition: &Partition| {
         Arch::ALL.into_iter().any(|arch| partition.type_guid == partition_type::root(arch))
     };
-    let root = found
-        .iter()
-        .rfind(is_root)
-        .ok_or_else(|| Error::failure(format!("{} has no root", disk.display())))?;
-    copy_partition(disk, root, &path)?;
-    Ok(path)
+    let found = partitions(disk)?.into_iter().rfind(is_root);
+    found.ok_or_else(|| Error::failure(format!("{} has no root", disk.display())))
+}
+
+/// Writes the root of the disk `new` over that of `disk`, as an update does. All else
+/// on it stays.
+///
+/// # Errors
+/// If one of them has no root, they are of different lengths, or a disk cannot be
+/// read or written.
+pub(super) fn renew_root(disk: &Path, new: &Path) -> Result<()> {
+    let (old_root, new_root) = (root_partition(disk)?, root_partition(new)?);
+    if old_root.len_bytes() != new_root.len_bytes() {
+        return Err(Error::internal("the roots of one image have different lengths"));
+    }
+    let mut from = File::open(new).at("read", new)?;
+    from.seek(SeekFrom::Start(new_root.offset_bytes())).at("read", new)?;
+    let mut to = File::options().write(true).open(disk).at("write", disk)?;
+    to.seek(SeekFrom::Start(old_root.offset_bytes())).at("write", disk)?;
+    std::io::copy(&mut from.take(new_root.len_bytes()), &mut to).at("write", disk)?;
+    Ok(())
 }
 
 /// Has `dumpe2fs` judge whether a file system was unmounted in order.

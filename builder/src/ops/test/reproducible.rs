@@ -1,8 +1,9 @@
 //! Whether two people get the same bytes: the image `standard` built in two
 //! directories under different settings.
 //!
-//! The ordinary ladder compares the host's architecture and shares kernels
-//! between the two; the long one builds everything twice, kernels included.
+//! The ordinary ladder compares the host's architecture and shares kernels and
+//! crates between the two: they take most of the time, and change least. The long
+//! one builds everything twice.
 
 use std::collections::BTreeMap;
 use std::path::Path;

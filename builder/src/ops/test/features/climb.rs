@@ -2,12 +2,13 @@
 
 use super::{Area, Disk, Feature, How, Pair, Steps, all};
 use crate::arch::Arch;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::image::{self, BuiltImage};
 use crate::ops::guest::{Guest, Setup};
 use crate::ops::run::plan::{BootMethod, Parts};
 use crate::ops::test::boots::{Boots, Scratch};
 use crate::ops::test::guest_checks::Verdict;
+use crate::ops::test::judge;
 use crate::ops::test::ladder::{Report, Rung};
 use crate::qemu::machine::{self, DiskForm};
 use crate::qemu::network::{CableEnd, Card, Mac, Network, Port};
@@ -20,6 +21,8 @@ const PUBLISHED: [u16; 1] = [22];
 /// What is written just before the power goes, and where.
 pub(super) const LAST_WORDS: &str = "written just before power-off";
 pub(super) const LAST_WORDS_FILE: &str = "/root/last-words";
+/// The same on the data partition.
+pub(super) const LAST_DATA_FILE: &str = "/data/last-words";
 /// Two guests share the host's processors.
 const PAIR_CPUS: u32 = 1;
 
@@ -63,7 +66,11 @@ impl Feature {
     /// Whether one guest of `server-test` shows it.
     const fn is_of_one_server(&self) -> bool {
         match self.how {
-            How::Command(..) | How::Steps(_) | How::PoweredOff(_) | How::SecondBoot(_) => true,
+            How::Command(..)
+            | How::Steps(_)
+            | How::PoweredOff(_)
+            | How::SecondBoot(_)
+            | How::NewRoot(_) => true,
             How::Network(_) | How::Image(..) => false,
         }
     }
@@ -97,9 +104,9 @@ impl Lab<'_> {
         let scratch = Scratch::new()?;
         let path = scratch.0.path().join("disk.img");
         let mut parts = Parts::of(&self.built(IMAGE)?);
-        if let Some(disk) = &parts.disk {
-            std::fs::copy(&disk.path, &path).at("write", &path)?;
-        }
+        let built = parts.disk.as_ref().map(|disk| disk.path.clone());
+        let built = built.ok_or_else(|| Error::internal(format!("{IMAGE} has no disk")))?;
+        std::fs::copy(&built, &path).at("write", &path)?;
         let kept = machine::Disk { path: path.clone(), form: DiskForm::Raw, keeps_writes: true };
         parts.disk = Some(kept);
         let mut guest = self.boot(report, parts.clone(), "features", &PUBLISHED)?;
@@ -113,7 +120,7 @@ impl Lab<'_> {
                 _ => {}
             }
         }
-        guest.read(&format!("echo {LAST_WORDS} > {LAST_WORDS_FILE}"))?;
+        guest.read(&format!("echo {LAST_WORDS} | tee {LAST_WORDS_FILE} > {LAST_DATA_FILE}"))?;
         guest.run_to_power_off("poweroff")?;
         for (_, feature) in self.features() {
             if let How::PoweredOff(judge) = feature.how {
@@ -121,17 +128,31 @@ impl Lab<'_> {
                 judge(report, &Disk { check: feature.name, path: &path, scratch })?;
             }
         }
-        self.second_boot(report, parts)
+        self.boot_again(report, &parts, "features again", |how| match how {
+            How::SecondBoot(steps) => Some(*steps),
+            _ => None,
+        })?;
+        judge::renew_root(&path, &built)?;
+        self.boot_again(report, &parts, "features with a new root", |how| match how {
+            How::NewRoot(steps) => Some(*steps),
+            _ => None,
+        })
     }
 
-    fn second_boot(&self, report: &mut Report, parts: Parts) -> Result<()> {
-        let is_second = |feature: &Feature| matches!(feature.how, How::SecondBoot(_));
-        if !self.features().any(|(_, feature)| is_second(feature)) {
+    /// Boots once more for the features that `steps_of` has steps of, if there are any.
+    fn boot_again(
+        &self,
+        report: &mut Report,
+        parts: &Parts,
+        what: &str,
+        steps_of: fn(&How) -> Option<Steps>,
+    ) -> Result<()> {
+        if !self.features().any(|(_, feature)| steps_of(&feature.how).is_some()) {
             return Ok(());
         }
-        let mut guest = self.boot(report, parts, "features again", &PUBLISHED)?;
+        let mut guest = self.boot(report, parts.clone(), what, &PUBLISHED)?;
         for (area, feature) in self.features() {
-            if let How::SecondBoot(steps) = feature.how {
+            if let Some(steps) = steps_of(&feature.how) {
                 self.take(report, area, feature, &mut guest, steps)?;
             }
         }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Disk, Feature, command, powered_off, second_boot, steps};
+use super::climb::{LAST_DATA_FILE, LAST_WORDS, LAST_WORDS_FILE};
+use super::{Disk, Feature, command, new_root, powered_off, second_boot, steps};
 use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::{Guest, Output};
@@ -49,6 +50,16 @@ pub(super) const FEATURES: &[Feature] = &[
         "devices-and-mounts.md#tools",
         |guest, _| make_and_mount(guest),
     ),
+    steps(
+        "An ext4 in which the kernel has found errors is checked before it is mounted",
+        "devices-and-mounts.md#mounts",
+        |guest, _| checked(guest),
+    ),
+    steps(
+        "A FAT that is damaged is mounted read-only",
+        "devices-and-mounts.md#mounts",
+        |guest, _| damaged_fat(guest),
+    ),
     command(
         "The screen shows a prompt beside the serial line",
         "devices-and-mounts.md#the-screen",
@@ -66,6 +77,11 @@ pub(super) const FEATURES: &[Feature] = &[
         "What was written to the data partition is there at the next boot",
         "devices-and-mounts.md#the-data-partition",
         |guest, _| data_stayed(guest),
+    ),
+    new_root(
+        "The data partition survives a new root",
+        "devices-and-mounts.md#the-data-partition",
+        |guest, _| data_survived(guest),
     ),
 ];
 
@@ -181,6 +197,38 @@ fn make_and_mount(guest: &mut Guest) -> Result<Verdict> {
     Ok(expect(&text, &["fat\next4\n", "refused 1"]))
 }
 
+/// Borrows the EFI system partition for a file system of another kind: `look` mounts it as a
+/// description says, and prints the mount and what was said.
+const BORROWED: &str = "cp /dev/vda1 /tmp/esp || exit 1; \
+    describe() { printf 'what = \"/dev/vda1\"\\nwhere = \"/mnt\"\\ntype = \"%s\"\\n' $1 > /tmp/looked.toml; }; \
+    look() { for i in 1 2 3 4 5 6 7; do grep ' /mnt ' /proc/mounts && break; sleep 0.5; done & \
+    timeout 4 mounter /tmp/looked.toml 2>&1; wait; }; \
+    give_back() { dd if=/tmp/esp of=/dev/vda1 bs=1M 2> /dev/null; rm /tmp/esp /tmp/looked.toml; sync; }; ";
+
+/// The kernel lets itself be told of an error (Documentation/ABI/testing/sysfs-fs-ext4).
+fn checked(guest: &mut Guest) -> Result<Verdict> {
+    let text = guest.read(&format!(
+        "{BORROWED} mkfs.ext4 -F /dev/vda1 && mount /dev/vda1 /mnt && \
+         echo 1 > /sys/fs/ext4/vda1/trigger_fs_error; umount /mnt; describe ext4; look; give_back"
+    ))?;
+    let is_checked = text.contains("check forced") && text.contains(" /mnt ext4 rw");
+    Ok(if is_checked { Ok(String::new()) } else { Err(text) })
+}
+
+/// Entry 2 of the second table is the root directory's, and differs from the first's then.
+fn damaged_fat(guest: &mut Guest) -> Result<Verdict> {
+    let text = guest.read(&format!(
+        "{BORROWED} mkfs.fat -I -F 16 /dev/vda1; describe vfat; look; \
+         table=$(od -An -tu2 -j22 -N2 /dev/vda1); reserved=$(od -An -tu2 -j14 -N2 /dev/vda1); \
+         printf 'keelson' | dd of=/dev/vda1 bs=1 seek=$(((reserved + table) * 512 + 4)) conv=notrunc \
+         2> /dev/null; echo then; look; give_back"
+    ))?;
+    let Some((first, second)) = text.split_once("then\n") else { return Ok(Err(text)) };
+    let is_right = first.contains(" /mnt vfat rw") && second.contains(" /mnt vfat ro");
+    let is_said = second.contains("it is mounted read-only");
+    Ok(if is_right && is_said { Ok(String::new()) } else { Err(text) })
+}
+
 fn screen(_: Arch, output: &Output) -> Verdict {
     let text = output.success()?;
     let shown = text.contains("Keelson on") && text.contains('#');
@@ -204,6 +252,14 @@ fn data_stayed(guest: &mut Guest) -> Result<Verdict> {
     let found = guest.read("cat /data/words; svcctl logs datapart")?;
     let stayed = found.starts_with(WORDS);
     Ok(if stayed && !found.contains("made") { Ok(String::new()) } else { Err(found) })
+}
+
+fn data_survived(guest: &mut Guest) -> Result<Verdict> {
+    let found = guest.read(&format!(
+        "cat {LAST_DATA_FILE}; svcctl logs datapart; ls {LAST_WORDS_FILE} 2> /dev/null || echo new root"
+    ))?;
+    let survived = found.starts_with(LAST_WORDS) && found.ends_with("new root\n");
+    Ok(if survived && !found.contains("made") { Ok(String::new()) } else { Err(found) })
 }
 
 #[cfg(test)]

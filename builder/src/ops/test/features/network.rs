@@ -1,6 +1,8 @@
 //! Features of the network, most of them shown by two guests on one cable: the
 //! second is what a network has (`netpeer`), the first is its client.
 
+mod leases;
+
 use serde_json::Value;
 
 use super::peer::{self, ADDRESS_AND_ROUTE, DEFAULT_ROUTE, NETWORK, wait_for};
@@ -35,11 +37,18 @@ pub(super) const FEATURES: &[Feature] = &[
         "network.md#what-happens-when",
         expires,
     ),
+    network(
+        "A DHCP lease whose server is gone goes on with another one's word",
+        "network.md#what-happens-when",
+        leases::rebound,
+    ),
+    network("The machine takes the name that its lease gives", "network.md#keys", leases::named),
     steps(
         "netctl set gives a link an address, and again when it was gone",
         "network.md#netctl",
         hot_plug,
     ),
+    steps("Addresses and routes are as the file says", "network.md#keys", fixed),
     steps("VLANs and bridges are made as the file says", "network.md#keys", made_links),
 ];
 
@@ -174,6 +183,27 @@ fn hot_plug(guest: &mut Guest, _: Arch) -> Result<Verdict> {
     let verdict = wait_for(guest, show, has_both)?;
     guest.read("netctl set plug0 address none && ip link del plug0")?;
     Ok(verdict.map(|found| found.trim().to_owned()))
+}
+
+fn fixed(guest: &mut Guest, _: Arch) -> Result<Verdict> {
+    let add = "cp /etc/network.toml /root/network.toml && ip link add fixed0 type dummy && \
+               printf '%s\\n' '[[link]]' 'match = { name = \"fixed0\" }' \
+               'addresses = [\"192.0.2.130/25\", \"2001:db8:8::8/64\"]' '[[link.route]]' \
+               'to = \"198.51.100.0/24\"' 'via = \"192.0.2.129\"' '[[link.route]]' \
+               'to = \"2001:db8:9::/48\"' 'via = \"2001:db8:8::1\"' >> /etc/network.toml && netctl reload";
+    if let Err(failed) = guest.run(add)?.success() {
+        return Ok(Err(failed));
+    }
+    let show = "ip -br addr show fixed0; ip route; ip -6 route";
+    let wanted = [
+        "192.0.2.130/25",
+        "2001:db8:8::8/64",
+        "198.51.100.0/24 via 192.0.2.129 dev fixed0",
+        "2001:db8:9::/48 via 2001:db8:8::1 dev fixed0",
+    ];
+    let made = wait_for(guest, show, |found| wanted.iter().all(|word| found.contains(word)))?;
+    guest.read("mv /root/network.toml /etc/network.toml && netctl reload && ip link del fixed0")?;
+    Ok(made.map(|_| String::new()))
 }
 
 fn made_links(guest: &mut Guest, _: Arch) -> Result<Verdict> {

@@ -20,6 +20,12 @@ pub(super) const FEATURES: &[Feature] = &[
     ),
     command("A wrong password is refused", "users-and-login.md#login", WRONG, succeeds),
     command(
+        "After three wrong passwords the next answer has to wait, until one is right",
+        "users-and-login.md#login",
+        SLOWED,
+        succeeds,
+    ),
+    command(
         "After login the system, its addresses and services are shown",
         "users-and-login.md#after-login",
         GREETED,
@@ -84,6 +90,30 @@ type sacred\r
 see That is not right.
 end 1
 END";
+
+/// How long the wait is depends on how many wrong answers came before, in other features.
+const SLOWED: &str = r"wrong() { typist --wait 60 getty --term vt100 << 'END'
+see login:
+type admin\r
+see Password:
+type sacred\r
+see That is not right.
+end 1
+END
+}
+right() { typist --wait 60 getty --term vt100 << 'END'
+see login:
+type admin\r
+see Password:
+type secret\r
+see services
+type exit\r
+end 0
+END
+}
+wrong && wrong && wrong && first=$(right) && second=$(right) || exit 1
+case $first in *'Wait '*' s: wrong answers came before.'*) ;; *) exit 1;; esac
+case $second in *Wait*) exit 1;; esac";
 
 const GREETED: &str = r"typist --wait 60 getty --term vt100 << 'END'
 see login:
