@@ -16,6 +16,7 @@ mod page;
 mod peer;
 mod people;
 mod scripts;
+mod shell;
 mod ssh;
 mod system;
 mod tools;
@@ -42,6 +43,7 @@ pub(super) struct Area {
 /// Every area.
 const AREAS: &[Area] = &[
     Area { name: "System", features: system::FEATURES },
+    Area { name: "Shell", features: shell::FEATURES },
     Area { name: "Tools", features: tools::FEATURES },
     Area { name: "Devices and mounts", features: devices::FEATURES },
     Area { name: "Network", features: network::FEATURES },

@@ -1,5 +1,5 @@
-//! Features of the tools: the shell on a line, the commands people type, and
-//! `system-check`. What needs a terminal is typed by `typist`, which plays one.
+//! Features of the tools: the commands people type, and `system-check`. What needs a
+//! terminal is typed by `typist`, which plays one.
 
 use std::net::TcpStream;
 
@@ -12,25 +12,6 @@ use crate::ops::test::guest_checks::Verdict;
 use serde_json::Value;
 
 pub(super) const FEATURES: &[Feature] = &[
-    command(
-        "The shell edits lines, completes names and remembers them on a serial line",
-        "tools.md#the-shell-and-the-line-it-is-on",
-        SHELL_SESSION,
-        worked,
-    ),
-    command(
-        "The shell gives a basic prompt where no terminal answers",
-        "tools.md#the-shell-and-the-line-it-is-on",
-        "typist --mute --size 0x0 --wait 60 sh <<'END'\n\
-         see #\ntype echo sum-$((20+3)) $TERM\\r\nsee sum-23 dumb\nsee #\ntype exit 5\\r\nend 5\nEND",
-        worked,
-    ),
-    command(
-        "A script's commands write where 2>&1 and >&3 send them",
-        "tools.md#the-shell-and-the-line-it-is-on",
-        SCRIPT_FILES,
-        |_, output| is(output, "2 lines\nthird\n"),
-    ),
     command(
         "resize finds out the size of the window at the end of a serial line",
         "tools.md#the-shell-and-the-line-it-is-on",
@@ -116,38 +97,6 @@ pub(super) const FEATURES: &[Feature] = &[
 
 /// Half seconds that a connection may take to arrive.
 const POLLS_MAX: u32 = 120;
-
-/// Of two commands in a script, both fail: one's error goes to the script's own standard
-/// output, the other's to what that was when a function was called.
-const SCRIPT_FILES: &str = "\
-    cat > /tmp/files.sh <<'END'\n\
-    #!/bin/sh\n\
-    ls /none-1 2>&1\n\
-    both() { ls /none-2; }\n\
-    both 2>&1\n\
-    echo third >&3\n\
-    END\n\
-    chmod +x /tmp/files.sh\n\
-    /tmp/files.sh 3>/tmp/third 2>/dev/null | grep -c none | sed 's/$/ lines/'; cat /tmp/third";
-
-/// A serial line of unknown size: typed with a mistake that is corrected, recalled from
-/// the history, and completed; and the history is a file afterwards.
-const SHELL_SESSION: &str = "\
-    export HOME=/tmp/shell-home && mkdir -p $HOME && echo found-it > $HOME/a-long-file-name && \
-    cd $HOME && typist --size 0x0 --wait 60 sh <<'END' && cat $HOME/.brush_history
-see #
-type echo sum-$((20+4X\\x7f))\\r
-see sum-24
-see #
-type \\e[A\\r
-see sum-24
-see #
-type cat a-lo\\t\\r
-see found-it
-see #
-type exit 5\\r
-end 5
-END";
 
 const PIPELINE: &str = "\
     mkdir -p /tmp/pipe/sub && cd /tmp/pipe && printf 'b 2\\nskip 9\\n' > sub/two.txt && \

@@ -3,13 +3,15 @@
     shell_suite.py --take DIRECTORY NAME=HEX …    writes files of the suite, given in hexadecimal
     shell_suite.py DIRECTORY alias-p.sh …         runs them
 
-The suite's own run-test.sh runs a file. The shell that it is a script for is dash: the shell
-in question is judged, and not its judge. telling.py says what is told.
+The suite's own run-test.sh runs a file. The shell that it is a script for is dash, which may be
+the shell in question as well: the judge is a copy of it, so that a process tells which one it
+is of. telling.py says what is told.
 """
 
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import time
 from telling import apart, session, tell
 
 SHELL = "/usr/bin/sh"
-JUDGE = "/usr/bin/dash"
+DASH = "/usr/bin/dash"
 # A test whose file's log does not grow for so long waits for what never comes: none
 # sleeps longer than some seconds. It is killed, and the next one begins.
 SILENCE_S_MAX = 15
@@ -36,8 +38,8 @@ STATUS = re.compile(r"% exit status: expected=(\S+) actual=(\S+)")
 class Log:
     """What run-test.sh writes of one file, read as it grows."""
 
-    def __init__(self, path, part):
-        self.path, self.part = path, part
+    def __init__(self, path, part, judge):
+        self.path, self.part, self.judge = path, part, judge
         self.position = 0
         self.rest = b""
         self.test = None
@@ -101,23 +103,26 @@ class Log:
         """Ends the test that is being run, but not its judge."""
         for process_id in session(session_id):
             with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{process_id}/exe") != JUDGE:
+                if os.readlink(f"/proc/{process_id}/exe") != self.judge:
                     os.kill(process_id, signal.SIGKILL)
         self.was_killed = True
 
 
 def run_file(directory, name):
     """Runs one file and tells its tests' outcomes."""
-    suite, shell = os.path.abspath(directory), os.path.realpath(SHELL)
+    suite, shell = os.path.realpath(directory), os.path.realpath(SHELL)
     nothing = subprocess.DEVNULL
+    judge = os.path.join(suite, "judge")
+    if not os.path.exists(judge):
+        shutil.copy(DASH, judge)
     script = 'cd "$1" && TMPDIR=$OLDPWD exec "$0" ./run-test.sh "$2" "$3" "$OLDPWD/log"'
-    command = [JUDGE, "-c", script, JUDGE, suite, shell, name]
+    command = [judge, "-c", script, judge, suite, shell, name]
     # run-test.sh takes it for granted.
     environment = {**os.environ, "LANG": "C"}
     said = tempfile.TemporaryFile()
     files = {"stdin": nothing, "stdout": nothing, "stderr": said, "env": environment}
     with said, apart(command, **files) as (process, place):
-        log = Log(os.path.join(place, "log"), name)
+        log = Log(os.path.join(place, "log"), name, judge)
         deadline = time.monotonic() + TIMEOUT_S
         heard = time.monotonic()
         while (status := process.poll()) is None:
