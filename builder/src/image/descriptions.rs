@@ -114,7 +114,7 @@ pub fn check(project: &Project, tree: &FileTree) -> Result<Verdict> {
     let mut files: Vec<(ServiceName, String, String)> = Vec::new();
     let mut verdict = Verdict::default();
     let mut loaded = Vec::new();
-    for (path, content) in description_files(tree) {
+    for (path, content) in described(tree, &DIRECTORIES) {
         let file = shown(project, &path, content);
         let stem = path.file_name().strip_suffix(b".toml").unwrap_or_default();
         let name = match ServiceName::new(&String::from_utf8_lossy(stem)) {
@@ -162,7 +162,7 @@ pub fn check(project: &Project, tree: &FileTree) -> Result<Verdict> {
 /// If a file of the tree cannot be read.
 pub(super) fn starting_at_boot(tree: &FileTree) -> Result<Vec<ServiceName>> {
     let mut services = BTreeMap::new();
-    for (path, content) in description_files(tree) {
+    for (path, content) in described(tree, &DIRECTORIES) {
         let stem = path.file_name().strip_suffix(b".toml").unwrap_or_default();
         let Ok(name) = ServiceName::new(&String::from_utf8_lossy(stem)) else { continue };
         let description = parse_description_bytes(&name, "", &bytes(content)?);
@@ -171,11 +171,16 @@ pub(super) fn starting_at_boot(tree: &FileTree) -> Result<Vec<ServiceName>> {
     Ok(services.into_iter().filter(|(_, starts)| *starts).map(|(name, _)| name).collect())
 }
 
-/// The descriptions of a tree in the order in which PID 1 reads them.
-fn description_files(tree: &FileTree) -> impl Iterator<Item = (TreePath, &Content)> {
-    DIRECTORIES.iter().flat_map(move |directory| {
+/// The files of a tree that describe something, in the order in which they are read: one of
+/// a later directory takes the place of one of the same name.
+pub(super) fn described<'a>(
+    tree: &'a FileTree,
+    directories: &'a [&str],
+) -> impl Iterator<Item = (TreePath, &'a Content)> {
+    directories.iter().flat_map(move |directory| {
+        let directory = directory.trim_start_matches('/').as_bytes();
         tree.iter().filter_map(move |(path, node)| {
-            let in_directory = path.parent()?.as_bytes() == directory.as_bytes();
+            let in_directory = path.parent()?.as_bytes() == directory;
             match &node.kind {
                 NodeKind::File(content) if in_directory => {
                     path.file_name().ends_with(b".toml").then(|| (path.clone(), content))
@@ -193,7 +198,11 @@ fn shown(project: &Project, path: &TreePath, content: &Content) -> String {
     }
 }
 
-fn bytes(content: &Content) -> Result<Vec<u8>> {
+/// What is in a file of the tree.
+///
+/// # Errors
+/// If it is a host file that cannot be read.
+pub(super) fn bytes(content: &Content) -> Result<Vec<u8>> {
     match content {
         Content::Bytes(bytes) => Ok(bytes.to_vec()),
         Content::HostFile { path, .. } => std::fs::read(path).at("read", path),

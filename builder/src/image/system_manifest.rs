@@ -3,6 +3,10 @@
 //!
 //! The format is `init_core::system_manifest`'s; `manifest` is about the outputs.
 
+use std::collections::BTreeMap;
+
+use init_core::mount;
+use init_core::name::ServiceName;
 use init_core::system_manifest::{Entry, Kind, PATH, SystemManifest};
 
 use crate::arch::Arch;
@@ -52,11 +56,28 @@ pub(super) fn add(
         kernel_release: kernel.release.clone(),
         kernel_config_sha256: file_sha256(&kernel.config)?,
         services: services.iter().map(ToString::to_string).collect(),
-        mounts: MOUNTS.iter().map(|(kind, place)| ((*kind).into(), (*place).into())).collect(),
+        mounts: mounts(tree, &services)?,
         entries: entries(tree)?,
     };
     let content = Content::Bytes(manifest.text().into_bytes().into());
     tree.insert(path, Node::new(NodeKind::File(content), 0o644, "the system's manifest"))
+}
+
+/// What PID 1 mounts, and what is described in the tree and mounted at boot by a service:
+/// type and place, in the order of the services' names.
+fn mounts(tree: &FileTree, services: &[ServiceName]) -> Result<Vec<(String, String)>> {
+    let mut described = BTreeMap::new();
+    for (path, content) in descriptions::described(tree, &mount::DIRECTORIES) {
+        let stem = path.file_name().strip_suffix(b".toml").unwrap_or_default();
+        let service = mount::service_name(&String::from_utf8_lossy(stem));
+        // One that is wrong is mounted nowhere.
+        let description = mount::parse_mount("", &descriptions::bytes(content)?).ok();
+        described.insert(service, description);
+    }
+    let starting = services.iter().filter_map(|service| described.get(service.as_str())?.as_ref());
+    let starting = starting.map(|mount| (mount.kind.as_str().to_owned(), mount.target.to_string()));
+    let of_init = MOUNTS.iter().map(|(kind, place)| ((*kind).to_owned(), (*place).to_owned()));
+    Ok(of_init.chain(starting).collect())
 }
 
 /// What the tree holds, in the order of its paths.
@@ -99,6 +120,30 @@ fn entries(tree: &FileTree) -> Result<Vec<Entry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mounts_that_start_at_boot_are_expected() {
+        let mut tree = FileTree::new();
+        for (path, text) in [
+            ("usr/lib/mounts.d/a.toml", "where = \"/a\"\ntype = \"tmpfs\"\n"),
+            ("usr/lib/mounts.d/b.toml", "what = \"/a\"\nwhere = \"/b\"\ntype = \"bind\"\n"),
+            ("usr/lib/mounts.d/late.toml", "where = \"/late\"\ntype = \"tmpfs\"\n"),
+            ("usr/lib/mounts.d/wrong.toml", "where = \"/wrong\"\ntype = \"9p\"\n"),
+            ("etc/mounts.d/a.toml", "what = \"LABEL=a\"\nwhere = \"/a\"\ntype = \"ext4\"\n"),
+        ] {
+            let content = Content::Bytes(text.as_bytes().into());
+            let node = Node::new(NodeKind::File(content), 0o644, "test");
+            tree.insert(TreePath::new(path).unwrap(), node).unwrap();
+        }
+        let services = ["getty", "mount-a", "mount-b", "mount-none", "mount-wrong"];
+        let services = services.map(|name| ServiceName::new(name).unwrap());
+        let mounts = mounts(&tree, &services).unwrap();
+        let described: Vec<(&str, &str)> = mounts[MOUNTS.len()..]
+            .iter()
+            .map(|(kind, place)| (kind.as_str(), place.as_str()))
+            .collect();
+        assert_eq!(described, [("ext4", "/a"), ("bind", "/b")]);
+    }
 
     #[test]
     fn everything_in_the_tree_is_an_entry() {

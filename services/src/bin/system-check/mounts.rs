@@ -1,7 +1,9 @@
-//! The mounts: each is there and of its type (proc_pid_mountinfo(5)).
+//! The mounts: each is there and of its type (proc_pid_mountinfo(5)). A bind mount is of
+//! the type of what it shows, which may be any.
 
 use std::fs;
 
+use init_core::mount::MountKind;
 use init_core::system_manifest::SystemManifest;
 
 use crate::Outcome;
@@ -25,7 +27,7 @@ fn judge(text: &str, manifest: &SystemManifest) -> Outcome {
         outcome.looked_at += 1;
         // The last one at a place is the one that shows.
         match mounted.iter().rev().find(|(found, _)| found == place) {
-            Some((_, found)) if found == kind => {}
+            Some((_, found)) if found == kind || kind == MountKind::Bind.as_str() => {}
             Some((_, found)) => outcome.find("mount", place, format!("it is {found}, not {kind}")),
             None => outcome.find("mount", place, "nothing is mounted there"),
         }
@@ -72,7 +74,14 @@ mod tests {
             24 23 0:22 / /run rw - ext4 /dev/vdb rw\n\
             25 21 0:23 / /with\\040space rw - tmpfs tmpfs rw\n\
             nonsense\n";
-        let wanted = ["proc /proc", "tmpfs /run", "tmpfs /with space", "tmpfs /tmp"];
+        let wanted = [
+            "proc /proc",
+            "tmpfs /run",
+            "tmpfs /with space",
+            "tmpfs /tmp",
+            "bind /run",
+            "bind /none",
+        ];
         let mounts = wanted.iter().map(|line| line.split_once(' ').unwrap());
         let mounts = mounts.map(|(kind, place)| (kind.to_owned(), place.to_owned())).collect();
         let outcome = judge(text, &SystemManifest { mounts, ..SystemManifest::default() });
@@ -81,7 +90,14 @@ mod tests {
             .iter()
             .map(|finding| format!("{} {}", finding.subject, finding.message))
             .collect();
-        assert_eq!(found, ["/run it is ext4, not tmpfs", "/tmp nothing is mounted there"]);
-        assert_eq!(outcome.looked_at, 4);
+        assert_eq!(
+            found,
+            [
+                "/run it is ext4, not tmpfs",
+                "/tmp nothing is mounted there",
+                "/none nothing is mounted there"
+            ]
+        );
+        assert_eq!(outcome.looked_at, 6);
     }
 }

@@ -93,6 +93,12 @@ pub(super) const FEATURES: &[Feature] = &[
         "system-check.md#what-is-compared",
         names_the_service,
     ),
+    command(
+        "system-check names a mount that is gone, and one of another type",
+        "system-check.md#what-is-compared",
+        MOUNTS,
+        names_the_mounts,
+    ),
 ];
 
 /// Half seconds that a connection may take to arrive.
@@ -118,6 +124,12 @@ const TAMPER: &str = "\
     system-check --only files; echo status $?; \
     cat /tmp/os-release > /usr/lib/os-release && mv /usr/bin/not-xargs /usr/bin/xargs && \
     chmod 755 /usr/bin/find && system-check --only files";
+
+/// Of the image's mounts one is unmounted, and another covered by one of another type.
+const MOUNTS: &str = "\
+    svcctl stop mount-shown > /dev/null && mount -t tmpfs none /data; \
+    system-check --only mounts; echo status $?; \
+    umount /data && svcctl start mount-shown > /dev/null && system-check --only mounts";
 
 /// What `typist` says worked did: it ends with 0 then.
 fn worked(_: Arch, output: &Output) -> Verdict {
@@ -233,21 +245,25 @@ fn nothing_is_off(_: Arch, output: &Output) -> Verdict {
     }
 }
 
-fn names_the_files(_: Arch, output: &Output) -> Verdict {
+fn has_all(output: &Output, wanted: &[&str]) -> Verdict {
     let text = output.success()?;
-    let missing: Vec<&str> = [
-        "file /usr/lib/os-release: its content is not that of the image",
-        "file /usr/bin/xargs: it is missing",
-        "file /usr/bin/find: its mode is 4755, not 0755",
-        "file /usr/bin/not-xargs: it is not of the image",
-        "4 things are off",
-        "status 1",
-        "nothing is off",
-    ]
-    .into_iter()
-    .filter(|wanted| !text.contains(wanted))
-    .collect();
+    let missing: Vec<&&str> = wanted.iter().filter(|wanted| !text.contains(**wanted)).collect();
     if missing.is_empty() { Ok(String::new()) } else { Err(format!("{missing:?} not in: {text}")) }
+}
+
+fn names_the_files(_: Arch, output: &Output) -> Verdict {
+    has_all(
+        output,
+        &[
+            "file /usr/lib/os-release: its content is not that of the image",
+            "file /usr/bin/xargs: it is missing",
+            "file /usr/bin/find: its mode is 4755, not 0755",
+            "file /usr/bin/not-xargs: it is not of the image",
+            "4 things are off",
+            "status 1",
+            "nothing is off",
+        ],
+    )
 }
 
 fn names_the_service(guest: &mut Guest, _: Arch) -> Result<Verdict> {
@@ -260,6 +276,19 @@ fn names_the_service(guest: &mut Guest, _: Arch) -> Result<Verdict> {
         Some(line) => Ok(line.to_owned()),
         None => Err(text),
     })
+}
+
+fn names_the_mounts(_: Arch, output: &Output) -> Verdict {
+    has_all(
+        output,
+        &[
+            "mount /data: it is tmpfs, not ext4",
+            "mount /shown: nothing is mounted there",
+            "2 things are off",
+            "status 1",
+            "nothing is off",
+        ],
+    )
 }
 
 fn json(text: &str) -> std::result::Result<Value, String> {
@@ -312,7 +341,7 @@ mod tests {
             {"part": "file", "subject": "/usr/x", "message": "it is missing"}]}"#;
         let well = r#"{"looked_at": {"files": 300}, "findings": [
             {"part": "service", "subject": "test-crash", "message": "it is failed"}]}"#;
-        let cases: [(Judge, u8, &str, bool); 11] = [
+        let cases: [(Judge, u8, &str, bool); 12] = [
             (shows_pid_1, 0, ps, true),
             (shows_pid_1, 0, "1 0 root systemd\n", false),
             (shows_pid_1, 0, "1 0 root init\n", false),
@@ -324,6 +353,7 @@ mod tests {
             (nothing_is_off, 1, off, false),
             (nothing_is_off, 0, r#"{"looked_at": {"files": 0}, "findings": []}"#, false),
             (names_the_files, 0, "nothing is off", false),
+            (names_the_mounts, 0, "status 1\nnothing is off", false),
         ];
         for (judge, status, text, is_well) in cases {
             let verdict = judge(Arch::X86_64, &output(status, text));
