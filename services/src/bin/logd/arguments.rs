@@ -9,7 +9,8 @@ use services::log_record::LOG_DIRECTORY;
 use services::problem::{Context, Problem, Result};
 
 const HELP: &str = "\
-Collects the output of services and the kernel's messages.
+Collects the output of services, what programs say to syslog(3), and the kernel's
+messages.
 
 Usage: logd [OPTIONS]
 
@@ -22,10 +23,13 @@ Options:
                          KiB; a service has at most two files [default: 256]
       --kernel-log PATH  where the kernel's messages come from [default: /dev/kmsg]
       --no-kernel-log    do not collect the kernel's messages
+      --syslog PATH      the socket of syslog(3) [default: /dev/log]
+      --no-syslog        do not make it
   -h, --help             this text
 
 Files: NAME.log and NAME.log.1 for each service; kernel.log for the kernel;
-init.log for PID 1. `svcctl logs NAME` shows them.
+init.log for PID 1; syslog.log for what root's processes say to syslog(3), and
+syslog-users.log for what others do. `svcctl logs NAME` shows them.
 ";
 
 /// What the command line asks for.
@@ -44,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) file_bytes_max: u64,
     /// Where the kernel's messages come from, if they are wanted.
     pub(crate) kernel_log: Option<PathBuf>,
+    /// The socket of syslog(3), if it is wanted.
+    pub(crate) syslog: Option<PathBuf>,
 }
 
 /// Reads the command line.
@@ -52,6 +58,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Parsed> {
         directory: PathBuf::from(LOG_DIRECTORY),
         file_bytes_max: 256 * 1024,
         kernel_log: Some(PathBuf::from("/dev/kmsg")),
+        syslog: Some(PathBuf::from("/dev/log")),
     };
     let usage = |error: lexopt::Error| {
         Problem::new(error.to_string()).with_hint("`logd --help` explains the options")
@@ -67,6 +74,8 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Parsed> {
                 settings.kernel_log = Some(parser.value().map_err(usage)?.into());
             }
             Arg::Long("no-kernel-log") => settings.kernel_log = None,
+            Arg::Long("syslog") => settings.syslog = Some(parser.value().map_err(usage)?.into()),
+            Arg::Long("no-syslog") => settings.syslog = None,
             Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
             other => return Err(usage(other.unexpected())),
         }
@@ -109,6 +118,8 @@ mod tests {
         assert_eq!(defaults.directory, PathBuf::from("/run/log"));
         assert_eq!(defaults.file_bytes_max, 262_144);
         assert_eq!(defaults.kernel_log, Some(PathBuf::from("/dev/kmsg")));
+        assert_eq!(defaults.syslog, Some(PathBuf::from("/dev/log")));
+        assert_eq!(settings(&["--no-syslog"]).unwrap().syslog, None);
         assert_eq!(settings(&["--no-kernel-log"]).unwrap().kernel_log, None);
         assert_eq!(settings(&["--file-size=64"]).unwrap().file_bytes_max, 65_536);
         for bad in [&["--file-size=63"][..], &["--file-size=x"], &["--colour"], &["extra"]] {

@@ -1,10 +1,11 @@
 //! The event loop: new pipes from PID 1, output from services, the kernel's
-//! messages, the request to end. One thread; every source gets its turn.
+//! messages, those of syslog(3), the request to end. One thread; every source gets its turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use init_core::name::ServiceName;
@@ -22,11 +23,13 @@ use crate::directory::LogDirectory;
 use crate::kernel::KernelLog;
 use crate::log_file::LogFile;
 use crate::source::{Scratch, Source, Turn};
+use crate::syslog::Syslog;
 
 const SOCKET: u64 = 0;
 const TERMINATION: u64 = 1;
 const KERNEL: u64 = 2;
-const FIRST_SOURCE: u64 = 3;
+const SYSLOG: u64 = 3;
+const FIRST_SOURCE: u64 = 4;
 
 /// Longest time spent on what is left in the pipes after the request to end.
 /// The rest stays there for the next collector.
@@ -47,6 +50,7 @@ struct Collector {
     directory: LogDirectory,
     file_bytes_max: u64,
     kernel: Option<KernelLog>,
+    syslog: Option<Syslog>,
     scratch: Scratch,
     sources: BTreeMap<u64, Source>,
     next_source: u64,
@@ -63,16 +67,11 @@ impl Collector {
         let directory = LogDirectory::open(&settings.directory).context(|| {
             format!("cannot open the log directory `{}`", settings.directory.display())
         })?;
-        let kernel = settings.kernel_log.as_deref().and_then(|path| {
+        let kernel = optional("the kernel's log", settings.kernel_log.as_deref(), |path| {
             KernelLog::open(path, &directory, settings.file_bytes_max)
-                .inspect_err(|error| {
-                    let path = path.display();
-                    warn(
-                        PROGRAM,
-                        format_args!("the kernel's log is not collected: `{path}`: {error}"),
-                    );
-                })
-                .ok()
+        });
+        let syslog = optional("syslog", settings.syslog.as_deref(), |path| {
+            Syslog::open(path, &directory, settings.file_bytes_max)
         });
         let setup = || -> io::Result<Self> {
             fcntl_setfl(&socket, fcntl_getfl(&socket)? | OFlags::NONBLOCK)?;
@@ -86,12 +85,16 @@ impl Collector {
             if let Some(kernel) = &kernel {
                 watch(kernel, KERNEL, EventFlags::IN)?;
             }
+            if let Some(syslog) = &syslog {
+                watch(syslog, SYSLOG, EventFlags::IN)?;
+            }
             Ok(Self {
                 epoll,
                 socket,
                 directory,
                 file_bytes_max: settings.file_bytes_max,
                 kernel,
+                syslog,
                 scratch: Scratch::new()?,
                 sources: BTreeMap::new(),
                 next_source: FIRST_SOURCE,
@@ -119,6 +122,7 @@ impl Collector {
                 SOCKET => goes_on &= self.receive_pipes()?,
                 TERMINATION => goes_on = false,
                 KERNEL => self.read_kernel_log(),
+                SYSLOG => self.read_syslog(),
                 source => {
                     self.pending.insert(source);
                     if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
@@ -187,6 +191,14 @@ impl Collector {
         }
     }
 
+    fn read_syslog(&mut self) {
+        let Some(syslog) = &mut self.syslog else { return };
+        if let Err(error) = syslog.collect(&self.directory) {
+            warn(PROGRAM, format_args!("syslog is no longer collected: {error}"));
+            self.syslog = None;
+        }
+    }
+
     /// Gives one turn to every source that may have something to take.
     fn give_turns(&mut self) {
         let now = Instant::now();
@@ -220,6 +232,7 @@ impl Collector {
     fn drain(&mut self) {
         let deadline = Instant::now() + DRAIN_TIME_MAX;
         self.read_kernel_log();
+        self.read_syslog();
         self.pending = self.sources.keys().copied().collect();
         while !self.pending.is_empty() && Instant::now() < deadline {
             for key in std::mem::take(&mut self.pending) {
@@ -229,6 +242,19 @@ impl Collector {
             }
         }
     }
+}
+
+/// Opens what the collector can do without; what is wrong goes to standard error.
+fn optional<T>(
+    what: &str,
+    path: Option<&Path>,
+    open: impl FnOnce(&Path) -> io::Result<T>,
+) -> Option<T> {
+    let path = path?;
+    let complain = |error: &io::Error| {
+        warn(PROGRAM, format_args!("{what} is not collected: `{}`: {error}", path.display()));
+    };
+    open(path).inspect_err(complain).ok()
 }
 
 /// A message from PID 1.

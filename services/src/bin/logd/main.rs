@@ -1,5 +1,5 @@
 //! `logd`, the log collector: keeps what the services write to their standard
-//! output and error, and what the kernel says, in `/run/log`.
+//! output and error, what programs say to syslog(3) and what the kernel says, in `/run/log`.
 //!
 //! PID 1 hands it the read ends of the services' pipes and keeps them as well,
 //! so that nothing is lost while `logd` is not running. `docs/logging.md` says
@@ -10,7 +10,9 @@ mod collector;
 mod directory;
 mod kernel;
 mod log_file;
+mod message;
 mod source;
+mod syslog;
 
 use std::env;
 use std::os::fd::OwnedFd;

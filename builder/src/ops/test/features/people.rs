@@ -65,7 +65,7 @@ pub(super) const FEATURES: &[Feature] = &[
     command(
         "What was done as root, and what was refused, is in the log",
         "users-and-login.md#becoming-root",
-        "svcctl logs kernel -n 1000",
+        "svcctl logs syslog -n 1000",
         is_root_logged,
     ),
 ];
@@ -201,10 +201,13 @@ fn is_logged(_: Arch, output: &Output) -> Verdict {
     )
 }
 
+/// As root's: nobody else can push it out of the log.
 fn is_root_logged(_: Arch, output: &Output) -> Verdict {
     has_lines(
         output,
         &[
+            "notice: sudo[",
+            "] (uid 0):",
             "USER=root ; COMMAND=/usr/bin/sh -c",
             "admin : 3 incorrect password attempts ; TTY=pts/",
             "visitor : user NOT in sudoers ; TTY=pts/",

@@ -1,0 +1,136 @@
+//! `/dev/log`: what programs say to syslog(3), with who said it.
+//!
+//! The kernel tells process and user of a sender (`SCM_CREDENTIALS`, unix(7)), and that is
+//! what a record says. What root's processes say and what others do are two logs, so
+//! that nobody can push out the former by the latter. Absent: streams, remote senders.
+
+use std::fs::{self, Permissions};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_passcred;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, UCred, recvmsg,
+};
+use services::kmsg::LEVELS;
+use services::log_record::{RECORD_LENGTH_MAX, format_timestamp};
+
+use crate::directory::LogDirectory;
+use crate::log_file::LogFile;
+use crate::message::{Message, parse};
+
+const SYSLOG: &str = "syslog";
+const SYSLOG_USERS: &str = "syslog-users";
+
+/// Datagrams taken in one turn, so that one sender cannot keep the services waiting.
+const TURN_DATAGRAMS: usize = 64;
+
+/// What stands behind a message that is longer than a record.
+const CUT: &[u8] = b" -- cut here";
+
+/// The socket and its logs.
+#[derive(Debug)]
+pub(crate) struct Syslog {
+    socket: OwnedFd,
+    root: LogFile,
+    users: LogFile,
+    buffer: Vec<u8>,
+}
+
+impl Syslog {
+    /// Makes the socket, which everybody may write to. One that a predecessor left is replaced.
+    pub(crate) fn open(path: &Path, directory: &LogDirectory, size_max: u64) -> io::Result<Self> {
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
+            _ => {}
+        }
+        let socket = UnixDatagram::bind(path)?;
+        socket.set_nonblocking(true)?;
+        set_socket_passcred(&socket, true)?;
+        fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        Ok(Self {
+            socket: socket.into(),
+            root: LogFile::open(directory, SYSLOG, size_max)?,
+            users: LogFile::open(directory, SYSLOG_USERS, size_max)?,
+            buffer: vec![0; RECORD_LENGTH_MAX],
+        })
+    }
+
+    /// Logs messages that are there, up to a bound.
+    pub(crate) fn collect(&mut self, directory: &LogDirectory) -> io::Result<()> {
+        for _ in 0..TURN_DATAGRAMS {
+            match self.receive() {
+                Ok((length, is_cut, sender)) => self.log(directory, length, is_cut, sender),
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.root.flush(directory);
+        self.users.flush(directory);
+        Ok(())
+    }
+
+    /// A datagram's length in the buffer, whether it was longer, and its sender. Files
+    /// that come with it find no room, and the kernel closes them.
+    fn receive(&mut self) -> Result<(usize, bool, Option<UCred>), Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = recvmsg(
+            &self.socket,
+            &mut [IoSliceMut::new(&mut self.buffer)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )?;
+        let sender = control.drain().find_map(|part| match part {
+            RecvAncillaryMessage::ScmCredentials(sender) => Some(sender),
+            _ => None,
+        });
+        Ok((received.bytes, received.flags.contains(ReturnFlags::TRUNC), sender))
+    }
+
+    fn log(
+        &mut self,
+        directory: &LogDirectory,
+        length: usize,
+        is_cut: bool,
+        sender: Option<UCred>,
+    ) {
+        let message = parse(self.buffer.get(..length).unwrap_or_default());
+        let text = record(&message, sender.as_ref(), is_cut);
+        let is_root = sender.is_some_and(|sender| sender.uid.is_root());
+        let log = if is_root { &mut self.root } else { &mut self.users };
+        log.add(directory, &format_timestamp(SystemTime::now()), &text);
+    }
+}
+
+impl AsFd for Syslog {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// `LEVEL: TAG[PID] (uid UID): TEXT`, where only tag and text are what the sender wrote.
+fn record(message: &Message<'_>, sender: Option<&UCred>, is_cut: bool) -> Vec<u8> {
+    let level = LEVELS.get((message.priority & 7) as usize).copied().unwrap_or("debug");
+    let mut text = format!("{level}: ").into_bytes();
+    text.extend_from_slice(if message.tag.is_empty() { b"?" } else { message.tag });
+    if let Some(UCred { pid, uid, .. }) = sender {
+        let (pid, uid) = (pid.as_raw_nonzero(), uid.as_raw());
+        text.extend_from_slice(format!("[{pid}] (uid {uid})").as_bytes());
+    }
+    text.extend_from_slice(b": ");
+    let room = RECORD_LENGTH_MAX - CUT.len() - text.len();
+    let start = message.text.get(..room).unwrap_or(message.text);
+    text.extend_from_slice(start);
+    if is_cut || start.len() < message.text.len() {
+        text.extend_from_slice(CUT);
+    }
+    text
+}
