@@ -68,6 +68,18 @@ pub(super) const FEATURES: &[Feature] = &[
         "svcctl logs syslog -n 1000",
         is_root_logged,
     ),
+    command(
+        "People change their own password, having told the old one",
+        "users-and-login.md#changing-a-password",
+        OWN_PASSWORD,
+        succeeds,
+    ),
+    command(
+        "Only root changes the passwords of others, and needs no old one",
+        "users-and-login.md#changing-a-password",
+        OTHERS_PASSWORD,
+        succeeds,
+    ),
 ];
 
 const RIGHT: &str = r#"typist --wait 60 getty --term vt100 << 'END'
@@ -180,10 +192,80 @@ see $
 type sudo id; exit 5\r
 see password for visitor:
 type secret\r
-see visitor is not in the sudoers file.
+see user visitor is not allowed to execute
 unseen uid=0
 end 5
 END";
+
+/// A wrong old password, two new ones that differ, one that will do; which opens the account
+/// then, and the old one does not.
+const OWN_PASSWORD: &str = r"typist --wait 60 getty --term vt100 << 'END' && \
+    typist --wait 60 getty --term vt100 << 'AGAIN' && stat -c '%a %U %n' /etc/shadow
+see login:
+type visitor\r
+see Password:
+type secret\r
+see $
+type passwd\r
+see Current password:
+type sacred\r
+see that is not right
+see $
+type passwd\r
+see Current password:
+type secret\r
+see New password:
+type a longer secret\r
+see The same again:
+type a larger secret\r
+see two different passwords
+see $
+type passwd\r
+see Current password:
+type secret\r
+see New password:
+type a longer secret\r
+see The same again:
+type a longer secret\r
+see The password of visitor is changed.
+see $
+type exit 6\r
+end 6
+END
+see login:
+type visitor\r
+see Password:
+type a longer secret\r
+see $
+type passwd admin\r
+see only root changes the passwords of others
+see $
+type passwd\r
+see Current password:
+type secret\r
+see that is not right
+type exit 7\r
+end 7
+AGAIN";
+
+/// Back to what it was, with as few characters as root likes.
+const OTHERS_PASSWORD: &str = r"typist --wait 60 passwd visitor << 'END' && \
+    typist --wait 60 getty --term vt100 << 'AGAIN' && svcctl logs syslog -n 5
+see New password:
+type secret\r
+see The same again:
+type secret\r
+see The password of visitor is changed.
+end 0
+END
+see login:
+type visitor\r
+see Password:
+type secret\r
+see $
+type exit 8\r
+end 8
+AGAIN";
 
 fn is(output: &Output, wanted: &str) -> Verdict {
     let text = output.success()?;
@@ -210,7 +292,7 @@ fn is_root_logged(_: Arch, output: &Output) -> Verdict {
             "] (uid 0):",
             "USER=root ; COMMAND=/usr/bin/sh -c",
             "admin : 3 incorrect password attempts ; TTY=pts/",
-            "visitor : user NOT in sudoers ; TTY=pts/",
+            "visitor : command not allowed ; TTY=pts/",
         ],
     )
 }
