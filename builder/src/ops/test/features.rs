@@ -85,13 +85,17 @@ enum How {
     /// anew, as an update does.
     NewRoot(Steps),
     /// By two guests.
-    Network(fn(&mut Pair) -> Result<Verdict>),
+    Network(PairSteps),
+    /// By two guests, the first of which is in the second's network ([`peer::join`]).
+    Joined(PairSteps),
     /// By several steps with another image.
     Image(&'static str, Steps),
 }
 
 /// Steps with one guest. An error is a failed check; the guest goes on with the next.
 type Steps = fn(&mut Guest, Arch) -> Result<Verdict>;
+/// The same with two guests.
+type PairSteps = fn(&mut Pair) -> Result<Verdict>;
 
 /// The disk of a guest that was powered off.
 struct Disk<'a> {
@@ -169,14 +173,16 @@ const fn new_root(name: &'static str, promised_in: &'static str, steps: Steps) -
     feature(name, promised_in, How::NewRoot(steps))
 }
 
-/// A feature that takes two guests.
+/// A feature that takes two guests, connected or not.
 #[track_caller]
-const fn network(
-    name: &'static str,
-    promised_in: &'static str,
-    steps: fn(&mut Pair) -> Result<Verdict>,
-) -> Feature {
+const fn network(name: &'static str, promised_in: &'static str, steps: PairSteps) -> Feature {
     feature(name, promised_in, How::Network(steps))
+}
+
+/// A feature that takes two guests, the first in the second's network whatever was shown before.
+#[track_caller]
+const fn joined(name: &'static str, promised_in: &'static str, steps: PairSteps) -> Feature {
+    feature(name, promised_in, How::Joined(steps))
 }
 
 /// A feature of another image, which is booted once for all of its own.

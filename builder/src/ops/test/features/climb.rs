@@ -1,6 +1,6 @@
 //! The rungs `features`: which guests are booted, and every feature's check in them.
 
-use super::{Area, Disk, Feature, How, Pair, Steps, all};
+use super::{Area, Disk, Feature, How, Pair, PairSteps, Steps, all, peer};
 use crate::arch::Arch;
 use crate::error::{Error, IoContext, Result};
 use crate::image::{self, BuiltImage};
@@ -40,7 +40,7 @@ pub(in crate::ops::test) fn rungs<'a>(
             let lab = lab.clone();
             rungs.push(Rung::new(format!("features {arch}"), move |report| lab.server(report)));
         }
-        if lab.features().any(|(_, feature)| matches!(feature.how, How::Network(_))) {
+        if lab.features().any(|(_, feature)| feature.is_of_two_servers()) {
             let lab = lab.clone();
             let name = format!("features network {arch}");
             rungs.push(Rung::new(name, move |report| lab.pair(report)));
@@ -71,8 +71,13 @@ impl Feature {
             | How::PoweredOff(_)
             | How::SecondBoot(_)
             | How::NewRoot(_) => true,
-            How::Network(_) | How::Image(..) => false,
+            How::Network(_) | How::Joined(_) | How::Image(..) => false,
         }
+    }
+
+    /// Whether two guests of it do.
+    const fn is_of_two_servers(&self) -> bool {
+        matches!(self.how, How::Network(_) | How::Joined(_))
     }
 }
 
@@ -196,11 +201,13 @@ impl Lab<'_> {
         let took = pair.first.elapsed().as_secs_f64();
         report.passed("two guests boot", format_args!("take commands after {took:.1} s"));
         for (area, feature) in self.features() {
-            if let How::Network(steps) = feature.how {
-                let verdict = steps(&mut pair);
-                settle(report, area, feature, &pair.first, verdict)?;
-                pair.second.must_be_idle()?;
-            }
+            let verdict = match feature.how {
+                How::Network(steps) => steps(&mut pair),
+                How::Joined(steps) => joined(&mut pair, steps),
+                _ => continue,
+            };
+            settle(report, area, feature, &pair.first, verdict)?;
+            pair.second.must_be_idle()?;
         }
         pair.first.power_off()?;
         pair.second.power_off()
@@ -229,6 +236,14 @@ impl Lab<'_> {
     ) -> Result<()> {
         let verdict = steps(guest, self.arch);
         settle(report, area, feature, guest, verdict)
+    }
+}
+
+/// Steps of two guests that are in one network, or why they are not.
+fn joined(pair: &mut Pair, steps: PairSteps) -> Result<Verdict> {
+    match peer::join(pair)? {
+        Ok(()) => steps(pair),
+        Err(found) => Ok(Err(found)),
     }
 }
 

@@ -6,7 +6,7 @@ mod between;
 
 use serde_json::Value;
 
-use super::{Feature, command, network, steps};
+use super::{Feature, command, joined, steps};
 use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::{Guest, Output};
@@ -36,12 +36,12 @@ pub(super) const FEATURES: &[Feature] = &[
         trial_ends,
     ),
     steps("Rules on trial stay once they are confirmed", "firewall.md#commands", trial_stays),
-    network(
+    joined(
         "Rules on trial keep another machine out until the trial ends, but no connection that stands",
         "firewall.md#commands",
         between::trial_ends,
     ),
-    network(
+    joined(
         "Confirmed rules keep another machine out until others are applied",
         "firewall.md#commands",
         between::confirmed,

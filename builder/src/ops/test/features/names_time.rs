@@ -6,7 +6,7 @@ mod names;
 
 use serde_json::Value;
 
-use super::{Feature, command, network, steps};
+use super::{Feature, command, joined, steps};
 use crate::arch::Arch;
 use crate::ops::guest::Output;
 use crate::ops::test::guest_checks::Verdict;
@@ -48,39 +48,39 @@ pub(super) const FEATURES: &[Feature] = &[
         "names-and-time.md#time",
         |guest, _| clock::moved_at_start(guest),
     ),
-    network(
+    joined(
         "Names are found by the resolver that the network names",
         "names-and-time.md#names",
         names::found,
     ),
-    network(
+    joined(
         "A name that was found is remembered, and nobody is asked again",
         "names-and-time.md#names",
         names::remembered,
     ),
-    network("A name that is not there is said not to be", "names-and-time.md#names", names::denied),
-    network("Answers too long for a datagram come by TCP", "names-and-time.md#names", names::long),
-    network(
+    joined("A name that is not there is said not to be", "names-and-time.md#names", names::denied),
+    joined("Answers too long for a datagram come by TCP", "names-and-time.md#names", names::long),
+    joined(
         "Without a cable it is soon said that names cannot be found",
         "names-and-time.md#names",
         names::without_cable,
     ),
-    network(
+    joined(
         "The clock is set at once by a server of the network when timed starts",
         "names-and-time.md#time",
         clock::set_at_once,
     ),
-    network(
+    joined(
         "A small difference is taken away by and by, without a jump",
         "names-and-time.md#time",
         clock::led,
     ),
-    network(
+    joined(
         "A server whose time is before the image was built is not believed",
         "names-and-time.md#time",
         clock::not_believed,
     ),
-    network(
+    joined(
         "The hardware clock is set when timed ends, so at every shutdown",
         "names-and-time.md#time",
         clock::hardware_clock,

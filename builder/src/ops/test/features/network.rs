@@ -6,7 +6,7 @@ mod leases;
 use serde_json::Value;
 
 use super::peer::{self, ADDRESS_AND_ROUTE, DEFAULT_ROUTE, NETWORK, wait_for};
-use super::{Feature, Pair, network, steps};
+use super::{Feature, Pair, joined, network, steps};
 use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::Guest;
@@ -19,30 +19,30 @@ pub(super) const FEATURES: &[Feature] = &[
         "network.md#what-happens-when",
         granted,
     ),
-    network(
+    joined(
         "IPv6 addresses come from routers, resolvers from routers and stateless DHCPv6",
         "network.md#what-happens-when",
         routers,
     ),
-    network("Machines answer to ping by IPv4 and by IPv6", "network.md#netctl", pings),
-    network("Machines talk to each other over TCP", "network.md#what-happens-when", tcp),
-    network("A DHCP lease is renewed before it ends", "network.md#what-happens-when", renewed),
-    network(
+    joined("Machines answer to ping by IPv4 and by IPv6", "network.md#netctl", pings),
+    joined("Machines talk to each other over TCP", "network.md#what-happens-when", tcp),
+    joined("A DHCP lease is renewed before it ends", "network.md#what-happens-when", renewed),
+    joined(
         "Routes go with the cable, and the address is asked for again when it is back",
         "network.md#what-happens-when",
         replugged,
     ),
-    network(
+    joined(
         "A DHCP lease whose server is gone ends in time, with address and route",
         "network.md#what-happens-when",
         expires,
     ),
-    network(
+    joined(
         "A DHCP lease whose server is gone goes on with another one's word",
         "network.md#what-happens-when",
         leases::rebound,
     ),
-    network("The machine takes the name that its lease gives", "network.md#keys", leases::named),
+    joined("The machine takes the name that its lease gives", "network.md#keys", leases::named),
     steps(
         "netctl set gives a link an address, and again when it was gone",
         "network.md#netctl",

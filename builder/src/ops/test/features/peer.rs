@@ -15,18 +15,20 @@ pub(super) const DEFAULT_ROUTE: &str = "default via 10.77.0.1 dev eth0";
 /// Half seconds that a change may take to arrive.
 const POLLS_MAX: u32 = 120;
 
-/// Has the network there, and the first guest in it: whatever was shown before.
+/// Has the network there, and the first guest in it: whatever was shown before. If that does not
+/// come about, what there is instead.
 ///
 /// # Errors
-/// If it does not come about; see also [`Guest::run`].
-pub(super) fn join(pair: &mut Pair) -> Result<Verdict> {
+/// See [`Guest::run`].
+pub(super) fn join(pair: &mut Pair) -> Result<std::result::Result<(), String>> {
     pair.second.read(UP)?;
     pair.first.set_link(0, true)?;
     let command = format!("{ADDRESS_AND_ROUTE}; ip -6 -br addr show eth0; cat {RESOLVERS}");
     let wanted =
         [NETWORK, DEFAULT_ROUTE, "2001:db8:77:0:", "nameserver 10.77.0.53", "2001:db8:77::53"];
-    wait_for(&mut pair.first, &command, |found| wanted.iter().all(|word| found.contains(word)))
-        .map(|verdict| verdict.map_err(|found| format!("no network: {found}")))
+    let has_all = |found: &str| wanted.iter().all(|word| found.contains(word));
+    let found = wait_for(&mut pair.first, &command, has_all)?;
+    Ok(found.map(drop).map_err(|found| format!("no network: {found}")))
 }
 
 /// Names the resolvers that count.

@@ -38,9 +38,6 @@ fn probe(pair: &mut Pair, when: &str, wanted: &str) -> Result<Verdict> {
 }
 
 pub(super) fn trial_ends(pair: &mut Pair) -> Result<Verdict> {
-    if let Err(found) = peer::join(pair)? {
-        return Ok(Err(found));
-    }
     prepare(&mut pair.second, "reject")?;
     pair.first.read("svcctl start test-talk")?;
     let verdict = on_trial(pair);
@@ -90,9 +87,6 @@ fn more_answers(first: &mut Guest) -> Result<Verdict> {
 }
 
 pub(super) fn confirmed(pair: &mut Pair) -> Result<Verdict> {
-    if let Err(found) = peer::join(pair)? {
-        return Ok(Err(found));
-    }
     prepare(&mut pair.second, "drop")?;
     let verdict = kept(pair);
     pair.second.read("fwctl off")?;

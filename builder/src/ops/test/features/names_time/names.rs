@@ -16,9 +16,6 @@ const MANY: usize = 100;
 const ASKED: &str = "svcctl logs test-peer -n 1000";
 
 pub(super) fn found(pair: &mut Pair) -> Result<Verdict> {
-    if let Err(found) = peer::join(pair)? {
-        return Ok(Err(found));
-    }
     let asked = pair.first.run("nslookup peer.lab.example")?;
     let wanted = ["Server:  127.0.0.53", "Address: 10.77.0.1", "Address: 2001:db8:77::1"];
     match asked.success() {
@@ -35,9 +32,6 @@ pub(super) fn found(pair: &mut Pair) -> Result<Verdict> {
 }
 
 pub(super) fn remembered(pair: &mut Pair) -> Result<Verdict> {
-    if let Err(found) = peer::join(pair)? {
-        return Ok(Err(found));
-    }
     let mut asked = Vec::new();
     for times in [1, 4] {
         let look_up = ["nslookup often.lab.example > /dev/null"; 4];
@@ -53,9 +47,6 @@ pub(super) fn remembered(pair: &mut Pair) -> Result<Verdict> {
 }
 
 pub(super) fn denied(pair: &mut Pair) -> Result<Verdict> {
-    if let Err(found) = peer::join(pair)? {
-        return Ok(Err(found));
-    }
     let asked = pair.first.run("nslookup nowhere.lab.example")?;
     if asked.status != 1 || !asked.text().contains("nowhere.lab.example: NXDOMAIN") {
         return Ok(Err(format!("status {}: {}", asked.status, asked.text())));
@@ -67,9 +58,6 @@ pub(super) fn denied(pair: &mut Pair) -> Result<Verdict> {
 }
 
 pub(super) fn long(pair: &mut Pair) -> Result<Verdict> {
-    if let Err(found) = peer::join(pair)? {
-        return Ok(Err(found));
-    }
     let text = pair.first.read("nslookup -t AAAA many.lab.example")?;
     let count = text.lines().filter(|line| line.starts_with("Address: 2001:db8:")).count();
     let log = pair.second.read(ASKED)?;
@@ -79,9 +67,6 @@ pub(super) fn long(pair: &mut Pair) -> Result<Verdict> {
 }
 
 pub(super) fn without_cable(pair: &mut Pair) -> Result<Verdict> {
-    if let Err(found) = peer::join(pair)? {
-        return Ok(Err(found));
-    }
     pair.first.set_link(0, false)?;
     let verdict = fails(pair);
     pair.first.set_link(0, true)?;

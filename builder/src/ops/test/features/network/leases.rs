@@ -1,7 +1,7 @@
 //! Features of DHCP leases that depend on who grants them, and on what comes with them.
 
 use super::super::Pair;
-use super::super::peer::{self, wait_for};
+use super::super::peer::wait_for;
 use super::LEASE;
 use crate::error::Result;
 use crate::ops::test::guest_checks::Verdict;
@@ -12,9 +12,6 @@ const LOST: &str = "lost its address";
 /// The server goes, with its addresses: who speaks to it alone is not heard. After seven
 /// eighths of its time the client asks everybody, and another server answers.
 pub(super) fn rebound(pair: &mut Pair) -> Result<Verdict> {
-    if let Err(failed) = peer::join(pair)? {
-        return Ok(Err(failed));
-    }
     let before = log(pair)?;
     pair.second.read(
         "svcctl stop test-peer && ip addr del 10.77.0.53/24 dev eth0 && \
@@ -37,9 +34,6 @@ pub(super) fn rebound(pair: &mut Pair) -> Result<Verdict> {
 
 /// `netd` may give the machine a name only if the file said so when it started.
 pub(super) fn named(pair: &mut Pair) -> Result<Verdict> {
-    if let Err(failed) = peer::join(pair)? {
-        return Ok(Err(failed));
-    }
     let before = pair.first.read("hostname")?;
     pair.first.read(
         "cp /etc/network.toml /root/network.toml && \
