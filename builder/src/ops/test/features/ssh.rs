@@ -1,12 +1,14 @@
-//! Features of the SSH server, shown by OpenSSH's client on the host, which reaches the
-//! guest's port 22.
+//! Features of the SSH server, shown by OpenSSH's client: on the host, which reaches the
+//! guest's port 22, and in another guest ([`between`]).
+
+mod between;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Output;
 
-use super::{Feature, command, second_boot, steps};
+use super::{Feature, command, joined, second_boot, steps};
 use crate::arch::Arch;
 use crate::error::{IoContext, Result};
 use crate::host::Invocation;
@@ -50,6 +52,18 @@ pub(super) const FEATURES: &[Feature] = &[
         let output = guest.run("sshd check > /tmp/now && cmp /root/sshd-check /tmp/now")?;
         Ok(output.success())
     }),
+    joined(
+        "SSH lets in from another machine who has the right key",
+        "ssh.md#keys",
+        between::right_key,
+    ),
+    joined("SSH refuses a wrong key from another machine", "ssh.md#keys", between::wrong_key),
+    joined("SSH refuses who has no key from another machine", "ssh.md#keys", between::no_key),
+    joined(
+        "A client on another machine notices that the SSH host key has changed",
+        "ssh.md#host-key",
+        between::changed_host_key,
+    ),
 ];
 
 const RIGHT: &str = include_str!("ssh/right");
