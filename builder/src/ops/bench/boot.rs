@@ -2,18 +2,20 @@
 //!
 //! Two images are booted by turns, so that a busy host slows both: `bench`,
 //! which is `minimal` with programs that measure, and the same with a hundred
-//! services; `server` from its disk. Then `bench` is booted from its disk by every firmware. All times but
-//! the firmware's are the guest's own, from its monotonic clock.
+//! services; `server` from its disk and `busybox` from RAM. Then `bench` is booted from its disk
+//! by every firmware. All times but the firmware's are the guest's own, from its monotonic clock.
 //! docs/testing.md says what each figure means.
 
 mod by_firmware;
+mod clock;
 mod figure;
+mod prompt;
 mod report;
 mod sample;
 mod server;
 mod workload;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
 use crate::cache::Cache;
@@ -30,6 +32,7 @@ use crate::qemu::firmware;
 use crate::qemu::network::{Card, Mac, Network};
 use crate::shell::Shell;
 use by_firmware::Column;
+use prompt::Watch;
 use report::{Measured, Report, Skipped};
 use sample::Samples;
 use workload::SERVICES;
@@ -38,6 +41,8 @@ use workload::SERVICES;
 const IMAGE: &str = "bench";
 /// The image that people put to work.
 const SERVER: &str = "server";
+/// The image that greets with a shell.
+const BUSYBOX: &str = "busybox";
 
 /// Arguments of `builder bench boot`.
 #[derive(Debug, clap::Args)]
@@ -71,6 +76,7 @@ struct Images {
     empty: BuiltImage,
     full: BuiltImage,
     server: BuiltImage,
+    busybox: BuiltImage,
 }
 
 /// Builds, boots, measures and prints.
@@ -93,6 +99,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
                 empty: build(IMAGE)?,
                 full: build(&definition)?,
                 server: build(SERVER)?,
+                busybox: build(BUSYBOX)?,
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -140,7 +147,7 @@ fn measure(shell: &Shell, args: &Args, images: &Images, logs: &Path) -> Result<M
     let accelerator = accel::choose(shell, &Cache::open()?, arch, args.accel)?;
     let boots = Boots { shell, args, arch, logs };
     let mut columns = firmware_columns(shell, arch);
-    let each_round = 3 + columns.len() as u64;
+    let each_round = 4 + columns.len() as u64;
     let step = shell.counted_step(format!("boot {arch}"), u64::from(args.boots) * each_round);
     let mut done = 0;
     let mut advance = || {
@@ -162,6 +169,11 @@ fn measure(shell: &Shell, args: &Args, images: &Images, logs: &Path) -> Result<M
         samples.server.push(server::take(&mut guest)?);
         guest.power_off()?;
         advance();
+        let watch = Watch::begin(&boots.console_log(BUSYBOX))?;
+        let mut guest = boots.boot_from_ram(&images.busybox)?;
+        samples.prompts_us.push(prompt::take(&mut guest, watch)?);
+        guest.power_off()?;
+        advance();
         for column in &mut columns {
             let mut guest = boots.boot_from_disk(&images.empty, column.boot)?;
             column.boots.push(by_firmware::take(&mut guest)?);
@@ -172,7 +184,7 @@ fn measure(shell: &Shell, args: &Args, images: &Images, logs: &Path) -> Result<M
     step.done("");
     let (release, init_bytes) = facts(&images.empty)?;
     let accelerator = Accelerator::as_str(accelerator);
-    let figures = figure::figures(&samples);
+    let figures = figure::figures(arch, &samples);
     Ok(Measured { arch, accelerator, release, init_bytes, figures, columns })
 }
 
@@ -216,9 +228,14 @@ impl Boots<'_> {
         self.boot(Parts::of(built), BootMethod::Direct, &built.definition.name, vec![card])
     }
 
+    /// Where the console's output of a guest of this name stays.
+    fn console_log(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("console-{}-{name}.log", self.arch))
+    }
+
     fn boot(&self, parts: Parts, boot: BootMethod, name: &str, cards: Vec<Card>) -> Result<Guest> {
         let arch = self.arch;
-        let log = self.logs.join(format!("console-{arch}-{name}.log"));
+        let log = self.console_log(name);
         let setup = Setup {
             cpus: self.args.cpus,
             cards,

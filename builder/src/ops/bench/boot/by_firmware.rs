@@ -1,23 +1,14 @@
 //! What firmware and boot loader add to a boot: the same disk by every way to
-//! boot it.
-//!
-//! When the kernel started is not read off its console but calculated: the guest
-//! is asked for its monotonic clock, which began with the kernel, and the host
-//! knows when it let the machine go.
+//! boot it. When the kernel started is calculated ([`clock`]).
 
 use super::super::spread::Spread;
+use super::clock::{self, Question};
 use super::sample::{self, Sample};
 use crate::arch::Arch;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::guest::Guest;
 use crate::ops::run::plan::BootMethod;
 use crate::qemu::board::Machine;
-
-/// Prints `monotonic_us=`, the guest's `CLOCK_MONOTONIC` in microseconds.
-const CLOCK: &str = "measure clock";
-/// How often the clock is asked for. An answer's way to the host makes the start
-/// seem later, never earlier, so the earliest is the nearest.
-const QUESTIONS: u32 = 5;
 
 /// One boot from the disk, in microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,15 +90,7 @@ pub(super) fn ways(arch: Arch) -> impl Iterator<Item = BootMethod> {
 /// If the guest does not answer, or says what cannot be.
 pub(super) fn take(guest: &mut Guest) -> Result<Phases> {
     let sample = sample::take(guest, 0)?;
-    let mut start_us = None;
-    for _ in 0..QUESTIONS {
-        let text = guest.read(CLOCK)?;
-        let answered_us = guest.elapsed().as_micros();
-        let start = kernel_start(&text, answered_us)
-            .map_err(|why| Error::failure(format!("`{CLOCK}` in the guest: {why}")))?;
-        start_us = Some(start_us.map_or(start, |earliest: u64| earliest.min(start)));
-    }
-    let start_us = start_us.ok_or_else(|| Error::internal("the clock was not asked for"))?;
+    let start_us = clock::kernel_start_us(guest, &Question::MEASURE)?;
     Ok(phases(start_us, &sample))
 }
 
@@ -119,34 +102,10 @@ fn phases(power_on_to_kernel_us: u64, sample: &Sample) -> Phases {
     }
 }
 
-/// When the kernel's clock began, from a clock that was read at most
-/// `answered_us` after power-on.
-fn kernel_start(text: &str, answered_us: u128) -> Result<u64, String> {
-    let clock = text.lines().find_map(|line| line.strip_prefix("monotonic_us="));
-    let clock_us: u128 = clock
-        .and_then(|clock| clock.parse().ok())
-        .ok_or_else(|| format!("no monotonic_us in {text:?}"))?;
-    let start = answered_us.checked_sub(clock_us).and_then(|start| u64::try_from(start).ok());
-    start.ok_or_else(|| format!("its clock of {clock_us} us began before power-on"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample::Memory;
     use super::*;
-
-    #[test]
-    fn the_start_is_the_answer_less_the_clock() {
-        assert_eq!(kernel_start("monotonic_us=1500000\n", 4_000_000), Ok(2_500_000));
-        for (text, complaint) in [
-            ("monotonic_us=4000001\n", "began before power-on"),
-            ("monotonic_us=soon\n", "no monotonic_us in"),
-            ("", "no monotonic_us in"),
-        ] {
-            let why = kernel_start(text, 4_000_000).unwrap_err();
-            assert!(why.contains(complaint), "{why}");
-        }
-    }
 
     #[test]
     fn the_phases_add_up_to_the_total() {

@@ -3,6 +3,7 @@
 use super::super::spread::Spread;
 use super::sample::{Memory, Sample, Samples};
 use super::server;
+use crate::arch::Arch;
 
 /// What a figure is counted in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +45,8 @@ pub(super) enum Load {
     Full,
     /// The image `server`.
     Server,
+    /// The image `busybox`.
+    Busybox,
 }
 
 /// One quantity over all boots.
@@ -94,8 +97,16 @@ const RATIO: f64 = 1.5;
 const SSH_MS: f64 = 5_000.0;
 const SERVER_KIB: f64 = 64.0 * 1024.0;
 
-/// Every figure, in the order in which they are shown.
-pub(super) fn figures(samples: &Samples) -> Vec<Figure> {
+/// For `busybox`: until its prompt is there.
+const fn prompt_ms(arch: Arch) -> f64 {
+    match arch {
+        Arch::X86_64 => 1_600.0,
+        Arch::Aarch64 => 800.0,
+    }
+}
+
+/// Every figure of an architecture, in the order in which they are shown.
+pub(super) fn figures(arch: Arch, samples: &Samples) -> Vec<Figure> {
     let mut figures = Vec::new();
     boot(&mut figures, Load::Empty, &samples.empty);
     boot(&mut figures, Load::Full, &samples.full);
@@ -103,6 +114,7 @@ pub(super) fn figures(samples: &Samples) -> Vec<Figure> {
     memory(&mut figures, Load::Empty, &samples.empty);
     memory(&mut figures, Load::Full, &samples.full);
     server(&mut figures, &samples.server);
+    prompt(&mut figures, arch, &samples.prompts_us);
     figures
 }
 
@@ -161,6 +173,17 @@ fn server(figures: &mut Vec<Figure>, samples: &[server::Sample]) {
     add("userland_memory", "memory of all processes", Unit::KiB, memory, Some(SERVER_KIB));
 }
 
+fn prompt(figures: &mut Vec<Figure>, arch: Arch, prompts_us: &[u64]) {
+    figures.push(Figure {
+        load: Load::Busybox,
+        key: "prompt",
+        label: "kernel start to prompt",
+        unit: Unit::Ms,
+        samples: prompts_us.iter().copied().map(ms).collect(),
+        aim: Some(prompt_ms(arch)),
+    });
+}
+
 fn ms(microseconds: u64) -> f64 {
     microseconds as f64 / 1000.0
 }
@@ -180,6 +203,7 @@ mod tests {
             full: vec![sample(500, 60_000, 800), sample(500, 80_000, 690)],
             floors_us: vec![20_000, 60_000],
             server: vec![of_server(Some(4_000_000)), of_server(None)],
+            prompts_us: vec![1_600_000, 700_500],
         }
     }
 
@@ -189,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_image_without_ssh_has_no_figure_for_it() {
-        let figures = |server| figures(&Samples { server, ..samples() });
+        let figures = |server| figures(Arch::X86_64, &Samples { server, ..samples() });
         let with = figures(vec![of_server(Some(4_000_000))]);
         assert_eq!(find(&with, Load::Server, "ssh_ready").samples, [4_000.0]);
         assert_eq!(find(&with, Load::Server, "ssh_ready").is_met(), Some(true));
@@ -205,7 +229,7 @@ mod tests {
 
     #[test]
     fn figures_come_from_the_boots_they_are_named_after() {
-        let figures = figures(&samples());
+        let figures = figures(Arch::X86_64, &samples());
         for (load, key, expected) in [
             (Load::Empty, "kernel_to_init", [0.9, 0.4]),
             (Load::Empty, "init_to_ready", [30.1, 20.0]),
@@ -219,6 +243,7 @@ mod tests {
             (Load::Full, "pid1_resident", [800.0, 690.0]),
             (Load::Full, "pid1_anonymous", [60.0, 60.0]),
             (Load::Full, "pid1_private", [500.0, 500.0]),
+            (Load::Busybox, "prompt", [1_600.0, 700.5]),
         ] {
             assert_eq!(find(&figures, load, key).samples, expected, "{key}");
         }
@@ -226,7 +251,7 @@ mod tests {
 
     #[test]
     fn only_what_has_an_aim_can_miss_it_and_the_median_decides() {
-        let figures = figures(&samples());
+        let figures = figures(Arch::X86_64, &samples());
         for (load, key, met) in [
             (Load::Empty, "init_to_ready", Some(true)),
             (Load::Full, "init_to_ready", None),
@@ -240,8 +265,16 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_has_an_aim_for_each_architecture() {
+        for (arch, met) in [(Arch::X86_64, true), (Arch::Aarch64, false)] {
+            let figures = figures(arch, &samples());
+            assert_eq!(find(&figures, Load::Busybox, "prompt").is_met(), Some(met), "{arch}");
+        }
+    }
+
+    #[test]
     fn order_does_not_matter_to_the_middle() {
-        let mut figure = find(&figures(&samples()), Load::Empty, "total");
+        let mut figure = find(&figures(Arch::X86_64, &samples()), Load::Empty, "total");
         figure.samples = vec![5.0, 1.0, 3.0, 2.0, 4.0];
         assert_eq!((figure.min(), figure.median(), figure.max()), (1.0, 3.0, 5.0));
         figure.samples = vec![2.0, 1.0];

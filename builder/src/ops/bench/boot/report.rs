@@ -64,7 +64,7 @@ impl Report {
             self.boots,
             measured.init_bytes.div_ceil(1024),
         );
-        for load in [Load::Empty, Load::Full, Load::Server] {
+        for load in [Load::Empty, Load::Full, Load::Server, Load::Busybox] {
             let title = title(load);
             if !measured.figures.iter().any(|figure| figure.load == load) {
                 continue;
@@ -105,6 +105,7 @@ fn title(load: Load) -> String {
         Load::Empty => "no service but execd".to_owned(),
         Load::Full => format!("execd and {SERVICES} services"),
         Load::Server => "server, from its disk".to_owned(),
+        Load::Busybox => "busybox, from RAM".to_owned(),
     }
 }
 
@@ -151,6 +152,7 @@ fn architecture(measured: &Measured) -> Value {
         "without_services": figures(measured, Load::Empty),
         "with_services": figures(measured, Load::Full),
         "server": figures(measured, Load::Server),
+        "busybox": figures(measured, Load::Busybox),
         "from_disk": from_disk(&measured.columns),
     })
 }

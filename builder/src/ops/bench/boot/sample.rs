@@ -22,6 +22,8 @@ pub(super) struct Samples {
     pub(super) floors_us: Vec<u64>,
     /// Of the image `server`.
     pub(super) server: Vec<server::Sample>,
+    /// When the prompt of the image `busybox` was there, in microseconds of the guest's clock.
+    pub(super) prompts_us: Vec<u64>,
 }
 
 /// One boot. Times are microseconds of the guest's `CLOCK_MONOTONIC`.
