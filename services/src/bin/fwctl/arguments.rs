@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use init_core::diagnostic::suggest;
 use lexopt::Arg;
-use services::failure::{Code, Failure};
-use services::problem::Problem;
+use services::failure::Failure;
 
 pub(crate) const HELP: &str = "\
 Filters packets by the rules of /etc/firewall.toml.
@@ -161,12 +160,11 @@ fn command(
             return Err(usage(format!("unexpected argument {extra:?}")));
         }
         [unknown, ..] => {
-            let problem = Problem::new(format!("there is no command `{unknown}`"));
             let hint = match suggest(unknown, COMMANDS) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "`fwctl --help` lists the commands".to_owned(),
             };
-            return Err(Failure::Problem(Code::Usage, problem.with_hint(hint)));
+            return Err(Failure::usage(format!("there is no command `{unknown}`"), hint));
         }
     })
 }
@@ -177,6 +175,8 @@ fn usage(message: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use services::failure::Code;
+
     use super::*;
 
     fn command(words: &[&str]) -> Result<Command, String> {

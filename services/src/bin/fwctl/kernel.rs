@@ -75,7 +75,7 @@ impl Batch {
     fn new() -> Self {
         let mut batch = Self { bytes: Vec::new(), subjects: Vec::new() };
         let begin = (0, netlink::NFTABLES_SUBSYSTEM);
-        batch.append(netlink::BATCH_BEGIN, 0, begin, &Attributes::default(), "the change");
+        batch.append(netlink::BATCH_BEGIN, 0, begin, Attributes::default(), "the change");
         batch
     }
 
@@ -84,24 +84,24 @@ impl Batch {
         kind: u16,
         flags: u16,
         place: (u8, u16),
-        attributes: &Attributes,
+        attributes: Attributes,
         subject: &str,
     ) {
         let sequence = u32::try_from(self.subjects.len()).unwrap_or(u32::MAX);
-        let ((family, resource), attributes) = (place, attributes.clone());
+        let (family, resource) = place;
         let message = Message { kind, family, resource, attributes };
         message.append(&mut self.bytes, flags, sequence);
         self.subjects.push(subject.to_owned());
     }
 
-    fn add(&mut self, kind: u16, flags: u16, attributes: &Attributes, subject: &str) {
+    fn add(&mut self, kind: u16, flags: u16, attributes: Attributes, subject: &str) {
         let kind = netlink::NFTABLES | kind;
         self.append(kind, flags, (FAMILY_INET, 0), attributes, subject);
     }
 
     fn finish(mut self) -> Self {
         let end = (0, netlink::NFTABLES_SUBSYSTEM);
-        self.append(netlink::BATCH_END, 0, end, &Attributes::default(), "the change");
+        self.append(netlink::BATCH_END, 0, end, Attributes::default(), "the change");
         self
     }
 }
@@ -109,16 +109,16 @@ impl Batch {
 /// The batch that removes the table, whether it is there or not, and then makes `program`.
 fn replacement(program: Option<&Program>) -> Batch {
     let mut batch = Batch::new();
-    let table = Attributes::default().text(1, TABLE).u32(2, 0);
+    let table = || Attributes::default().text(1, TABLE).u32(2, 0);
     let name = Attributes::default().text(1, TABLE);
     // Making what may be there already is no error, removing what is not there would be.
-    batch.add(NEW_TABLE, NLM_F_CREATE | NLM_F_ACK, &table, "the table");
-    batch.add(DELETE_TABLE, 0, &name, "the former table");
+    batch.add(NEW_TABLE, NLM_F_CREATE | NLM_F_ACK, table(), "the table");
+    batch.add(DELETE_TABLE, 0, name, "the former table");
     if let Some(program) = program {
-        batch.add(NEW_TABLE, NLM_F_CREATE, &table, "the table");
+        batch.add(NEW_TABLE, NLM_F_CREATE, table(), "the table");
         for chain in &program.chains {
             let subject = format!("the chain `{}`", chain.name);
-            batch.add(NEW_CHAIN, NLM_F_CREATE, &new_chain(chain), &subject);
+            batch.add(NEW_CHAIN, NLM_F_CREATE, new_chain(chain), &subject);
         }
         for (index, set) in program.sets.iter().enumerate() {
             add_set(&mut batch, u32::try_from(index + 1).unwrap_or(u32::MAX), set);
@@ -127,7 +127,7 @@ fn replacement(program: Option<&Program>) -> Batch {
             for rule in &chain.rules {
                 let subject = format!("the rule `{}`", rule.comment);
                 let attributes = new_rule(chain.name, rule);
-                batch.add(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, &attributes, &subject);
+                batch.add(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, attributes, &subject);
             }
         }
     }
@@ -166,7 +166,7 @@ fn add_set(batch: &mut Batch, number: u32, set: &Set) {
     let key_bytes = u32::try_from(set.key_bytes).unwrap_or(u32::MAX);
     let attributes = Attributes::default().text(1, TABLE).text(2, ANONYMOUS_SET);
     let attributes = attributes.u32(3, set_flags).u32(4, shown_as).u32(5, key_bytes);
-    batch.add(NEW_SET, NLM_F_CREATE, &attributes.u32(10, number), "a list of values");
+    batch.add(NEW_SET, NLM_F_CREATE, attributes.u32(10, number), "a list of values");
     let greatest = u128::MAX >> (128 - 8 * set.key_bytes);
     let element = |value: u128, element_flags: u32| {
         let key = Attributes::default().nest(1, data(&key(value, set.key_bytes)));
@@ -186,7 +186,7 @@ fn add_set(batch: &mut Batch, number: u32, set: &Set) {
             .fold(Attributes::default(), |nested, element| nested.nest(1, element.clone()));
         let attributes = Attributes::default().text(1, TABLE).text(2, ANONYMOUS_SET);
         let attributes = attributes.nest(3, nested).u32(4, number);
-        batch.add(NEW_SET_ELEMENT, NLM_F_CREATE, &attributes, "a list of values");
+        batch.add(NEW_SET_ELEMENT, NLM_F_CREATE, attributes, "a list of values");
     }
 }
 

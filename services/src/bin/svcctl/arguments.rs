@@ -7,11 +7,11 @@ use init_core::diagnostic::suggest;
 use init_core::event::{Operation, ShutdownKind};
 use init_core::protocol::CONTROL_SOCKET;
 use lexopt::Arg;
+use services::failure::Failure;
 use services::log_record::LOG_DIRECTORY;
 
 use crate::Result;
 use crate::help::Topic;
-use services::failure::Failure;
 
 /// What was typed.
 #[derive(Clone, PartialEq, Debug)]

@@ -16,11 +16,11 @@ use std::time::UNIX_EPOCH;
 use flate2::read::MultiGzDecoder;
 use flate2::{Compression, GzBuilder};
 use rustix::termios::isatty;
+use services::failure::{Code, Failure};
 use services::problem::Problem;
 
 use crate::Result;
 use crate::output::print;
-use services::failure::{Code, Failure};
 
 use arguments::{Arguments, Mode, suffix};
 

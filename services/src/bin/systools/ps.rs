@@ -10,11 +10,11 @@ use std::ffi::OsString;
 
 use rustix::process::geteuid;
 use serde_json::{Map, Value};
+use services::failure::{Code, Failure};
 
 use crate::Result;
 use crate::output::{cut, print, print_json, size};
 use crate::process::{Process, Snapshot};
-use services::failure::{Code, Failure};
 
 use arguments::{Arguments, Choice};
 use column::Shown;

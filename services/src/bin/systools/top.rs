@@ -15,13 +15,13 @@ use procfs::{Current, CurrentSI, KernelStats, LoadAverage};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read};
 use rustix::termios::isatty;
+use services::failure::Failure;
 use services::problem::{Context, Problem};
 use services::signals::Termination;
 
 use crate::output::{cut, print, size};
 use crate::process::Snapshot;
 use crate::{Result, fullscreen};
-use services::failure::Failure;
 
 use screen::{Order, Sample};
 

@@ -10,12 +10,12 @@ use init_core::graph::{Loaded, Severity, check_loaded};
 use init_core::name::ServiceName;
 use init_core::parse::parse_description_bytes;
 use serde_json::{Value, json};
+use services::failure::{Code, Failure};
+use services::output::{print, print_json};
 use services::problem::{Context, Problem};
 
 use crate::Result;
 use crate::arguments::Arguments;
-use services::failure::{Code, Failure};
-use services::output::{print, print_json};
 
 /// What PID 1 reads; later ones override earlier ones.
 const DIRECTORIES: [&str; 2] = ["/usr/lib/services.d", "/etc/services.d"];

@@ -1,13 +1,13 @@
 //! `svcctl list`: every service in a line.
 
 use serde_json::Value;
+use services::output::{print, print_json, size};
 
 use super::Init;
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::clock::Clock;
 use crate::{json, text};
-use services::output::{print, print_json, size};
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let services = Init::connect(arguments)?.list()?;

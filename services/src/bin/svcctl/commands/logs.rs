@@ -4,15 +4,15 @@ use std::io;
 
 use init_core::name::{RESERVED, ServiceName};
 use serde_json::json;
+use services::failure::Failure;
 use services::log_record::parse_line;
+use services::output::print;
 use services::problem::{Problem, warn};
 
 use super::Init;
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::log_reader::Log;
-use services::failure::Failure;
-use services::output::print;
 
 pub(crate) fn run(
     arguments: &Arguments,

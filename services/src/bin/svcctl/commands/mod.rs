@@ -13,12 +13,12 @@ use init_core::diagnostic::suggest;
 use init_core::name::ServiceName;
 use init_core::protocol::{Reply, Request, Status, Summary};
 use services::control::Client;
+use services::failure::{Code, Failure};
+use services::output::print;
 use services::problem::Problem;
 
 use crate::Result;
 use crate::arguments::{Arguments, Command};
-use services::failure::{Code, Failure};
-use services::output::print;
 
 /// Does what the command line asks for.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

@@ -5,6 +5,8 @@ use init_core::event::Operation;
 use init_core::name::ServiceName;
 use init_core::protocol::{Request, Summary};
 use serde_json::{Value, json};
+use services::failure::{Code, Failure};
+use services::output::{print, print_json};
 use services::problem::Problem;
 
 use super::{Init, for_each};
@@ -12,8 +14,6 @@ use crate::Result;
 use crate::arguments::Arguments;
 use crate::clock::Clock;
 use crate::json;
-use services::failure::{Code, Failure};
-use services::output::{print, print_json};
 
 /// What came of an operation.
 struct Outcome {

@@ -3,11 +3,11 @@
 use init_core::event::ShutdownKind;
 use init_core::protocol::Request;
 use serde_json::json;
+use services::output::{print, print_json};
 
 use super::Init;
 use crate::Result;
 use crate::arguments::Arguments;
-use services::output::{print, print_json};
 
 pub(crate) fn run(arguments: &Arguments, kind: ShutdownKind) -> Result<()> {
     Init::connect(arguments)?.order(&Request::Shutdown { kind })?;

@@ -1,13 +1,13 @@
 //! `svcctl status NAME…`: everything about services.
 
 use serde_json::Value;
+use services::output::{print, print_json};
 
 use super::{Init, for_each};
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::clock::Clock;
 use crate::{json, text};
-use services::output::{print, print_json};
 
 pub(crate) fn run(arguments: &Arguments, names: &[String]) -> Result<()> {
     let mut init = Init::connect(arguments)?;

@@ -4,6 +4,8 @@
 use init_core::name::ServiceName;
 use init_core::protocol::{Status, Summary};
 use init_core::state::State;
+use services::failure::{Code, Failure};
+use services::output::{print, print_json};
 
 use super::Init;
 use crate::Result;
@@ -11,8 +13,6 @@ use crate::arguments::Arguments;
 use crate::clock::Clock;
 use crate::log_reader::Log;
 use crate::{json, text};
-use services::failure::{Code, Failure};
-use services::output::{print, print_json};
 
 /// Longest chain that is followed. A longer one is cut off, not wrong.
 const CHAIN_MAX: usize = 64;

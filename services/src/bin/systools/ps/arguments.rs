@@ -4,10 +4,10 @@
 use std::ffi::OsString;
 
 use lexopt::Arg;
+use services::failure::Failure;
 
 use super::column::{Column, Shown};
 use crate::Result;
-use services::failure::Failure;
 
 /// Processes that are asked for; several choices are a union.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,7 +1,8 @@
 //! Tables for choosing and showing processes.
 
-use super::*;
 use services::failure::Code;
+
+use super::*;
 
 fn process(pid: i32, uid: u32, tty: Option<&str>, name: &str) -> Process {
     Process {

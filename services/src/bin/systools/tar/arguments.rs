@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use lexopt::Arg;
 use rustix::process::geteuid;
+use services::failure::Failure;
 
 use crate::Result;
-use services::failure::Failure;
 
 /// What is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -11,12 +11,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustix::fs::{major, minor};
 use services::accounts;
+use services::failure::{Code, Failure};
 use tar::{Builder, EntryType, Header};
 
 use super::arguments::Arguments;
 use super::{complain, fits};
 use crate::Result;
-use services::failure::{Code, Failure};
 
 /// Writes the archive.
 pub(super) fn create(arguments: &Arguments, output: Box<dyn Write>) -> Result<()> {

@@ -14,6 +14,7 @@ use rustix::fs::{
     mknodat, utimensat,
 };
 use services::accounts;
+use services::failure::{Code, Failure};
 use services::log_record::format_timestamp;
 use services::problem::{Context, Problem};
 use tar::{Archive, Entry, EntryType};
@@ -22,7 +23,6 @@ use super::arguments::{Arguments, Mode};
 use super::{complain, fits};
 use crate::Result;
 use crate::output::{print, tame};
-use services::failure::{Code, Failure};
 
 type Source = Box<dyn Read>;
 
