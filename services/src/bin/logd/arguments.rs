@@ -28,8 +28,8 @@ Options:
   -h, --help             this text
 
 Files: NAME.log and NAME.log.1 for each service; kernel.log for the kernel;
-init.log for PID 1; syslog.log for what root's processes say to syslog(3), and
-syslog-users.log for what others do. `svcctl logs NAME` shows them.
+init.log for PID 1; syslog.log for what programs with root's rights say to
+syslog(3), syslog-users.log for what others do. `svcctl logs NAME` shows them.
 ";
 
 /// What the command line asks for.

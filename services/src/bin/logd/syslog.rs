@@ -1,8 +1,10 @@
 //! `/dev/log`: what programs say to syslog(3), with who said it.
 //!
 //! The kernel tells process and user of a sender (`SCM_CREDENTIALS`, unix(7)), and that is
-//! what a record says. What root's processes say and what others do are two logs, so
-//! that nobody can push out the former by the latter. Absent: streams, remote senders.
+//! what a record says. What processes with root's rights say and what others do are two
+//! logs, so that nobody can push out the former by the latter. The user that the kernel
+//! tells is the real one; that sudo has root's rights all the same stands in `/proc`.
+//! Absent: streams, remote senders.
 
 use std::fs::{self, Permissions};
 use std::io::{self, IoSliceMut};
@@ -104,8 +106,11 @@ impl Syslog {
     ) {
         let message = parse(self.buffer.get(..length).unwrap_or_default());
         let text = record(&message, sender.as_ref(), is_cut);
-        let is_root = sender.is_some_and(|sender| sender.uid.is_root());
-        let log = if is_root { &mut self.root } else { &mut self.users };
+        let log = if sender.as_ref().is_some_and(has_roots_rights) {
+            &mut self.root
+        } else {
+            &mut self.users
+        };
         log.add(directory, &format_timestamp(SystemTime::now()), &text);
     }
 }
@@ -114,6 +119,21 @@ impl AsFd for Syslog {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Whether a sender is root, or runs a program that is (set-user-ID, execve(2)). One
+/// that has ended is what its real user is.
+fn has_roots_rights(sender: &UCred) -> bool {
+    sender.uid.is_root()
+        || fs::read_to_string(format!("/proc/{}/status", sender.pid.as_raw_nonzero()))
+            .is_ok_and(|status| users(&status) == Some((sender.uid.as_raw(), 0)))
+}
+
+/// Real and effective user in a process's `status` (proc_pid_status(5)).
+fn users(status: &str) -> Option<(u32, u32)> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let mut numbers = line.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// `LEVEL: TAG[PID] (uid UID): TEXT`, where only tag and text are what the sender wrote.
@@ -133,4 +153,22 @@ fn record(message: &Message<'_>, sender: Option<&UCred>, is_cut: bool) -> Vec<u8
         text.extend_from_slice(CUT);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_and_effective_users_are_told_apart() {
+        for (status, found) in [
+            ("Name:\tsudo\nUid:\t1000\t0\t0\t0\nGid:\t1\t2\t3\t4\n", Some((1000, 0))),
+            ("Name:\tUid: 0\nUid:\t1000\t1000\t0\t0\n", Some((1000, 1000))),
+            ("Uid:\t1000\n", None),
+            ("Uid:\tx\t0\n", None),
+            ("", None),
+        ] {
+            assert_eq!(users(status), found, "{status:?}");
+        }
+    }
 }

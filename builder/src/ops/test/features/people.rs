@@ -244,6 +244,7 @@ type passwd\r
 see Current password:
 type secret\r
 see that is not right
+see $
 type exit 7\r
 end 7
 AGAIN";
@@ -283,13 +284,13 @@ fn is_logged(_: Arch, output: &Output) -> Verdict {
     )
 }
 
-/// As root's: nobody else can push it out of the log.
+/// In the log that people cannot fill up, with who it was by the kernel's word.
 fn is_root_logged(_: Arch, output: &Output) -> Verdict {
     has_lines(
         output,
         &[
             "notice: sudo[",
-            "] (uid 0):",
+            "] (uid 1000):",
             "USER=root ; COMMAND=/usr/bin/sh -c",
             "admin : 3 incorrect password attempts ; TTY=pts/",
             "visitor : command not allowed ; TTY=pts/",
