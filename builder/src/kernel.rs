@@ -61,6 +61,10 @@ const REQUIRED: &str = "required.config";
 const EMBEDDED_PARAMETERS: &str = "default.bootconfig";
 /// Raise this number when the recipe changes in a way its inputs do not show.
 const RECIPE: &str = "kernel 1";
+/// The modules in a kernel's entry of the cache, if it has any.
+const MODULES: &str = "modules";
+/// The same number for the modules alone: a kernel without any is none the wiser.
+const MODULES_RECIPE: &str = "modules 1";
 
 /// What kernel to build.
 #[derive(Clone, Debug)]
@@ -170,15 +174,18 @@ pub fn plan(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<Pla
     let toolchain = toolchain::find(shell, cache, request.arch)?;
     let source = source::resolve(shell, cache, &pin, &request.source)?;
     let requested = merge(request, pin::series(&source.record.version).as_deref())?;
-    let key = KeyBuilder::new(RECIPE)
+    let mut key = KeyBuilder::new(RECIPE)
         .part("arch", request.arch.as_str())
         .part("source", &source.record.sha256)
         .part("options", requested.text())
         .part("required", required.text())
         .part("parameters", &parameters)
         .part("compiler", &toolchain.identity)
-        .part("settings", compile::fixed_settings())
-        .finish();
+        .part("settings", compile::fixed_settings());
+    if asks_for_modules(&requested) {
+        key = key.part("modules", MODULES_RECIPE);
+    }
+    let key = key.finish();
     let mut needed = Merged::default();
     request.needs.iter().for_each(|need| needed.add(need.clone()));
     Ok(Plan { source, requested, required, needed, toolchain, parameters, key })
@@ -286,8 +293,19 @@ fn make(
     let text = build.configure(&plan.requested.text())?;
     verify(request, plan, &tree, &Config::parse(&text))?;
     step.done(format_args!("{} options asked for, all kept", plan.requested.options.len()));
-    build.compile(shell, &text)?;
-    build.install(into)
+    let has_modules = asks_for_modules(&plan.requested);
+    build.compile(shell, &text, has_modules)?;
+    build.install(into)?;
+    if has_modules {
+        let modules = into.join(MODULES);
+        build.install_modules(&modules)?;
+    }
+    Ok(())
+}
+
+/// Whether a kernel is to load modules.
+fn asks_for_modules(requested: &Merged) -> bool {
+    requested.options.get("MODULES").is_some_and(|asked| asked.value == "y")
 }
 
 /// Prepares a build: the tools are there, the log is empty, the built-in
@@ -341,10 +359,14 @@ fn lock_objects(
     arch: Arch,
     plan: &Plan,
 ) -> Result<(fs::File, PathBuf)> {
-    let key = KeyBuilder::new("kernel objects 1")
+    let mut key = KeyBuilder::new("kernel objects 1")
         .part("source", &plan.source.record.sha256)
-        .part("compiler", &plan.toolchain.identity)
-        .finish();
+        .part("compiler", &plan.toolchain.identity);
+    if asks_for_modules(&plan.requested) {
+        // Going over to modules or back compiles everything anew: each has its objects.
+        key = key.part("modules", MODULES_RECIPE);
+    }
+    let key = key.finish();
     let objects = cache.workspace(&format!("kernel-{arch}-{}", &key.as_str()[..16]))?;
     Ok((lock(shell, &objects.with_extension("lock"))?, objects))
 }

@@ -91,17 +91,18 @@ impl Build<'_> {
         fs::read_to_string(&path).at("read", &path)
     }
 
-    /// Compiles the configured kernel.
+    /// Compiles the configured kernel, and with `has_modules` its modules.
     ///
     /// # Errors
     /// If the compiler fails; the error ends with its output.
-    pub fn compile(&self, shell: &Shell, config: &str) -> Result<()> {
+    pub fn compile(&self, shell: &Shell, config: &str, has_modules: bool) -> Result<()> {
         let expected = self.expected_objects(config);
         let step = shell.counted_step(format!("compile kernel for {}", self.arch), expected);
         let mut objects = 0;
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let target = Path::new(self.image()).file_name().unwrap_or_default();
-        self.make([]).arg(format!("-j{jobs}")).arg(target).run_lines(|line| {
+        let modules = has_modules.then_some("modules");
+        self.make([]).arg(format!("-j{jobs}")).arg(target).args(modules).run_lines(|line| {
             if is_object(line) {
                 objects += 1;
                 step.set_position(objects.min(expected));
@@ -132,6 +133,29 @@ impl Build<'_> {
             fs::copy(&from, into.join(to)).at("copy", &from)?;
         }
         Ok(())
+    }
+
+    /// Puts the modules into the new directory `into`, stripped of what only a
+    /// debugger reads, with the kernel's own lists of them: what belongs at
+    /// `/lib/modules/RELEASE` but for the indexes.
+    ///
+    /// # Errors
+    /// If `make` fails.
+    pub fn install_modules(&self, into: &Path) -> Result<()> {
+        self.make(["modules_install"])
+            .arg(format!("MODLIB={}", into.display()))
+            .arg("INSTALL_MOD_STRIP=1")
+            // The indexes are the builder's own: no host needs depmod.
+            .arg("DEPMOD=true")
+            .run()?;
+        // A link to the object directory, for compiling further modules.
+        let link = into.join("build");
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).at("remove", &link)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The image's path below the object directory.

@@ -17,6 +17,8 @@
 //! - [`exec_protocol`]: what `builder run --exec` and the guest say to each other
 //! - [`cmdline`], [`block_probe`]: what PID 1 reads to find its root file system
 //! - [`mount`]: the description of a mount, for `mounter` and the builder
+//! - [`modinfo`], [`module_index`]: what kernel modules say of themselves, and the lists that
+//!   `modprobe` finds them by
 //! - [`system_manifest`]: what `system-check` compares the running system with
 //! - [`errno`]: the kernel's error numbers in words
 //! - [`diagnostic`]: a finding in a file, with its place and its remedy
@@ -34,6 +36,8 @@ pub mod errno;
 pub mod event;
 pub mod exec_protocol;
 pub mod graph;
+pub mod modinfo;
+pub mod module_index;
 pub mod mount;
 pub mod name;
 pub mod parse;
