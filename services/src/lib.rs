@@ -10,6 +10,7 @@
 //! - [`glob`]: shell patterns for names
 //! - [`kmsg`]: records of the kernel's log
 //! - [`log_record`]: the line format of `/run/log`, written by `logd`, read by `svcctl`
+//! - [`modules`]: kernel modules: finding, loading
 //! - [`motd`]: what somebody sees after logging in
 //! - [`mounting`]: options, tables and checks of mounts
 //! - [`notify`]: telling PID 1 that a daemon is ready (sd_notify(3))
@@ -42,6 +43,7 @@ pub mod glob;
 pub mod identity;
 pub mod kmsg;
 pub mod log_record;
+pub mod modules;
 pub mod motd;
 pub mod mounting;
 pub mod netlink;

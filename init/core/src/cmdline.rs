@@ -208,15 +208,18 @@ impl core::fmt::Display for RootSource {
 
 /// One word of the command line: `key` or `key=value`, without its quotes.
 #[derive(PartialEq, Eq, Debug)]
-struct Word {
-    key: String,
-    value: Option<String>,
+pub struct Word {
+    /// What stands before the first `=`, or all of it.
+    pub key: String,
+    /// What stands behind it.
+    pub value: Option<String>,
 }
 
 /// Splits as `next_arg` does: white space separates unless a `"` is open; a
 /// quote that opens the word or its value is dropped, and so is the one that
 /// closes it; any other quote stays.
-fn words(line: &str) -> Vec<Word> {
+#[must_use]
+pub fn words(line: &str) -> Vec<Word> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() {

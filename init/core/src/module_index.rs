@@ -157,7 +157,8 @@ pub fn parse_dep(text: &str) -> Result<BTreeMap<String, Entry>, BadLine> {
         let bad = |message: &str| BadLine { line: number, message: message.to_owned() };
         let (path, needs) = line.split_once(':').ok_or_else(|| bad("there is no colon"))?;
         let mut needs: Vec<String> = needs.split_whitespace().map(str::to_owned).collect();
-        if let Some(stray) = needs.iter().map(String::as_str).chain([path]).find(|one| !stays(one)) {
+        if let Some(stray) = needs.iter().map(String::as_str).chain([path]).find(|one| !stays(one))
+        {
             return Err(bad(&format!("`{stray}` is no path of a module below the directory")));
         }
         needs.reverse();
