@@ -14,6 +14,7 @@ mod esp;
 mod fingerprint;
 mod kernel_needs;
 pub mod manifest;
+mod modules;
 mod names;
 mod outputs;
 pub mod packages;

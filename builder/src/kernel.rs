@@ -15,6 +15,7 @@ pub mod download;
 pub mod fragment;
 pub mod kconfig;
 pub mod memo;
+pub mod modules;
 pub mod pin;
 pub mod source;
 pub mod toolchain;
@@ -94,12 +95,24 @@ pub struct BuiltKernel {
     pub config: PathBuf,
     /// The symbol table.
     pub system_map: PathBuf,
+    /// The directory of its modules, if it has any: what belongs at `/lib/modules/RELEASE`.
+    pub modules: Option<PathBuf>,
     /// The release string, as `uname -r` prints it.
     pub release: String,
     /// What it was built from.
     pub source: SourceRecord,
     /// What compiled it.
     pub compiler: String,
+}
+
+impl BuiltKernel {
+    /// How many modules it has; `None` if it loads none.
+    ///
+    /// # Errors
+    /// If their list cannot be read.
+    pub fn module_count(&self) -> Result<Option<usize>> {
+        self.modules.as_deref().map(modules::count).transpose()
+    }
 }
 
 /// The fragments of a kernel for which nothing else is said: every one in
@@ -137,6 +150,7 @@ pub fn build(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<Bu
         image: entry.join(IMAGE),
         config: entry.join("config"),
         system_map: entry.join("System.map"),
+        modules: Some(entry.join(MODULES)).filter(|path| path.is_dir()),
         release: compile::release(&entry)?,
         source: plan.source.record,
         compiler: plan.toolchain.identity,
@@ -160,6 +174,14 @@ pub struct Plan {
     key: Key,
 }
 
+/// What a request asks for, but for what only kernels of one series have.
+///
+/// # Errors
+/// If a fragment is malformed.
+pub fn requested(request: &KernelRequest) -> Result<Merged> {
+    merge(request, None)
+}
+
 /// Works out what a request comes to, fetching the source if need be.
 ///
 /// # Errors
@@ -168,7 +190,7 @@ pub fn plan(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<Pla
     let directory = request.project.kernel_config();
     let pin = read_pin(&request.project)?;
     // Malformed fragments are told before anything is fetched.
-    merge(request, None)?;
+    requested(request)?;
     let required = merge_files(&request.project, &[directory.join(REQUIRED)])?;
     let parameters = read(&directory.join(EMBEDDED_PARAMETERS))?;
     let toolchain = toolchain::find(shell, cache, request.arch)?;
@@ -297,14 +319,16 @@ fn make(
     build.compile(shell, &text, has_modules)?;
     build.install(into)?;
     if has_modules {
-        let modules = into.join(MODULES);
-        build.install_modules(&modules)?;
+        let directory = into.join(MODULES);
+        build.install_modules(&directory)?;
+        modules::write_lists(&directory)?;
     }
     Ok(())
 }
 
 /// Whether a kernel is to load modules.
-fn asks_for_modules(requested: &Merged) -> bool {
+#[must_use]
+pub fn asks_for_modules(requested: &Merged) -> bool {
     requested.options.get("MODULES").is_some_and(|asked| asked.value == "y")
 }
 

@@ -18,7 +18,7 @@ use super::compose::compose;
 use super::descriptions::{self, Description, Verdict};
 use super::packages::{self, Access, Packages};
 use super::programs::{self, BuiltProgram, Program};
-use super::{esp, parameters, root};
+use super::{esp, modules, parameters, root};
 
 /// An image's parts for one architecture and the tree they make, in which
 /// programs that are built are empty files.
@@ -90,13 +90,13 @@ pub fn check(
     access: Access,
 ) -> Result<Report> {
     let mut report = Report::default();
+    let request = super::kernel_request(project, image, arch, source)?;
     match fetch_packages(shell, cache, project, image, arch, access) {
-        Ok(packages) => check_tree(project, image, arch, packages, &mut report)?,
+        Ok(packages) => check_tree(project, image, &request, packages, &mut report)?,
         // Without them, all that needs their files would be found wrong.
         Err(error) if access.is_offline => report.skipped.push(format!("its tree: {error}")),
         Err(error) => return Err(error),
     }
-    let request = super::kernel_request(project, image, arch, source)?;
     check_kernel(shell, cache, image, &request, &mut report)?;
     Ok(report)
 }
@@ -116,11 +116,13 @@ fn fetch_packages(
 fn check_tree(
     project: &Project,
     image: &Image,
-    arch: Arch,
+    request: &KernelRequest,
     packages: Packages,
     report: &mut Report,
 ) -> Result<()> {
+    let arch = request.arch;
     let plan = plan(project, image, arch, packages)?;
+    report.warnings.extend(modules::without_loader(&kernel::requested(request)?, &plan.tree)?);
     report.findings.extend(plan.verdict.errors);
     report.warnings.extend(plan.verdict.warnings);
     report.findings.extend(plan.output_findings);

@@ -132,6 +132,9 @@ pub(super) struct KernelRecord<'a> {
     pub(super) compiler: &'a str,
     /// Digest of its final configuration.
     pub(super) config_sha256: String,
+    /// How many modules it has, if it loads any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) modules: Option<usize>,
 }
 
 /// What compiled the programs.

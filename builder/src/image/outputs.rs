@@ -86,6 +86,7 @@ impl Outputs<'_> {
                 source: &system.kernel.source,
                 compiler: &system.kernel.compiler,
                 config_sha256: file_sha256(&system.kernel.config)?,
+                modules: system.kernel.module_count()?,
             },
             uefi: self.uefi_record(system)?,
             userland: UserlandRecord {

@@ -24,7 +24,7 @@ use crate::userland::{Toolchain, Userland};
 use super::check::Plan;
 use super::compose::compose;
 use super::programs::{BuiltProgram, Program, ProgramSource};
-use super::{CANNOT_BE_MADE, ImageRequest, digest, esp, kernel_needs, system_manifest};
+use super::{CANNOT_BE_MADE, ImageRequest, digest, esp, kernel_needs, modules, system_manifest};
 
 /// What one architecture's outputs are made of.
 #[derive(Debug)]
@@ -127,6 +127,13 @@ impl SystemBuilder<'_> {
         let packages = &self.plan.packages;
         let mut tree =
             compose(&request.project, self.image, arch, descriptions, &programs, packages)?;
+        for warning in modules::add(&mut tree, &kernel)? {
+            self.shell.warn(warning);
+        }
+        if let Some(finding) = modules::without_loader(&kernel::requested(&kernel_request)?, &tree)?
+        {
+            self.shell.warn(finding);
+        }
         if programs.iter().any(|built| built.program.binary.name == system_manifest::READER) {
             system_manifest::add(&mut tree, &self.image.name, arch, &kernel)?;
         }

@@ -50,6 +50,10 @@ fn finding(assignment: &Assignment, config: &Config, kconfig: &Kconfig) -> Optio
     } else {
         format!("CONFIG_{name} was changed: wanted {wanted}, got {got}")
     };
+    if wanted == "m" && is_known && config.value("MODULES") != "y" {
+        let hint = "this kernel is to have no modules; add CONFIG_MODULES=y";
+        return Some(Finding::new(place.clone(), what).with_hint(hint));
+    }
     let explanation = explain(kconfig, config, name, wanted);
     let remedy = match explanation.remedy {
         Some(remedy) if is_known => format!("; add {remedy}"),
@@ -85,6 +89,29 @@ mod tests {
         let merged = merge([("f", text)]).unwrap();
         assert!(missed(&merged, &Config::parse("CONFIG_KEPT=y\nCONFIG_COUNT=8\n")).is_empty());
         assert_eq!(missed(&merged, &Config::parse("CONFIG_OFF=y\n")).len(), 3);
+    }
+
+    #[test]
+    fn a_module_is_neither_built_in_nor_left_out() {
+        let fragment = "CONFIG_MODULES=y\nCONFIG_MISC=y\nCONFIG_EROFS=m\n";
+        let with = "CONFIG_MODULES=y\nCONFIG_MISC=y\n";
+        assert!(check(fragment, &format!("{with}CONFIG_EROFS=m\n")).is_empty());
+        let changed = check(fragment, &format!("{with}CONFIG_EROFS=y\n")).join("\n");
+        assert!(
+            changed.contains("f.config:3:1: CONFIG_EROFS was changed: wanted m, got y"),
+            "{changed}"
+        );
+        let dropped = check(fragment, with).join("\n");
+        assert!(
+            dropped.contains("f.config:3:1: CONFIG_EROFS was dropped: wanted m, got n"),
+            "{dropped}"
+        );
+        assert_eq!(
+            check("CONFIG_MISC=y\nCONFIG_EROFS=m\n", "CONFIG_MISC=y\nCONFIG_EROFS=y\n"),
+            [
+                "f.config:2:1: CONFIG_EROFS was changed: wanted m, got y\n  hint: this kernel is to have no modules; add CONFIG_MODULES=y"
+            ]
+        );
     }
 
     #[test]

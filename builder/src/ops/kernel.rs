@@ -120,6 +120,9 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
             let built = kernel::build(shell, &cache, &request)
                 .context(|| format!("cannot build the kernel for {}", request.arch))?;
             shell.note(format_args!("Linux {} by {}", built.release, built.compiler));
+            if let (Some(count), Some(directory)) = (built.module_count()?, &built.modules) {
+                shell.note(format_args!("{count} modules in {}", directory.display()));
+            }
             shell.data(&format!("{}\n", built.image.display()));
             Ok(())
         }

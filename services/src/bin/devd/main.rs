@@ -2,10 +2,11 @@
 //!
 //! The kernel makes the nodes (devtmpfs); `devd` gives them owner, group and mode by
 //! rules, makes the links of `/dev/disk`, and tells on `/run/devd/events` when it is done
-//! with a device. docs/devices-and-mounts.md has the rules and the names. Absent: kernel
-//! modules and firmware (the kernels of Keelson have neither), names of network
-//! interfaces, programs that an event starts.
+//! with a device. docs/devices-and-mounts.md has the rules and the names. Where the kernel
+//! has modules, it has those loaded that devices ask for (docs/kernel.md). Absent: firmware,
+//! which the kernel reads itself, names of network interfaces, programs that an event starts.
 
+mod drivers;
 mod kernel_events;
 mod links;
 mod listeners;
@@ -29,6 +30,7 @@ use services::notify::notify;
 use services::problem::{Context, Problem, Result, warn};
 use services::signals::Termination;
 
+use drivers::Drivers;
 use kernel_events::{KernelEvents, Received};
 use listeners::Listeners;
 use manager::Manager;
@@ -160,7 +162,8 @@ fn serve(events: &Path) -> Result<()> {
     let listeners =
         Listeners::open(events).context(|| format!("cannot listen at `{}`", events.display()))?;
     let manager = Manager::new(Sysfs::default(), Path::new("/dev"), load_rules());
-    let mut daemon = Daemon { manager, listeners, written };
+    let drivers = Drivers::of_system();
+    let mut daemon = Daemon { drivers, manager, listeners, written };
     let count = daemon.look_at_everything();
     let state = format!("READY=1\nSTATUS={count} devices");
     notify(&state).context(|| "cannot tell PID 1 that devd is ready".to_owned())?;
@@ -205,6 +208,8 @@ fn wait(
 
 /// All of it together.
 struct Daemon {
+    /// Where the kernel has modules.
+    drivers: Option<Drivers>,
     manager: Manager,
     listeners: Listeners,
     written: Written,
@@ -213,6 +218,9 @@ struct Daemon {
 impl Daemon {
     /// Takes in every device that is there, and says how many.
     fn look_at_everything(&mut self) -> usize {
+        if let Some(drivers) = &mut self.drivers {
+            drivers.look_at_everything(self.manager.sysfs().root());
+        }
         let present = self.manager.present();
         for event in &present {
             self.take(event);
@@ -246,6 +254,9 @@ impl Daemon {
     }
 
     fn take(&mut self, event: &Uevent) {
+        if let Some(drivers) = &mut self.drivers {
+            drivers.take(event);
+        }
         self.manager.handle(event);
         if event.subsystem == "block"
             && event.action != "remove"

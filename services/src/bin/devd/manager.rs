@@ -175,6 +175,11 @@ impl Manager {
         self.registry.links_of(devpath).collect()
     }
 
+    /// Where devices are looked up.
+    pub(crate) const fn sysfs(&self) -> &Sysfs {
+        &self.sysfs
+    }
+
     /// The path of a node.
     pub(crate) fn node_path(&self, node: &str) -> std::path::PathBuf {
         self.dev.path(node)
