@@ -9,6 +9,7 @@
 mod climb;
 mod devices;
 mod firewall;
+mod modules;
 mod names_time;
 mod network;
 mod packages;
@@ -46,6 +47,7 @@ const AREAS: &[Area] = &[
     Area { name: "Shell", features: shell::FEATURES },
     Area { name: "Tools", features: tools::FEATURES },
     Area { name: "Devices and mounts", features: devices::FEATURES },
+    Area { name: "Kernel modules", features: modules::FEATURES },
     Area { name: "Network", features: network::FEATURES },
     Area { name: "SSH", features: ssh::FEATURES },
     Area { name: "People", features: people::FEATURES },
@@ -66,6 +68,8 @@ pub(super) struct Feature {
     promised_in: &'static str,
     how: How,
     arches: &'static [Arch],
+    /// Whether only the long ladder shows it.
+    is_long: bool,
     /// Its line in the table.
     shown_at: &'static Location<'static>,
 }
@@ -121,6 +125,12 @@ impl Feature {
         self.arches.contains(&arch)
     }
 
+    /// The same, but shown by the long ladder alone: what it stands on takes long to build.
+    const fn of_long_ladder(mut self) -> Self {
+        self.is_long = true;
+        self
+    }
+
     /// The same, but of one architecture alone.
     const fn only(mut self, arches: &'static [Arch]) -> Self {
         self.arches = arches;
@@ -130,7 +140,8 @@ impl Feature {
 
 #[track_caller]
 const fn feature(name: &'static str, promised_in: &'static str, how: How) -> Feature {
-    Feature { name, promised_in, how, arches: &Arch::ALL, shown_at: Location::caller() }
+    let shown_at = Location::caller();
+    Feature { name, promised_in, how, arches: &Arch::ALL, is_long: false, shown_at }
 }
 
 /// A feature that one command shows, run by the shell of `server-test`.

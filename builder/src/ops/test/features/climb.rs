@@ -2,6 +2,7 @@
 
 use super::{Area, Disk, Feature, How, Pair, PairSteps, Steps, all, peer};
 use crate::arch::Arch;
+use crate::bus::Bus;
 use crate::error::{Error, IoContext, Result};
 use crate::image::{self, BuiltImage};
 use crate::ops::guest::{Guest, Setup};
@@ -10,6 +11,7 @@ use crate::ops::test::boots::{Boots, Scratch};
 use crate::ops::test::guest_checks::Verdict;
 use crate::ops::test::judge;
 use crate::ops::test::ladder::{Report, Rung};
+use crate::qemu::board::Board;
 use crate::qemu::machine::{self, DiskForm};
 use crate::qemu::network::{CableEnd, Card, Mac, Network, Port};
 use crate::qemu::session::RunDirectory;
@@ -35,7 +37,7 @@ pub(in crate::ops::test) fn rungs<'a>(
 ) -> Vec<Rung<'a>> {
     let mut rungs = Vec::new();
     for arch in boots.arches_of(is_long) {
-        let lab = Lab { boots: boots.clone(), arch, only };
+        let lab = Lab { boots: boots.clone(), arch, only, is_long };
         if lab.features().any(|(_, feature)| feature.is_of_one_server()) {
             let lab = lab.clone();
             rungs.push(Rung::new(format!("features {arch}"), move |report| lab.server(report)));
@@ -87,6 +89,7 @@ struct Lab<'a> {
     boots: Boots<'a>,
     arch: Arch,
     only: &'a str,
+    is_long: bool,
 }
 
 impl Lab<'_> {
@@ -94,6 +97,7 @@ impl Lab<'_> {
     fn features(&self) -> impl Iterator<Item = (&'static Area, &'static Feature)> {
         let is_meant = move |area: &Area, feature: &Feature| {
             feature.is_for(self.arch)
+                && (self.is_long || !feature.is_long)
                 && (area.name.to_lowercase().contains(&self.only.to_lowercase())
                     || feature.name.to_lowercase().contains(&self.only.to_lowercase()))
         };
@@ -114,7 +118,7 @@ impl Lab<'_> {
         std::fs::copy(&built, &path).at("write", &path)?;
         let kept = machine::Disk { path: path.clone(), form: DiskForm::Raw, keeps_writes: true };
         parts.disk = Some(kept);
-        let mut guest = self.boot(report, parts.clone(), "features", &PUBLISHED)?;
+        let mut guest = self.boot(report, parts.clone(), Bus::VirtioBlk, "features", &PUBLISHED)?;
         for (area, feature) in self.features() {
             match feature.how {
                 How::Command(command, judge) => {
@@ -155,7 +159,7 @@ impl Lab<'_> {
         if !self.features().any(|(_, feature)| steps_of(&feature.how).is_some()) {
             return Ok(());
         }
-        let mut guest = self.boot(report, parts.clone(), what, &PUBLISHED)?;
+        let mut guest = self.boot(report, parts.clone(), Bus::VirtioBlk, what, &PUBLISHED)?;
         for (area, feature) in self.features() {
             if let Some(steps) = steps_of(&feature.how) {
                 self.take(report, area, feature, &mut guest, steps)?;
@@ -165,8 +169,11 @@ impl Lab<'_> {
     }
 
     fn image(&self, report: &mut Report, image: &str) -> Result<()> {
-        let parts = Parts::of(&self.built(image)?);
-        let mut guest = self.boot(report, parts, &format!("features {image}"), &[])?;
+        let built = self.built(image)?;
+        let parts = Parts::of(&built);
+        // The bus that the definition names first is where its disk is.
+        let bus = built.definition.disk.buses.first().map_or(Bus::VirtioBlk, |bus| bus.value);
+        let mut guest = self.boot(report, parts, bus, &format!("features {image}"), &[])?;
         for (area, feature) in self.features() {
             match feature.how {
                 How::Image(of, steps) if of == image => {
@@ -213,10 +220,18 @@ impl Lab<'_> {
         pair.second.power_off()
     }
 
-    fn boot(&self, report: &mut Report, parts: Parts, what: &str, ports: &[u16]) -> Result<Guest> {
+    fn boot(
+        &self,
+        report: &mut Report,
+        parts: Parts,
+        bus: Bus,
+        what: &str,
+        ports: &[u16],
+    ) -> Result<Guest> {
         let published = ports.iter().map(|&guest| Port { host: 0, guest }).collect();
         let network = Network::User { published, is_isolated: true };
         let setup = Setup {
+            board: Board::new(self.arch, None, bus)?,
             cards: vec![Card { mac: Mac::of(1, 0), network }],
             ..self.boots.setup(report, self.arch, BootMethod::Direct, what)?
         };

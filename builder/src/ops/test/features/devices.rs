@@ -88,7 +88,8 @@ pub(super) const FEATURES: &[Feature] = &[
 /// What is written to the data partition.
 const WORDS: &str = "to outlive the root";
 
-fn expect(found: &str, expected: &[&str]) -> Verdict {
+/// Whether all of these are in a text.
+pub(super) fn expect(found: &str, expected: &[&str]) -> Verdict {
     let missing: Vec<&&str> = expected.iter().filter(|text| !found.contains(**text)).collect();
     if missing.is_empty() { Ok(String::new()) } else { Err(format!("no {missing:?} in {found}")) }
 }
