@@ -1,6 +1,7 @@
 //! `builder kernel` from fragments to image, with the stand-in source tree.
 
 use std::fs;
+use std::path::Path;
 
 use crate::server::nobodys_url;
 use crate::support::{Outcome, Workplace, can_build, tree};
@@ -40,6 +41,45 @@ fn a_kernel_is_built_once_and_then_found() {
     let third = build(&place, &[]);
     assert!(third.ends_with(0).contains("compile"), "{}", third.stderr());
     assert_ne!(first.stdout(), third.stdout(), "another configuration is another kernel");
+}
+
+#[test]
+fn modules_are_kept_beside_their_kernel_with_the_lists_that_find_them() {
+    if !can_build() {
+        return;
+    }
+    let options = "CONFIG_PROC_FS=y\nCONFIG_MISC_FILESYSTEMS=y\nCONFIG_EROFS_FS=";
+    let place = workplace(&[("base.config", &format!("{options}y\n"))]);
+    let without = build(&place, &[]);
+    assert!(!without.ends_with(0).contains("modules in"), "{}", without.stderr());
+    let entry = Path::new(without.stdout().trim()).parent().unwrap().to_owned();
+    assert!(!entry.join("modules").exists());
+    place.write("kernel-config/base.config", &format!("CONFIG_MODULES=y\n{options}m\n"));
+    let with = build(&place, &[]);
+    assert!(with.ends_with(0).contains("2 modules in "), "{}", with.stderr());
+    let modules = Path::new(with.stdout().trim()).parent().unwrap().join("modules");
+    let read = |name: &str| fs::read_to_string(modules.join(name)).unwrap();
+    assert_eq!(
+        read("modules.dep"),
+        "kernel/fs/erofs.ko: kernel/fs/erofs-help.ko\nkernel/fs/erofs-help.ko:\n"
+    );
+    assert_eq!(read("modules.alias"), "alias fs-erofs erofs\n");
+    assert!(fs::symlink_metadata(modules.join("build")).is_err(), "a path of the host");
+    let again = build(&place, &[]);
+    assert!(!again.ends_with(0).contains("compile"), "{}", again.stderr());
+    assert_eq!(with.stdout(), again.stdout());
+}
+
+#[test]
+fn a_module_of_a_kernel_without_modules_is_told_before_the_compile() {
+    if !can_build() {
+        return;
+    }
+    let fragment = "CONFIG_PROC_FS=y\nCONFIG_MISC_FILESYSTEMS=y\nCONFIG_EROFS_FS=m\n";
+    let text = build(&workplace(&[("base.config", fragment)]), &[]).ends_with(2);
+    let expected = "kernel-config/base.config:3:1: CONFIG_EROFS_FS was changed: wanted m, got y\n  \
+                    hint: this kernel is to have no modules; add CONFIG_MODULES=y";
+    assert!(text.contains(expected) && !text.contains("compile kernel"), "{text}");
 }
 
 #[test]

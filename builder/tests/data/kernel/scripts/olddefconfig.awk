@@ -6,6 +6,7 @@ match($0, /^CONFIG_[A-Z0-9_]+=/) {
 match($0, /^# CONFIG_[A-Z0-9_]+ is not set$/) { value[$2 = substr($2, 8)] = "n" }
 END {
 	if (value["MISC_FILESYSTEMS"] != "y") value["EROFS_FS"] = "n"
+	if (value["MODULES"] != "y" && value["EROFS_FS"] == "m") value["EROFS_FS"] = "y"
 	if (value["COUNT"] != "" && value["COUNT"] + 0 > 64) value["COUNT"] = 64
 	split("MODULES BREAK BIG COUNT MISC_FILESYSTEMS EROFS_FS PROC_FS BLK_DEV_INITRD EFI_STUB BLOCK EFI_PARTITION EXT4_FS", known, " ")
 	for (i = 1; i in known; i++) {
