@@ -94,18 +94,34 @@ impl Catalog {
     /// found by its name either.
     #[must_use]
     pub fn find(&self, word: &str, blacklists_names: bool) -> Found {
-        self.find_behind(&canonical(word), blacklists_names, ALIAS_DEPTH_MAX)
+        let word = self.meant(word);
+        match self.look_up(&word, blacklists_names) {
+            Found::Nothing if self.is_built_in(&word) => Found::BuiltIn,
+            found => found,
+        }
     }
 
-    fn find_behind(&self, word: &str, blacklists_names: bool, depth: u32) -> Found {
-        let is_out = |name: &str| self.config.blacklist.contains(name);
-        if depth > 0
-            && let Some((_, target)) =
-                self.config.aliases.iter().find(|(pattern, _)| matches(pattern, word))
-            && target != word
-        {
-            return self.find_behind(target, blacklists_names, depth - 1);
+    /// The same for the alias of a device, for which what is built in needs nothing.
+    #[must_use]
+    pub fn find_driver(&self, alias: &str) -> Found {
+        self.look_up(&self.meant(alias), true)
+    }
+
+    /// What the configuration's aliases make of a word.
+    fn meant(&self, word: &str) -> String {
+        let mut word = canonical(word);
+        for _ in 0..ALIAS_DEPTH_MAX {
+            let alias = self.config.aliases.iter().find(|(pattern, _)| matches(pattern, &word));
+            match alias {
+                Some((_, target)) if *target != word => word.clone_from(target),
+                _ => break,
+            }
         }
+        word
+    }
+
+    fn look_up(&self, word: &str, blacklists_names: bool) -> Found {
+        let is_out = |name: &str| self.config.blacklist.contains(name);
         if self.entries.contains_key(word) {
             return match blacklists_names && is_out(word) {
                 true => Found::Blacklisted(vec![word.to_owned()]),
@@ -123,8 +139,6 @@ impl Catalog {
             Found::Modules(names)
         } else if !out.is_empty() {
             Found::Blacklisted(out)
-        } else if self.is_built_in(word) {
-            Found::BuiltIn
         } else {
             Found::Nothing
         }
@@ -177,7 +191,7 @@ impl Catalog {
 
     fn add_wishes(&self, wishes: &[String], seen: &mut BTreeSet<String>, steps: &mut Vec<Step>) {
         for wish in wishes {
-            if let Found::Modules(names) = self.find(wish, true) {
+            if let Found::Modules(names) = self.find_driver(wish) {
                 names.iter().for_each(|name| self.add(name, true, seen, steps));
             }
         }
@@ -277,8 +291,9 @@ mod tests {
 
     #[test]
     fn names_and_aliases_find_modules() {
-        let (_directory, catalog) =
-            catalog("alias binding_? vfat\nalias loop loop\nalias fs-x fs-vfat\n");
+        let (_directory, catalog) = catalog(
+            "alias binding_? vfat\nalias loop loop\nalias fs-x fs-vfat\nalias a1 a2\nalias a2 a1\nalias b1 fs-ext4\n",
+        );
         for (word, expected) in [
             ("vfat", modules(&["vfat"])),
             ("virtio-rng", modules(&["virtio_rng"])),
@@ -288,6 +303,8 @@ mod tests {
             ("binding-1", modules(&["vfat"])),
             ("virtio:d00000004v00001AF4", modules(&["virtio_rng", "other_rng"])),
             ("virtio:d00000006v00001AF4", Found::Nothing),
+            ("a1", Found::Nothing),
+            ("b1", Found::BuiltIn),
             ("ext4", Found::BuiltIn),
             ("fs-ext4", Found::BuiltIn),
             ("gone:1", Found::Nothing),

@@ -82,7 +82,7 @@ impl Drivers {
         alias: &str,
         load: impl Fn(&[Step], &str, &[String]) -> Result<()>,
     ) -> Vec<Problem> {
-        let Found::Modules(names) = self.catalog.find(alias, true) else { return Vec::new() };
+        let Found::Modules(names) = self.catalog.find_driver(alias) else { return Vec::new() };
         let mut problems = Vec::new();
         for name in names {
             problems.extend(load(&self.catalog.plan(&name), &name, &[]).err());
