@@ -7,8 +7,14 @@ use core::fmt;
 /// Longest name, in bytes: it becomes a file name and a cgroup directory.
 pub const NAME_LENGTH_MAX: usize = 64;
 
-/// Names of logs that belong to no service: PID 1's own and the kernel's.
-pub const RESERVED: [&str; 2] = ["init", "kernel"];
+/// The log of what processes with root's rights say to syslog(3).
+pub const SYSLOG: &str = "syslog";
+
+/// The log of what other processes say to syslog(3).
+pub const SYSLOG_USERS: &str = "syslog-users";
+
+/// Names of logs that belong to no service: PID 1's own, the kernel's, those of syslog(3).
+pub const RESERVED: [&str; 4] = ["init", "kernel", SYSLOG, SYSLOG_USERS];
 
 /// A service's name: 1 to [`NAME_LENGTH_MAX`] characters out of `a-z`, `0-9`,
 /// `-` and `_`, the first one a letter or a digit. It is safe as a file name, as a
@@ -86,7 +92,7 @@ impl fmt::Display for NameError {
                 write!(f, "a service name has at most {NAME_LENGTH_MAX} characters")
             }
             Self::Reserved => {
-                write!(f, "`init` and `kernel` name logs that belong to no service")
+                write!(f, "`{}` name logs that belong to no service", RESERVED.join("`, `"))
             }
             Self::BadCharacter(bad) => write!(
                 f,

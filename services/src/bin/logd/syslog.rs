@@ -15,6 +15,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::SystemTime;
 
+use init_core::name::{SYSLOG, SYSLOG_USERS};
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{
@@ -26,9 +27,6 @@ use services::log_record::{RECORD_LENGTH_MAX, format_timestamp};
 use crate::directory::LogDirectory;
 use crate::log_file::LogFile;
 use crate::message::{Message, parse};
-
-const SYSLOG: &str = "syslog";
-const SYSLOG_USERS: &str = "syslog-users";
 
 /// Datagrams taken in one turn, so that one sender cannot keep the services waiting.
 const TURN_DATAGRAMS: usize = 64;

@@ -177,8 +177,9 @@ Options:
   -f, --follow   go on showing new lines until Ctrl-C
   -n, --lines N  only the last N lines
 
-Two names are always there: `kernel` for the kernel's messages, and `init` for
-what PID 1 did. Logs are bounded and do not survive a reboot.
+Four names are always there: `kernel` for the kernel's messages, `init` for what
+PID 1 did, `syslog` for what programs with root's rights say to syslog(3), and
+`syslog-users` for what others do. Logs are bounded and do not survive a reboot.
 
 Examples:
   svcctl logs web -n 20
