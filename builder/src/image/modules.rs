@@ -50,7 +50,7 @@ pub(super) fn add(tree: &mut FileTree, kernel: &BuiltKernel) -> Result<Vec<Strin
         let shown = file
             .to_str()
             .ok_or_else(|| Error::failure(format!("{} is no name for a module", file.display())))?;
-        let path = TreePath::new(&format!("/usr/lib/modules/{}/{shown}", kernel.release))?;
+        let path = TreePath::new(format!("/usr/lib/modules/{}/{shown}", kernel.release))?;
         let file = directory.join(&file);
         let size_bytes = std::fs::metadata(&file).at("read", &file)?.len();
         let content = Content::HostFile { path: file, size_bytes };
@@ -89,7 +89,7 @@ fn has_firmware(tree: &FileTree, release: &str, name: &str) -> Result<bool> {
         [String::new(), format!("/{release}"), "/updates".into(), format!("/updates/{release}")]
     {
         for packed in ["", ".zst", ".xz"] {
-            let path = TreePath::new(&format!("{FIRMWARE}{place}/{name}{packed}"));
+            let path = TreePath::new(format!("{FIRMWARE}{place}/{name}{packed}"));
             // A name that is no path is one that nothing can have.
             if path.is_ok_and(|path| tree.get(&path).is_some()) {
                 return Ok(true);
