@@ -369,6 +369,7 @@ fn users_have_a_syslog_of_their_own_and_pass_no_files() {
     let sender = UnixDatagram::unbound().unwrap();
     sender.connect(&path).unwrap();
     sender.send(b"<13>root: first").unwrap();
+    wait_until("the first message", || bench.texts("syslog").len() == 1);
     let files = || fs::read_dir(format!("/proc/{}/fd", collector.child.id())).unwrap().count();
     let before = files();
     for number in 0..3_000 {
@@ -397,7 +398,8 @@ fn users_have_a_syslog_of_their_own_and_pass_no_files() {
         |text| text.starts_with("notice: flood[") && text.contains("(uid 1000): root: forged")
     ));
     assert!(bench.directory().join("syslog-users.log.1").exists());
-    assert_eq!(files(), before, "files that come along are closed");
+    // At work it may have another one open for a moment; of the flood there would be 6,000.
+    assert!(files() <= before + 2, "files that come along are closed");
     assert!(collector.end(Signal::TERM).0.success());
 }
 
