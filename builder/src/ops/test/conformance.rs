@@ -2,9 +2,9 @@
 //! describes, and yash's of the shell language (docs/conformance.md).
 //!
 //! The features of scripts show the part that is quick. The long ladder runs everything
-//! on every architecture and writes a page for the system and one for the shell, every failure and every test
-//! that was not run with its reason. A failure that the page has already is known: a new
-//! one is a failed check.
+//! on every architecture and writes a page for the system and one for the shell: every
+//! failure, and every test that was not run with its reason. A failure that the page has
+//! already is known: a new one is a failed check.
 
 mod outcome;
 mod page;

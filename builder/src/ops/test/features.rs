@@ -211,3 +211,14 @@ const fn image(
 fn all() -> impl Iterator<Item = (&'static Area, &'static Feature)> {
     AREAS.iter().flat_map(|area| area.features.iter().map(move |feature| (area, feature)))
 }
+
+/// That a command succeeded, whatever it printed.
+fn succeeds(_: Arch, output: &Output) -> Verdict {
+    output.success().map(|_printed| String::new())
+}
+
+/// That a command succeeded and printed this.
+fn says(output: &Output, expected: &str) -> Verdict {
+    let text = output.success()?;
+    if text == expected { Ok(String::new()) } else { Err(format!("it is {text:?}")) }
+}

@@ -1,7 +1,7 @@
 //! Foreign programs that judge what a guest has left on its disk.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Take};
 use std::path::{Path, PathBuf};
 
 use super::ladder::Report;
@@ -67,11 +67,10 @@ pub(super) fn renew_root(disk: &Path, new: &Path) -> Result<()> {
     if old_root.len_bytes() != new_root.len_bytes() {
         return Err(Error::internal("the roots of one image have different lengths"));
     }
-    let mut from = File::open(new).at("read", new)?;
-    from.seek(SeekFrom::Start(new_root.offset_bytes())).at("read", new)?;
+    let mut from = content(new, &new_root)?;
     let mut to = File::options().write(true).open(disk).at("write", disk)?;
     to.seek(SeekFrom::Start(old_root.offset_bytes())).at("write", disk)?;
-    std::io::copy(&mut from.take(new_root.len_bytes()), &mut to).at("write", disk)?;
+    std::io::copy(&mut from, &mut to).at("write", disk)?;
     Ok(())
 }
 
@@ -121,9 +120,15 @@ pub(super) fn partitions(disk: &Path) -> Result<Vec<Partition>> {
 /// # Errors
 /// If the disk cannot be read or the file not written.
 pub(super) fn copy_partition(disk: &Path, partition: &Partition, to: &Path) -> Result<()> {
-    let mut from = File::open(disk).at("read", disk)?;
-    from.seek(SeekFrom::Start(partition.offset_bytes())).at("read", disk)?;
+    let mut from = content(disk, partition)?;
     let mut out = File::create(to).at("create", to)?;
-    std::io::copy(&mut from.take(partition.len_bytes()), &mut out).at("write", to)?;
+    std::io::copy(&mut from, &mut out).at("write", to)?;
     Ok(())
+}
+
+/// What a partition of a disk holds.
+fn content(disk: &Path, partition: &Partition) -> Result<Take<File>> {
+    let mut file = File::open(disk).at("read", disk)?;
+    file.seek(SeekFrom::Start(partition.offset_bytes())).at("read", disk)?;
+    Ok(file.take(partition.len_bytes()))
 }

@@ -1,6 +1,6 @@
 //! Features for people: accounts, and logins at a terminal, which `typist` types at.
 
-use super::{Feature, command};
+use super::{Feature, command, says, succeeds};
 use crate::arch::Arch;
 use crate::ops::guest::Output;
 use crate::ops::test::guest_checks::Verdict;
@@ -10,7 +10,7 @@ pub(super) const FEATURES: &[Feature] = &[
         "Password hashes are for root's eyes only, homes for their owners",
         "users-and-login.md#users-and-login",
         "stat -c '%a %U %n' /etc/shadow /home/admin",
-        |_, output| is(output, "600 root /etc/shadow\n700 admin /home/admin\n"),
+        |_, output| says(output, "600 root /etc/shadow\n700 admin /home/admin\n"),
     ),
     command(
         "Somebody with the right password gets a session at a terminal",
@@ -42,7 +42,7 @@ pub(super) const FEATURES: &[Feature] = &[
         "users-and-login.md#becoming-root",
         "find / -xdev -type f -perm /6000 -exec stat -c '%a %U %n' '{}' ';' && \
             stat -c '%a %U %n' /etc/sudoers",
-        |_, output| is(output, "4755 root /usr/bin/sudo\n440 root /etc/sudoers\n"),
+        |_, output| says(output, "4755 root /usr/bin/sudo\n440 root /etc/sudoers\n"),
     ),
     command(
         "A member of `wheel` becomes root with a password, which counts for a while",
@@ -267,15 +267,6 @@ see $
 type exit 8\r
 end 8
 AGAIN";
-
-fn is(output: &Output, wanted: &str) -> Verdict {
-    let text = output.success()?;
-    if text == wanted { Ok(String::new()) } else { Err(format!("it is {text:?}")) }
-}
-
-fn succeeds(_: Arch, output: &Output) -> Verdict {
-    output.success().map(|_shown| String::new())
-}
 
 fn is_logged(_: Arch, output: &Output) -> Verdict {
     has_lines(

@@ -1,7 +1,7 @@
 //! Features of the shells: `/bin/sh`, which scripts are for, and the one that people type
 //! at. Every command here is a script for `/bin/sh` itself; `typist` plays terminals.
 
-use super::{Feature, command};
+use super::{Feature, command, says, succeeds};
 use crate::arch::Arch;
 use crate::ops::guest::Output;
 use crate::ops::test::guest_checks::Verdict;
@@ -16,70 +16,70 @@ pub(super) const FEATURES: &[Feature] = &[
         SHELLS,
         "readlink -f /bin/sh /bin/bash && grep -c 'sh$' /etc/passwd && \
          grep -c ':/usr/bin/bash$' /etc/passwd",
-        |_, output| is(output, "/usr/bin/dash\n/usr/bin/bash\n3\n3\n"),
+        |_, output| says(output, "/usr/bin/dash\n/usr/bin/bash\n3\n3\n"),
     ),
     command("A script waits for each of its jobs and learns its status", SCRIPTS, WAIT, |_, o| {
-        is(o, "137\n7\n127\n138\nall done\n")
+        says(o, "137\n7\n127\n138\nall done\n")
     }),
     command("A script traps signals, ignores them, and cleans up at its end", SCRIPTS, TRAP, traps),
     command("kill sends signals by name, number and to nobody", SCRIPTS, KILL, |_, output| {
-        is(output, "TERM KILL\n0\n143\n1\n")
+        says(output, "TERM KILL\n0\n143\n1\n")
     }),
     command("A trapped signal ends a wait for input", SCRIPTS, READ, |_, output| {
-        is(output, "caught\n")
+        says(output, "caught\n")
     }),
     command("umask takes and shows symbolic masks", SCRIPTS, UMASK, |_, output| {
-        is(output, "0077\nu=rwx,g=,o=\n600\n0027\n750\n")
+        says(output, "0077\nu=rwx,g=,o=\n600\n0027\n750\n")
     }),
     command(
         "Exit statuses tell how a command ended, or that there is none",
         SCRIPTS,
         STATUS,
-        |_, o| is(o, "3 1 0 127 126 137 139 0 5\n"),
+        |_, o| says(o, "3 1 0 127 126 137 139 0 5\n"),
     ),
     command(
         "Here-documents are expanded, taken as they are, and unindented",
         SCRIPTS,
         HERE,
-        |_, o| is(o, "dash 42 two\n$shell $((40 + 2)) `echo two`\nunindented\n\ttab\n"),
+        |_, o| says(o, "dash 42 two\n$shell $((40 + 2)) `echo two`\nunindented\n\ttab\n"),
     ),
     command(
         "Scripts come by a pipe too, whole, to both shells",
         LINE,
         PIPED_SCRIPT,
-        |_, output| is(output, &PIPED_SCRIPT_SAYS.repeat(2)),
+        |_, output| says(output, &PIPED_SCRIPT_SAYS.repeat(2)),
     ),
     command(
         "A script's commands write where 2>&1 and >&3 send them, in both shells",
         LINE,
         SCRIPT_FILES,
-        |_, output| is(output, &"2 lines\nthird\n".repeat(2)),
+        |_, output| says(output, &"2 lines\nthird\n".repeat(2)),
     ),
     command("Readers and writers of a fifo wait for each other", SCRIPTS, FIFO, |_, output| {
-        is(output, "p\none\ntwo\nwriter 0, reader 0\nwriter 141\n")
+        says(output, "p\none\ntwo\nwriter 0, reader 0\nwriter 141\n")
     }),
     command("An error that must end a script does", SCRIPTS, ERRORS, |_, output| {
-        is(output, "unset ended\nread-only ended\nfailed 1\nas errexit says\n")
+        says(output, "unset ended\nread-only ended\nfailed 1\nas errexit says\n")
     }),
     command(
         "Jobs are stopped, listed, and go on in the background or foreground",
         SCRIPTS,
         JOBS,
-        worked,
+        succeeds,
     ),
-    command("A job's whole process group is sent a signal", SCRIPTS, GROUP, worked),
+    command("A job's whole process group is sent a signal", SCRIPTS, GROUP, succeeds),
     command(
         "The shell edits lines, completes names and remembers them on a serial line",
         LINE,
         SHELL_SESSION,
-        worked,
+        succeeds,
     ),
     command(
         "The shell gives a basic prompt where no terminal answers",
         LINE,
         "typist --mute --size 0x0 --wait 60 bash <<'END'\n\
          see #\ntype echo sum-$((20+3)) $TERM\\r\nsee sum-23 dumb\nsee #\ntype exit 5\\r\nend 5\nEND",
-        worked,
+        succeeds,
     ),
 ];
 
@@ -303,13 +303,3 @@ see #
 type exit 5\\r
 end 5
 END";
-
-/// What `typist` says worked did: it ends with 0 then.
-fn worked(_: Arch, output: &Output) -> Verdict {
-    output.success().map(|_| String::new())
-}
-
-fn is(output: &Output, expected: &str) -> Verdict {
-    let text = output.success()?;
-    if text == expected { Ok(String::new()) } else { Err(format!("{text:?}")) }
-}

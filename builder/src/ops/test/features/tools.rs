@@ -3,7 +3,7 @@
 
 use std::net::TcpStream;
 
-use super::{Feature, command, steps};
+use super::{Feature, command, says, steps, succeeds};
 use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::{Guest, Output};
@@ -17,16 +17,16 @@ pub(super) const FEATURES: &[Feature] = &[
         "tools.md#the-shell-and-the-line-it-is-on",
         "typist --size 0x0 --wait 60 sh -c 'resize && stty size' <<'END'\n\
          see 30 rows, 100 columns\nsee 30 100\nend 0\nEND",
-        worked,
+        succeeds,
     ),
     command(
         "find, xargs, grep, sed, awk and sort work together",
         "tools.md#tools",
         PIPELINE,
-        |_, output| is(output, "c=3 b=2 total=5\n"),
+        |_, output| says(output, "c=3 b=2 total=5\n"),
     ),
     command("tar and gzip bring a tree back as it was", "tools.md#tools", ARCHIVE, |_, output| {
-        is(output, "751 one\n../a\nsame content\n")
+        says(output, "751 one\n../a\nsame content\n")
     }),
     command(
         "ps shows PID 1 and what it runs",
@@ -63,7 +63,7 @@ pub(super) const FEATURES: &[Feature] = &[
         "seq 1 200 > /tmp/less.txt && typist --wait 60 less /tmp/less.txt <<'END'\n\
          see 22\nunseen 100\ntype G\nsee 200\ntype g/none\\r\nsee not found: none\n\
          type /150\\r\nsee 172\ntype q\nend 0\nEND",
-        worked,
+        succeeds,
     ),
     command(
         "The editor changes a file and saves it",
@@ -130,16 +130,6 @@ const MOUNTS: &str = "\
     svcctl stop mount-shown > /dev/null && mount -t tmpfs none /data; \
     system-check --only mounts; echo status $?; \
     umount /data && svcctl start mount-shown > /dev/null && system-check --only mounts";
-
-/// What `typist` says worked did: it ends with 0 then.
-fn worked(_: Arch, output: &Output) -> Verdict {
-    output.success().map(|_| String::new())
-}
-
-fn is(output: &Output, expected: &str) -> Verdict {
-    let text = output.success()?;
-    if text == expected { Ok(String::new()) } else { Err(format!("{text:?}")) }
-}
 
 fn shows_pid_1(_: Arch, output: &Output) -> Verdict {
     let text = output.success()?;
