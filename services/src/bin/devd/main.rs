@@ -232,7 +232,12 @@ impl Daemon {
     fn hear(&mut self, kernel: &KernelEvents) -> Result<()> {
         loop {
             match kernel.next().context(|| "cannot hear the kernel's events".to_owned())? {
-                Received::Event(event) => self.take(&event),
+                Received::Event(event) => {
+                    if let Some(drivers) = &mut self.drivers {
+                        drivers.take(&event);
+                    }
+                    self.take(&event);
+                }
                 Received::Other => {}
                 Received::Lost => {
                     warn(PROGRAM, "events were lost; looking at all devices again");
@@ -254,9 +259,6 @@ impl Daemon {
     }
 
     fn take(&mut self, event: &Uevent) {
-        if let Some(drivers) = &mut self.drivers {
-            drivers.take(event);
-        }
         self.manager.handle(event);
         if event.subsystem == "block"
             && event.action != "remove"
