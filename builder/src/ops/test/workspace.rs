@@ -43,7 +43,10 @@ const CALLS: &[Call] = &[
         ..check("documentation", &["doc", "--workspace", "--no-deps"])
     },
     // Optimized, because the simulation runs 100,000 schedules.
-    tests("test init-core", &["test", "--no-fail-fast", "--release", "--package", "init-core"]),
+    tests(
+        "test init-core",
+        &["test", "--no-fail-fast", "--profile", "host", "--package", "init-core"],
+    ),
     // In one call, so that what they depend on is compiled once. All but `init`, whose
     // dependencies are those of a program without a standard library.
     tests(
