@@ -14,7 +14,7 @@ use rustix::process::WaitStatus;
 
 use crate::console::Console;
 use crate::environment;
-use crate::shutdown;
+use crate::signals;
 use crate::sys::process::{self, CStrings, Descriptors, Pending, Program, Start};
 use crate::sys::reap::{self, Reap};
 use crate::sys::signal::SignalFd;
@@ -100,7 +100,7 @@ pub(crate) fn pause(
         return Waited::TimedOut;
     }
     while let Some(number) = signals.read() {
-        if let Some(kind) = shutdown::kind_of_signal(number) {
+        if let Some(kind) = signals::kind_of_signal(number) {
             return Waited::Interrupted(kind);
         }
     }

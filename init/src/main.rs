@@ -34,6 +34,7 @@ mod rescue;
 mod root;
 mod service;
 mod shutdown;
+mod signals;
 #[expect(unsafe_code, reason = "the system calls that have no safe wrapper; argued in sys/mod.rs")]
 mod sys;
 

@@ -9,7 +9,7 @@ use rustix::event::epoll::EventFlags;
 use super::{EventLoop, Token};
 use crate::log;
 use crate::output::Sent;
-use crate::shutdown;
+use crate::signals;
 use crate::sys::reap::{self, Reap, Reaped};
 
 /// Most children waited for in one turn: a storm of orphans must leave time
@@ -23,7 +23,7 @@ const NOTIFICATIONS_PER_TURN: usize = 64;
 impl EventLoop<'_> {
     pub(super) fn take_signals(&mut self) {
         while let Some(number) = self.signals.read() {
-            if let Some(kind) = shutdown::kind_of_signal(number) {
+            if let Some(kind) = signals::kind_of_signal(number) {
                 log::info(format_args!("signal {number}: {kind:?}"));
                 self.shut_down(kind);
             } else if number == libc::SIGCHLD {
