@@ -12,8 +12,8 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
-use crate::accounts::{self, Group, User};
-use crate::identity::group_ids;
+use crate::people::accounts::{self, Group, User};
+use crate::people::identity::group_ids;
 use crate::problem::{Context, Problem, Result};
 
 /// Becomes `user`, with that user's primary group and no other, and keeps `kept` of
@@ -32,6 +32,19 @@ pub fn become_user(user: &str, kept: CapabilitySet) -> Result<()> {
             .with_hint("add it to the image definition: [[user]] and [[group]]")
     })?;
     drop_to(account.uid, account.gid, kept).context(|| format!("cannot become `{user}`"))
+}
+
+/// Stays who it is and keeps `kept` of root's capabilities, for a daemon that has to own what
+/// root owns. Nothing it ever executes can get more. Does nothing for who is not root. To be
+/// called before there is a second thread.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn keep_only(kept: CapabilitySet) -> Result<()> {
+    if !getuid().is_root() {
+        return Ok(());
+    }
+    limit_to(kept).context(|| "cannot give up capabilities".to_owned())
 }
 
 /// Becomes a person for good, with every thread (setuid(2), "C library/kernel
@@ -58,6 +71,10 @@ fn drop_to(uid: u32, gid: u32, kept: CapabilitySet) -> io::Result<()> {
     set_thread_groups(&[])?;
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)?;
+    limit_to(kept)
+}
+
+fn limit_to(kept: CapabilitySet) -> io::Result<()> {
     let sets =
         CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets)?;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use domain::base::iana::{Class, Rcode};
 use domain::base::{Message, MessageBuilder, Name, Rtype, Serial, Ttl};
 use domain::rdata::{A, Soa};
-use services::dns::{Question, addresses_in, ask};
+use services::network::dns::{Question, addresses_in, ask};
 use tempfile::TempDir;
 
 const DNSD: &str = env!("CARGO_BIN_EXE_dnsd");

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use russh::keys::PublicKey;
-use services::accounts::User;
+use services::people::accounts::User;
 
 use crate::settings::Settings;
 

@@ -19,11 +19,11 @@ use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session};
 use russh::server::{VerifiedPublicKey, run_stream};
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, SshId};
-use services::accounts::{self, Group, User};
-use services::identity::group_ids;
+use services::people::accounts::{self, Group, User};
+use services::people::identity::group_ids;
+use services::people::shadow::{self, Refusal};
 use services::privileges::become_person;
 use services::problem::{Context, Problem, Result};
-use services::shadow::{self, Refusal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 

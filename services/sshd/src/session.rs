@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use russh::Channel;
 use russh::server::{Handle, Msg};
-use services::accounts::User;
-use services::identity;
+use services::people::accounts::User;
+use services::people::identity;
 use tokio::process::Command;
 use tokio::sync::oneshot;
 
@@ -157,7 +157,7 @@ impl Opened {
 fn greeting(user: &User) -> String {
     match Path::new(&user.home).join(".hushlogin").exists() {
         true => String::new(),
-        false => services::motd::text().replace('\n', "\r\n"),
+        false => services::people::motd::text().replace('\n', "\r\n"),
     }
 }
 

@@ -5,9 +5,9 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use services::block::sysfs::{BlockDevice, Sysfs};
-use services::ext4_format::{Target, random_uuid};
 use services::problem::{Context, Problem, Result};
+use services::storage::block::sysfs::{BlockDevice, Sysfs};
+use services::storage::ext4_format::{Target, random_uuid};
 use services::sys::{PartitionPlace, add_partition, resize_partition};
 
 use crate::table::{Entry, SECTOR_BYTES};

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use services::ext4_format::{Ext4, Target, format};
 use services::problem::{Context, Problem, Result};
+use services::storage::ext4_format::{Ext4, Target, format};
 
 use crate::plan::{Next, Settings, next};
 use crate::table::{Entry, SECTOR_BYTES, Step, Table};

@@ -25,10 +25,12 @@ use std::process::ExitCode;
 use lexopt::Arg;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use services::block::sysfs::Sysfs;
+use rustix::thread::CapabilitySet;
 use services::notify::notify;
+use services::privileges::keep_only;
 use services::problem::{Context, Problem, Result, warn};
 use services::signals::Termination;
+use services::storage::block::sysfs::Sysfs;
 
 use drivers::Drivers;
 use kernel_events::{KernelEvents, Received};
@@ -163,6 +165,7 @@ fn serve(events: &Path) -> Result<()> {
         Listeners::open(events).context(|| format!("cannot listen at `{}`", events.display()))?;
     let manager = Manager::new(Sysfs::default(), Path::new("/dev"), load_rules());
     let drivers = Drivers::of_system();
+    keep_only(needed(drivers.is_some()))?;
     let mut daemon = Daemon { drivers, manager, listeners, written };
     let count = daemon.look_at_everything();
     let state = format!("READY=1\nSTATUS={count} devices");
@@ -184,6 +187,13 @@ fn serve(events: &Path) -> Result<()> {
             daemon.look_again().context(|| "cannot watch block devices".to_owned())?;
         }
     }
+}
+
+/// The capabilities that nodes need: their owner and mode are set, and what is on a disk is read,
+/// whomever the disk belongs to.
+fn needed(has_drivers: bool) -> CapabilitySet {
+    let nodes = CapabilitySet::CHOWN | CapabilitySet::FOWNER | CapabilitySet::DAC_READ_SEARCH;
+    if has_drivers { nodes | CapabilitySet::SYS_MODULE } else { nodes }
 }
 
 /// Which of the four has something to say.

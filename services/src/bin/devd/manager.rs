@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
-use services::accounts;
-use services::block::probe;
-use services::block::sysfs::Sysfs;
+use services::people::accounts;
 use services::problem::warn;
+use services::storage::block::probe;
+use services::storage::block::sysfs::Sysfs;
 
 use crate::PROGRAM;
 use crate::links::{self, Facts};
@@ -134,7 +134,7 @@ impl Manager {
     /// The event for the block device `name`, and for its partitions if it is a disk.
     pub(crate) fn family(&self, name: &str) -> Vec<Uevent> {
         let devices = self.sysfs.devices().unwrap_or_default().into_iter();
-        let is_of_it = |device: &services::block::sysfs::BlockDevice| {
+        let is_of_it = |device: &services::storage::block::sysfs::BlockDevice| {
             device.name == name || device.partition.as_ref().is_some_and(|(disk, _)| disk == name)
         };
         let directory = |name: &str| self.sysfs.root().join("class/block").join(name);

@@ -6,10 +6,10 @@ use std::io::{Seek, SeekFrom};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lexopt::{Arg, ValueExt as _};
-use services::block::probe;
-use services::ext4_format::{self, Ext4, random_uuid};
-use services::mounting::table;
 use services::problem::{Context, Problem, Result};
+use services::storage::block::probe;
+use services::storage::ext4_format::{self, Ext4, random_uuid};
+use services::storage::mounting::table;
 
 use crate::Outcome;
 

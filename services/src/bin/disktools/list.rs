@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use lexopt::Arg;
 use serde_json::{Value, json};
-use services::block::probe;
-use services::block::sysfs::{BlockDevice, Sysfs};
-use services::mounting::table;
 use services::problem::Problem;
+use services::storage::block::probe;
+use services::storage::block::sysfs::{BlockDevice, Sysfs};
+use services::storage::mounting::table;
 
 use crate::Outcome;
 

@@ -7,12 +7,12 @@ use init_core::mount::Source;
 use lexopt::{Arg, ValueExt as _};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
-use services::block::find::find;
-use services::block::probe;
-use services::block::sysfs::Sysfs;
-use services::mounting::options::Options;
-use services::mounting::table;
 use services::problem::{Context, Problem, Result};
+use services::storage::block::find::find;
+use services::storage::block::probe;
+use services::storage::block::sysfs::Sysfs;
+use services::storage::mounting::options::Options;
+use services::storage::mounting::table;
 
 use crate::{Outcome, mounts_json};
 

@@ -1,7 +1,7 @@
 //! What is mounted, for programs.
 
 use serde_json::{Value, json};
-use services::mounting::table::Mounted;
+use services::storage::mounting::table::Mounted;
 
 /// All of it as one document.
 pub(crate) fn document(mounts: &[Mounted]) -> Value {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use domain::base::iana::Rcode;
 use domain::base::{Message, Rtype};
 use domain::rdata::Soa;
-use services::dns::Question;
+use services::network::dns::Question;
 
 use crate::request::Request;
 

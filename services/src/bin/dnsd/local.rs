@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use domain::base::Rtype;
-use services::dns::{Hosts, Question, plain};
+use services::network::dns::{Hosts, Question, plain};
 
 /// What this machine knows.
 #[derive(Clone, PartialEq, Eq, Debug)]

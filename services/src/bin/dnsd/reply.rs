@@ -8,7 +8,7 @@ use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::message_builder::{AdditionalBuilder, AnswerBuilder, PushError};
 use domain::base::{Message, MessageBuilder, Name, Record, Rtype, StaticCompressor, Ttl};
 use domain::rdata::{A, Aaaa, AllRecordData, Ptr};
-use services::dns::UDP_PAYLOAD_BYTES;
+use services::network::dns::UDP_PAYLOAD_BYTES;
 
 use crate::local::Local;
 use crate::request::Request;

@@ -2,7 +2,7 @@
 
 use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::{Message, ToName};
-use services::dns::{Question, Wanted};
+use services::network::dns::{Question, Wanted};
 
 /// Bytes that every program takes by UDP (RFC 1035, 2.3.4).
 const UDP_BYTES_MIN: u16 = 512;

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::thread::CapabilitySet;
-use services::dns::{Hosts, parse_servers};
+use services::network::dns::{Hosts, parse_servers};
 use services::notify::notify;
 use services::privileges::become_user;
 use services::problem::{Context, Problem, Result, warn};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::base::Message;
 use domain::base::iana::Rcode;
-use services::dns::{Question, Refused, Wanted, ask_tcp, ask_udp};
+use services::network::dns::{Question, Refused, Wanted, ask_tcp, ask_udp};
 
 /// How long the servers are waited for, each in turn, then all again. Programs ask a second
 /// time after 5 s (resolv.conf(5)): by then all have had their second chance.

@@ -9,8 +9,8 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NetlinkMessage,
 use rustix::io::Errno;
 use rustix::net::netlink::NETFILTER;
 use rustix::net::sockopt;
-use services::netlink::Connection;
-use services::netlink::connection::split;
+use services::network::netlink::Connection;
+use services::network::netlink::connection::split;
 use services::problem::{Context, Problem, Result};
 
 use crate::compile::{Chain, KernelRule, Program, Set, key};

@@ -143,7 +143,7 @@ pub(crate) fn string(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use services::netlink::connection::split;
+    use services::network::netlink::connection::split;
 
     use super::*;
 

@@ -14,9 +14,9 @@ use std::process::{Command, ExitCode};
 
 use lexopt::Arg;
 use rustix::termios::ttyname;
-use services::accounts::{self, User};
+use services::people::accounts::{self, User};
+use services::people::{ask, session};
 use services::problem::{Context, Problem, Result};
-use services::{ask, session};
 
 const PROGRAM: &str = "getty";
 /// What asks for the password.

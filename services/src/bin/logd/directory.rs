@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
-use services::accounts;
+use services::people::accounts;
 
 /// The group whose members may read logs without being root.
 const READERS: &str = "wheel";

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use lexopt::{Arg, ValueExt};
 use rustix::termios::ttyname;
-use services::accounts::{self, User};
+use services::people::accounts::{self, User};
+use services::people::shadow::{self, Refusal, Shadow};
+use services::people::{ask, motd, password, session};
 use services::problem::{Context, Problem, Result};
-use services::shadow::{self, Refusal, Shadow};
-use services::{ask, motd, password, session};
 
 const PROGRAM: &str = "login";
 /// Longest time for name and password together.

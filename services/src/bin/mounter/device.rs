@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use init_core::mount::{MountDescription, MountKind, Source};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use services::block::find::find;
-use services::block::sysfs::Sysfs;
 use services::problem::{Problem, Result};
 use services::signals::Termination;
+use services::storage::block::find::find;
+use services::storage::block::sysfs::Sysfs;
 
 /// Where `devd` tells of devices.
 const DEVICE_EVENTS: &str = "/run/devd/events";

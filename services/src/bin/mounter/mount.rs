@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use init_core::mount::{MountDescription, MountKind};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
-use services::block::sysfs::Sysfs;
-use services::mounting::check::check;
-use services::mounting::options::Options;
-use services::mounting::table::{self, Mounted};
 use services::problem::{Context, Problem, Result, warn};
+use services::storage::block::sysfs::Sysfs;
+use services::storage::mounting::check::check;
+use services::storage::mounting::options::Options;
+use services::storage::mounting::table::{self, Mounted};
 use services::sys::resize_ext4;
 
 use crate::{PROGRAM, holders};

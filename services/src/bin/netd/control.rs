@@ -10,8 +10,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use rustix::net::sockopt;
-use services::accounts;
 use services::network::control::{Answer, REQUEST_BYTES_MAX, Request};
+use services::people::accounts;
 
 /// Most clients at once; who comes when there are more is turned away.
 const CLIENTS_MAX: usize = 16;

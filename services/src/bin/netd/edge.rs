@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use services::netlink::view::Link;
-use services::netlink::{Change, Connection};
 use services::network::mac::Mac;
+use services::network::netlink::view::Link;
+use services::network::netlink::{Change, Connection};
 use services::problem::{Problem, warn};
 use services::whole_file;
 

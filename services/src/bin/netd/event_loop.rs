@@ -10,22 +10,22 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::getuid;
-use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::thread::CapabilitySet;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use services::clock::since_boot as now;
 use services::config_file::{load, problem};
-use services::netlink::Connection;
-use services::netlink::event::{self, Event};
-use services::netlink::view::{self, Link};
 use services::network::config::Config;
 use services::network::config_reader::parse_config;
 use services::network::control::{Answer, Request};
 use services::network::datagram;
+use services::network::netlink::Connection;
+use services::network::netlink::event::{self, Event};
+use services::network::netlink::view::{self, Link};
 use services::notify::notify;
 use services::privileges::become_user;
 use services::problem::{Context, Problem, Result, warn};
+use services::random;
 use services::signals::Termination;
 
 use crate::PROGRAM;
@@ -275,7 +275,7 @@ fn drop_privileges(settings: &Settings, config: &Config) -> Result<()> {
     if !getuid().is_root() {
         return Ok(());
     }
-    let users = services::accounts::users().unwrap_or_default();
+    let users = services::people::accounts::users().unwrap_or_default();
     if let Some(account) = users.iter().find(|account| account.name == *user) {
         chown(&settings.run, Some(account.uid), Some(account.gid))
             .context(|| format!("cannot give `{}` to `{user}`", settings.run.display()))?;
@@ -290,11 +290,10 @@ fn drop_privileges(settings: &Settings, config: &Config) -> Result<()> {
 
 /// A number that no other machine has, nor this one at its next start.
 fn seed() -> u64 {
-    let mut bytes = [0_u8; 8];
-    match getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
-        Ok(8) => u64::from_le_bytes(bytes),
+    match random::bytes_now() {
+        Ok(bytes) => u64::from_le_bytes(bytes),
         // Before the kernel has collected any chance the time has to do.
-        _ => u64::try_from(wall_time().as_nanos() & u128::from(u64::MAX)).unwrap_or_default(),
+        Err(_) => u64::try_from(wall_time().as_nanos() & u128::from(u64::MAX)).unwrap_or_default(),
     }
 }
 

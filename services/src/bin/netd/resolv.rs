@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use services::netlink::event::RouterOption;
 use services::network::config::Config;
+use services::network::netlink::event::RouterOption;
 
 /// Most entries kept of what routers say: an attacker on the link can say a lot.
 const ROUTER_ENTRIES_MAX: usize = 16;

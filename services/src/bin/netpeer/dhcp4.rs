@@ -11,9 +11,9 @@ use dhcproto::v4::{DhcpOption, Message, MessageType, Opcode, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable, Encoder};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvFlags, recv};
-use services::netlink::view::Link;
 use services::network::datagram;
 use services::network::mac::Mac;
+use services::network::netlink::view::Link;
 use services::problem::{Context, Problem, Result};
 use services::sys::{packet_socket, send_packet};
 

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use dhcproto::v6::{DhcpOption, Message, MessageType, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable, Encoder};
-use services::netlink::view::Link;
+use services::network::netlink::view::Link;
 use services::problem::{Context, Result};
 
 const SERVER_PORT: u16 = 547;

@@ -12,7 +12,7 @@ use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::message_builder::PushError;
 use domain::base::{Message, MessageBuilder, Name, Rtype, Serial, ToName, Ttl};
 use domain::rdata::{A, Aaaa, Soa};
-use services::dns::{OwnName, Question, UDP_PAYLOAD_BYTES, plain};
+use services::network::dns::{OwnName, Question, UDP_PAYLOAD_BYTES, plain};
 use services::problem::{Context, Result};
 
 use crate::listen;
@@ -264,7 +264,7 @@ fn write(
 
 #[cfg(test)]
 mod tests {
-    use services::dns::addresses_in;
+    use services::network::dns::addresses_in;
 
     use super::*;
 

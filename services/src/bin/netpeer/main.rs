@@ -20,9 +20,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use services::netlink::change::LinkSetting;
-use services::netlink::view::{Link, links};
-use services::netlink::{Change, Connection};
+use services::network::netlink::change::LinkSetting;
+use services::network::netlink::view::{Link, links};
+use services::network::netlink::{Change, Connection};
 use services::notify::notify;
 use services::problem::{Context, Problem, Result};
 

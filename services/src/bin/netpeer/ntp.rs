@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use services::ntp::{PACKET_BYTES, timestamp};
+use services::network::ntp::{PACKET_BYTES, timestamp};
 use services::problem::{Context, Result};
 
 use crate::listen;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sendto, socket_with, sockopt,
 };
-use services::netlink::view::Link;
+use services::network::netlink::view::Link;
 use services::network::prefix::Prefix;
 use services::problem::{Context, Result};
 

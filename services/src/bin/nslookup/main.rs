@@ -11,7 +11,7 @@ use domain::base::iana::{Class, Rcode};
 use domain::base::{Message, Name, Rtype};
 use domain::rdata::AllRecordData;
 use lexopt::Arg;
-use services::dns::{Question, RESOLV_CONF, ask, parse_servers, plain};
+use services::network::dns::{Question, RESOLV_CONF, ask, parse_servers, plain};
 use services::problem::{Context, Problem, Result};
 
 const PROGRAM: &str = "nslookup";

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
+use services::people::shadow::{SHADOW, today};
 use services::problem::{Context, Problem, Result};
-use services::shadow::{SHADOW, today};
-use services::whole_file;
+use services::{random, whole_file};
 use sha_crypt::PasswordHasher;
 use yescrypt::{PasswordHash, Yescrypt};
 
@@ -24,12 +24,7 @@ const SALT_BYTES: usize = 16;
 
 /// The hash of a password for crypt(5): yescrypt at its usual cost, which is Debian's.
 pub(crate) fn hash(password: &str) -> Result<String> {
-    let mut salt = [0; SALT_BYTES];
-    let filled = rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty())
-        .context(|| "no random numbers".to_owned())?;
-    if filled != salt.len() {
-        return Err(Problem::new("too few random numbers"));
-    }
+    let salt: [u8; SALT_BYTES] = random::bytes().context(|| "no random numbers".to_owned())?;
     let hash: PasswordHash = Yescrypt::default()
         .hash_password_with_salt(password.as_bytes(), &salt)
         .map_err(|error| Problem::new(format!("cannot make a hash: {error}")))?;
@@ -116,7 +111,7 @@ mod tests {
     fn a_hash_is_of_its_password_alone() {
         let (first, second) = (hash("secret words").unwrap(), hash("secret words").unwrap());
         assert!(first.starts_with("$y$j9T$") && first != second, "{first} {second}");
-        assert!(services::password::is_right("secret words", Some(&first)));
-        assert!(!services::password::is_right("secret word", Some(&first)));
+        assert!(services::people::password::is_right("secret words", Some(&first)));
+        assert!(!services::people::password::is_right("secret word", Some(&first)));
     }
 }

@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 
 use lexopt::{Arg, ValueExt};
 use rustix::process::{geteuid, getuid};
-use services::accounts::{self, User};
-use services::ask;
 use services::failure::Failure;
 use services::output::print;
-use services::password::{PASSWORD_BYTES_MAX, is_right};
+use services::people::accounts::{self, User};
+use services::people::ask;
+use services::people::password::{PASSWORD_BYTES_MAX, is_right};
+use services::people::shadow::{self, Refusal, Shadow};
 use services::problem::{Context, Problem, Result};
-use services::shadow::{self, Refusal, Shadow};
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTSTP};
 
 const PROGRAM: &str = "passwd";

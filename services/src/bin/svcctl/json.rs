@@ -6,7 +6,7 @@ use init_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
-use crate::commands::why::{Explanation, advice};
+use crate::explanation::{Explanation, advice};
 
 fn since_boot_us(time: Timestamp) -> u64 {
     time.as_nanos() / 1_000

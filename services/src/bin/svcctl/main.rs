@@ -8,6 +8,7 @@
 mod arguments;
 mod clock;
 mod commands;
+mod explanation;
 mod help;
 mod json;
 mod log_reader;

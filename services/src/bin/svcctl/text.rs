@@ -6,7 +6,7 @@ use std::fmt::Write;
 use init_core::protocol::{Change, Status, Summary};
 
 use crate::clock::{Clock, coarse, fine, precise};
-use crate::commands::why::{Explanation, advice};
+use crate::explanation::{Explanation, advice};
 
 /// Services as a table, cut off at `width` columns if there is such a limit.
 pub(crate) fn table(services: &[Summary], clock: Clock, width: Option<usize>) -> String {

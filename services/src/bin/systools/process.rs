@@ -5,7 +5,7 @@ use std::fs;
 
 use procfs::process::all_processes;
 use procfs::{Current, CurrentSI, KernelStats, Uptime};
-use services::accounts;
+use services::people::accounts;
 use services::problem::Context;
 
 use crate::Result;

@@ -13,13 +13,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use serde_json::{Value, json};
-use services::dns::{lookup, random_u16};
 use services::log_record::format_timestamp;
+use services::network::dns::lookup;
 use services::notify::notify;
+use services::people::accounts;
 use services::privileges::become_user;
 use services::problem::{Context, Result, warn};
 use services::signals::Termination;
-use services::{accounts, problem, whole_file};
+use services::{problem, random, whole_file};
 
 use crate::clock::{Clocks, build_time};
 use crate::discipline::{Action, Discipline};
@@ -293,10 +294,7 @@ fn ask_address(server: SocketAddr) -> std::result::Result<Sample, Failed> {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let nonce = || -> io::Result<u64> {
-        (0..4).try_fold(0, |bits, _| Ok(bits << 16 | u64::from(random_u16()?)))
-    };
-    let nonce = nonce().map_err(Failed::Io)?;
+    let nonce = u64::from_be_bytes(random::bytes().map_err(Failed::Io)?);
     let connect = || {
         let socket = UdpSocket::bind((any, 0))?;
         socket.connect(server)?;

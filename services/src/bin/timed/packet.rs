@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use services::ntp::{PACKET_BYTES, timestamp};
+use services::network::ntp::{PACKET_BYTES, timestamp};
 
 /// An error of more than this makes an answer useless (`MAXDISP` of RFC 5905 is 16 s; a clock
 /// that is to be set wants better).

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use netlink_packet_route::route::{RouteProtocol, RouteScope};
-use services::netlink::view::Route;
+use services::network::netlink::view::Route;
 use services::network::prefix::Prefix;
 
 use super::link::Managed;

@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use netlink_packet_route::link::LinkLayerType;
-use services::netlink::Change;
-use services::netlink::change::LinkSetting;
-use services::netlink::event::RouterOption;
-use services::netlink::view::{Address, Link, Route};
 use services::network::config::{Appearance, Config, Ipv6, LinkConfig, LinkSort};
+use services::network::netlink::Change;
+use services::network::netlink::change::LinkSetting;
+use services::network::netlink::event::RouterOption;
+use services::network::netlink::view::{Address, Link, Route};
 use services::network::prefix::Prefix;
 
 use super::output::Output;

@@ -15,11 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use services::netlink::Change;
-use services::netlink::change::{LinkSetting, NewLink};
-use services::netlink::event::Event;
-use services::netlink::view::{Address, Link};
 use services::network::config::Config;
+use services::network::netlink::Change;
+use services::network::netlink::change::{LinkSetting, NewLink};
+use services::network::netlink::event::Event;
+use services::network::netlink::view::{Address, Link};
 
 use crate::dhcp4::machine::Event as DhcpEvent;
 use crate::dhcp4::message::Reply;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use services::netlink::Change;
+use services::network::netlink::Change;
 
 use crate::dhcp4::message::Outgoing;
 

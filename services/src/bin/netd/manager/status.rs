@@ -90,7 +90,7 @@ impl Managed {
         }
     }
 
-    fn address(&self, one: &services::netlink::view::Address) -> Value {
+    fn address(&self, one: &services::network::netlink::view::Address) -> Value {
         let prefix: Prefix = one.prefix;
         let lease = self.leased_address();
         let source = if lease.is_some_and(|lease| prefix.address == lease) {

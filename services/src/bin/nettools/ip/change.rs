@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use netlink_packet_route::neighbour::NeighbourState;
 use services::failure::Failure;
-use services::netlink::Change;
-use services::netlink::change::{LinkSetting, NewLink};
-use services::netlink::view::{Neighbour, Route};
 use services::network::mac::Mac;
+use services::network::netlink::Change;
+use services::network::netlink::change::{LinkSetting, NewLink};
+use services::network::netlink::view::{Neighbour, Route};
 use services::network::prefix::Prefix;
 use services::problem::Context;
 

@@ -10,8 +10,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use services::failure::Failure;
-use services::netlink::Connection;
-use services::netlink::view::{Link, links};
+use services::network::netlink::Connection;
+use services::network::netlink::view::{Link, links};
 use services::output::print;
 use services::problem::Context;
 

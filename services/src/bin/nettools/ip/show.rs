@@ -7,7 +7,7 @@ use netlink_packet_route::link::LinkFlags;
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::{RouteProtocol, RouteScope, RouteType};
 use serde_json::{Value, json};
-use services::netlink::view::{self, Address, Link, Neighbour, Route};
+use services::network::netlink::view::{self, Address, Link, Neighbour, Route};
 use services::output::print;
 use services::problem::Context;
 

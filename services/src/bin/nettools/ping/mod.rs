@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use lexopt::Arg;
 use services::failure::{Code, Failure};
-use services::netlink::Connection;
-use services::netlink::view::links;
+use services::network::netlink::Connection;
+use services::network::netlink::view::links;
 use services::output::print;
 use services::problem::{Context, Problem};
 

@@ -9,7 +9,7 @@ use netlink_packet_sock_diag::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, Sock
 use procfs::process::{FDTarget, Process, all_processes};
 use rustix::net::netdevice::index_to_name;
 use rustix::net::netlink::SOCK_DIAG;
-use services::netlink::Connection;
+use services::network::netlink::Connection;
 use services::output::tame;
 use services::problem::{Context, Problem};
 

@@ -11,6 +11,7 @@ use super::Init;
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::clock::Clock;
+use crate::explanation::Explanation;
 use crate::log_reader::Log;
 use crate::{json, text};
 
@@ -23,23 +24,6 @@ const LOG_LINES: usize = 10;
 /// Reasons that lie in another service, which is therefore looked at next.
 const REASONS_ELSEWHERE: [&str; 5] =
     ["waits-for", "waits-for-conflict", "requirement-down", "requirement-failed", "conflict"];
-
-/// Why a service is as it is.
-pub(crate) struct Explanation {
-    /// The service itself, the one that it waits for or failed with, and so on.
-    pub(crate) chain: Vec<Status>,
-    /// The service that the last one of the chain requires and that does not exist.
-    pub(crate) not_described: Option<ServiceName>,
-    /// The last lines of the cause's log, if that has failed.
-    pub(crate) log: Vec<String>,
-}
-
-impl Explanation {
-    /// The service at which the chain ends.
-    pub(crate) fn cause(&self) -> Option<&Status> {
-        self.chain.last()
-    }
-}
 
 pub(crate) fn run(arguments: &Arguments, name: &str) -> Result<()> {
     let mut init = Init::connect(arguments)?;
@@ -85,36 +69,4 @@ fn next(status: &Status) -> Option<ServiceName> {
     let Summary { reason_code, reason_service, .. } = &status.summary;
     let elsewhere = REASONS_ELSEWHERE.contains(&reason_code.as_str());
     reason_service.clone().filter(|_| elsewhere)
-}
-
-/// What a person can do about a service that is not up.
-pub(crate) fn advice(summary: &Summary) -> Option<String> {
-    let Summary { name, state, reason_code, .. } = summary;
-    if state.is_up() {
-        return None;
-    }
-    Some(match (state, reason_code.as_str()) {
-        (State::Backoff, _) => {
-            format!("PID 1 starts it again by itself; `svcctl logs {name} -f` watches")
-        }
-        (State::Stopped, _) => format!("`svcctl start {name}` starts it"),
-        (State::Starting | State::Running | State::Stopping | State::Waiting, _) => {
-            "it is on its way; `svcctl logs init -f` watches what PID 1 does".to_owned()
-        }
-        (_, "bad-description" | "requirement-unknown" | "cycle") => {
-            "`svcctl check` shows the mistake's place; descriptions are read at boot".to_owned()
-        }
-        (_, "spawn-failed") => {
-            format!("check `command`, `user`, `group` and `working-directory` of {name}")
-        }
-        (_, "start-timeout") => {
-            "with `readiness = \"notify\"` it must send READY=1 within `start-timeout`".to_owned()
-        }
-        (_, "unkillable") => {
-            "its processes are stuck in the kernel; only a reboot ends them".to_owned()
-        }
-        _ => {
-            format!("`svcctl logs {name}` shows all it printed; `svcctl start {name}` tries again")
-        }
-    })
 }

@@ -10,8 +10,8 @@ use std::path::{Component, Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustix::fs::{major, minor};
-use services::accounts;
 use services::failure::{Code, Failure};
+use services::people::accounts;
 use tar::{Builder, EntryType, Header};
 
 use super::arguments::Arguments;

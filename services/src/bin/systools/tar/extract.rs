@@ -13,9 +13,9 @@ use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode as FileMode, Timespec, Timestamps, Uid, chownat, makedev,
     mknodat, utimensat,
 };
-use services::accounts;
 use services::failure::{Code, Failure};
 use services::log_record::format_timestamp;
+use services::people::accounts;
 use services::problem::{Context, Problem};
 use tar::{Archive, Entry, EntryType};
 

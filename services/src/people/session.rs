@@ -10,8 +10,8 @@ use std::process::Command;
 
 use rustix::fs::Mode;
 
-use crate::accounts::{Group, User};
-use crate::identity::login_shell_name;
+use crate::people::accounts::{Group, User};
+use crate::people::identity::login_shell_name;
 use crate::privileges::become_person;
 use crate::problem::{Context, Problem, Result};
 

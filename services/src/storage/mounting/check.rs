@@ -13,8 +13,8 @@ use std::process::Command;
 use init_core::block_probe::Condition;
 
 use super::fat;
-use crate::block::probe;
 use crate::problem::{Context, Problem, Result};
+use crate::storage::block::probe;
 
 /// Where `e2fsck` may be.
 const E2FSCK: [&str; 4] = ["/usr/sbin/e2fsck", "/sbin/e2fsck", "/usr/bin/e2fsck", "/bin/e2fsck"];

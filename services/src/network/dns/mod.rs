@@ -17,7 +17,7 @@ use domain::base::iana::Class;
 use domain::base::{Name, Rtype, ToName};
 use domain::rdata::{A, Aaaa};
 
-pub use exchange::{Asked, Refused, Wanted, ask_tcp, ask_udp, random_u16};
+pub use exchange::{Asked, Refused, Wanted, ask_tcp, ask_udp};
 pub use hosts::Hosts;
 pub use resolv_conf::{SERVERS_MAX, parse_servers};
 

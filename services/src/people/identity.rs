@@ -1,6 +1,6 @@
 //! What a session of a user runs with: groups and environment. Shared by `login` and `sshd`.
 
-use crate::accounts::{Group, User};
+use crate::people::accounts::{Group, User};
 
 /// Where programs are looked for.
 pub const PATH: &str = "/usr/bin:/usr/sbin:/bin:/sbin";
@@ -36,7 +36,7 @@ pub fn login_shell_name(shell: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::parse_groups;
+    use crate::people::accounts::parse_groups;
 
     #[test]
     fn groups_are_the_primary_one_and_those_with_the_user_as_a_member() {

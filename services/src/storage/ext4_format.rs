@@ -11,6 +11,7 @@ use mkext4::spec::{GroupDesc, Superblock};
 use mkext4::{FsBuilder, InodeCount, RegionSink};
 
 use crate::problem::{Context, Problem, Result};
+use crate::random;
 
 /// Block size in bytes, the only one there is.
 const BLOCK_BYTES: u64 = 4096;
@@ -175,12 +176,7 @@ fn bitmap(target: &mut impl Target, group: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// What getrandom(2) says.
 pub fn random_uuid() -> io::Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    let flags = rustix::rand::GetRandomFlags::empty();
-    let length = rustix::rand::getrandom(&mut bytes, flags)?;
-    if length != bytes.len() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
+    let mut bytes: [u8; 16] = random::bytes()?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     Ok(bytes)

@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use domain::base::{Message, MessageBuilder, Name, ToName};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{OwnName, Question, UDP_PAYLOAD_BYTES};
+use crate::random;
 
 /// Longest message, in bytes: its length has 16 bits over TCP.
 const MESSAGE_BYTES_MAX: usize = 65_535;
@@ -74,23 +74,6 @@ impl From<Refused> for io::Error {
     }
 }
 
-/// Bytes that nobody can guess.
-fn random(bytes: &mut [u8]) -> io::Result<()> {
-    let length = getrandom(&mut *bytes, GetRandomFlags::empty())?;
-    // Requests of up to 256 bytes are never cut short (getrandom(2)).
-    if length == bytes.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
-/// A number that nobody can guess.
-///
-/// # Errors
-/// What getrandom(2) says.
-pub fn random_u16() -> io::Result<u16> {
-    let mut bytes = [0; 2];
-    random(&mut bytes)?;
-    Ok(u16::from_be_bytes(bytes))
-}
-
 /// The same name with the case of its letters by the bits of `coins`.
 fn with_case(name: &OwnName, coins: &[u8]) -> OwnName {
     let mut bytes = name.as_slice().to_vec();
@@ -108,11 +91,9 @@ fn with_case(name: &OwnName, coins: &[u8]) -> OwnName {
 fn query(question: &Question, wanted: Wanted) -> io::Result<(u16, Question, Vec<u8>)> {
     let mut asked = question.clone();
     if wanted.mixed_case {
-        let mut coins = [0; 32];
-        random(&mut coins)?;
-        asked.name = with_case(&question.name, &coins);
+        asked.name = with_case(&question.name, &random::bytes::<32>()?);
     }
-    let id = random_u16()?;
+    let id = u16::from_be_bytes(random::bytes()?);
     let too_long = |_| io::Error::from(io::ErrorKind::InvalidInput);
     let mut message = MessageBuilder::new_vec();
     message.header_mut().set_id(id);

@@ -1,0 +1,9 @@
+//! Disks and what is on them: shared by `devd`, `datapart`, `mounter` and the disk tools.
+//!
+//! - [`block`]: block devices, and how what is on them is told
+//! - [`ext4_format`]: making an empty ext4
+//! - [`mounting`]: options, tables and checks of mounts
+
+pub mod block;
+pub mod ext4_format;
+pub mod mounting;
