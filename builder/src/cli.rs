@@ -1,6 +1,6 @@
 //! The command line: what was typed, as types. No work is done here.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::Result;
 use crate::ops;
@@ -67,10 +67,10 @@ impl Command {
             Self::Clean(args) => ops::clean::run(shell, args),
             Self::Inspect(args) => ops::inspect::run(shell, args),
             Self::Bench(args) => ops::bench::run(shell, args),
-            Self::Completions(args) => ops::completions::run(shell, args),
+            Self::Completions(args) => ops::completions::run(shell, args, Cli::command()),
             Self::Kernel(args) => ops::kernel::run(shell, args),
             Self::Lock(args) => ops::lock::run(shell, args),
-            Self::Man(args) => ops::man::run(shell, args),
+            Self::Man(args) => ops::man::run(shell, args, Cli::command()),
         }
     }
 }

@@ -6,13 +6,16 @@
 //! trusts. [`keys`] lists every key with its default. Nothing here builds anything.
 
 mod accounts;
+mod checker;
 mod files;
+mod kernel;
 pub mod keys;
 pub mod load;
 mod mounts;
 mod outputs;
 mod packages;
 mod password;
+mod programs;
 pub mod raw;
 pub mod reader;
 mod resolve;

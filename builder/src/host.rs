@@ -409,8 +409,16 @@ mod tests {
             .to_string();
         assert!(error.contains("longer than") && error.ends_with("waiting"), "{error}");
         let pid: u32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "still there: {state}");
+        // What is killed needs a processor once more to be gone.
+        let patience = std::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") {
+                break;
+            }
+            assert!(std::time::Instant::now() < patience, "still there: {state}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]

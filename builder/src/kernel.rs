@@ -5,13 +5,12 @@
 //! do it starts no program and unpacks nothing.
 //!
 //! `pin`, `fragment`, `config`, `kconfig` and `verify` are pure; `source`,
-//! `download`, `debian`, `unpack`, `tree_digest`, `toolchain` and `compile`
+//! `debian`, `unpack`, `tree_digest`, `toolchain` and `compile`
 //! touch the host. Booting the kernel is no business of this module.
 
 pub mod compile;
 pub mod config;
 pub mod debian;
-pub mod download;
 pub mod fragment;
 pub mod kconfig;
 pub mod memo;

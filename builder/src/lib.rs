@@ -2,8 +2,8 @@
 //!
 //! The layers, each of which may use those to its right:
 //! `cli` -> `ops` -> {`definition`, `kernel`, `userland`, `debian`, `boot`, `image`, `qemu`} -> {`tree`, `elf`, `format`}.
-//! [`project`] knows where the repository is, [`host`] alone starts programs, [`shell`] alone prints, [`cache`] alone
-//! decides where finished work is kept.
+//! [`project`] knows where the repository is, [`host`] alone starts programs, [`shell`] alone prints, [`download`] alone
+//! speaks with servers itself, [`cache`] alone decides where finished work is kept.
 
 pub mod arch;
 pub mod boot;
@@ -12,6 +12,7 @@ pub mod cache;
 pub mod cli;
 pub mod debian;
 pub mod definition;
+pub mod download;
 pub mod elf;
 pub mod error;
 pub mod format;

@@ -2,7 +2,7 @@
 //!
 //! [`machine`] turns a description into QEMU's arguments, with [`board`] for what
 //! boards and buses and [`network`] for what cards there are, and [`ending`] turns what was seen into an
-//! outcome; all are pure. [`session`] owns the process
+//! outcome; all are pure. [`launch`] starts the process and [`session`] owns it
 //! and its sockets. Nothing here reads the guest's console to learn how it
 //! fares: events come by QMP, commands and their output by the exec port.
 
@@ -14,6 +14,7 @@ pub mod ending;
 pub mod exec;
 pub mod firmware;
 pub mod interrupt;
+pub mod launch;
 pub mod machine;
 pub mod network;
 mod probe_guest;

@@ -227,7 +227,13 @@ fn printed_file(line: &str) -> Option<Wish> {
     Some(Wish { name: name.to_owned(), version: Some(unescaped(version)) })
 }
 
-/// A version as a file name has it, and as it is.
+/// A version as a file name has it.
+#[must_use]
+pub fn escaped(version: &str) -> String {
+    version.replace(':', "%3a")
+}
+
+/// A version as it is, of one in a file name.
 #[must_use]
 pub fn unescaped(version: &str) -> String {
     version.replace("%3a", ":").replace("%3A", ":")

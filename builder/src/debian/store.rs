@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::apt::{Apt, Wish, unescaped};
+use super::apt::{Apt, Wish, escaped, unescaped};
 use super::deb::{self, Entry};
 use super::lock::Locked;
+use super::snapshot::{Snapshot, VARIABLE};
 use crate::cache::{Cache, Key, KeyBuilder, file_sha256};
 use crate::elf::machine::Machine;
 use crate::error::{Error, IoContext, Result};
@@ -75,18 +76,11 @@ fn read(cache: &Cache, locked: &Locked) -> Result<Unpacked> {
 fn download(shell: &Shell, cache: &Cache, machine: Machine, lacking: &[&Locked]) -> Result<()> {
     let workspace = cache.workspace("packages")?;
     let directory = tempfile::tempdir_in(&workspace).at("create a directory in", &workspace)?;
-    let wishes: Vec<Wish> = lacking
-        .iter()
-        .map(|locked| Wish { name: locked.name.clone(), version: Some(locked.version.clone()) })
-        .collect();
-    let apt = Apt::open(shell, cache, machine.debian())?;
     let count = lacking.len();
     let what = if count == 1 { lacking[0].name.clone() } else { format!("{count} packages") };
     let step = shell.step(format!("download {what} for {}", machine.debian()));
-    if let Err(error) = apt.download(&wishes, directory.path()) {
-        return Err(left_archive(&apt, &wishes)?.unwrap_or(error));
-    }
-    drop(apt);
+    let gone = from_archive(shell, cache, machine, lacking, directory.path())?;
+    from_snapshot(shell, &gone, directory.path())?;
     let mut files = Files::find(directory.path())?;
     for locked in lacking {
         let file = files.take(locked)?;
@@ -112,20 +106,58 @@ fn download(shell: &Shell, cache: &Cache, machine: Machine, lacking: &[&Locked])
 }
 
 /// What to do about a version that cannot be had.
-const UPDATE_HINT: &str = "`cargo builder lock IMAGE --update` takes what the archive has now";
+pub(super) const UPDATE_HINT: &str =
+    "`cargo builder lock IMAGE --update` takes what the archive has now";
 
-/// The error for versions that the archive holds no longer, if that is the reason.
-fn left_archive(apt: &Apt<'_>, wishes: &[Wish]) -> Result<Option<Error>> {
-    let missing = apt.missing(wishes)?;
+/// Downloads what the distribution's archive holds, and says what it holds no longer.
+fn from_archive<'l>(
+    shell: &Shell,
+    cache: &Cache,
+    machine: Machine,
+    lacking: &[&'l Locked],
+    directory: &Path,
+) -> Result<Vec<&'l Locked>> {
+    let wish = |locked: &&Locked| Wish {
+        name: locked.name.clone(),
+        version: Some(locked.version.clone()),
+    };
+    let wishes: Vec<Wish> = lacking.iter().map(wish).collect();
+    let apt = Apt::open(shell, cache, machine.debian())?;
+    let Err(error) = apt.download(&wishes, directory) else { return Ok(Vec::new()) };
+    let missing = apt.missing(&wishes)?;
     if missing.is_empty() {
-        return Ok(None);
+        return Err(error);
     }
-    let show =
-        |wish: &&Wish| format!("\n  {} {}", wish.name, wish.version.as_deref().unwrap_or_default());
-    let list: String = missing.iter().map(show).collect();
+    let (gone, held): (Vec<&Locked>, Vec<&Locked>) =
+        lacking.iter().partition(|locked| missing.contains(&&wish(locked)));
+    if !held.is_empty() {
+        let wishes: Vec<Wish> = held.iter().map(wish).collect();
+        apt.download(&wishes, directory)?;
+    }
+    Ok(gone)
+}
+
+/// Downloads what the distribution's archive holds no longer.
+fn from_snapshot(shell: &Shell, gone: &[&Locked], directory: &Path) -> Result<()> {
+    let snapshot = Snapshot::from_environment();
+    let mut list = String::new();
+    for locked in gone {
+        let Locked { name, version, arch, .. } = locked;
+        let file = directory.join(format!("{name}_{}_{arch}.deb", escaped(version)));
+        let reason = match &snapshot {
+            Some(snapshot) => snapshot.fetch(shell, locked, &file)?.err(),
+            None => Some(format!("{VARIABLE}=none")),
+        };
+        if let Some(reason) = reason {
+            list.push_str(&format!("\n  {name} {version}\n    {reason}"));
+        }
+    }
+    if list.is_empty() {
+        return Ok(());
+    }
     let message =
         format!("the distribution's archive does not hold these packages any more:{list}");
-    Ok(Some(Error::failure(message).hint(UPDATE_HINT)))
+    Err(Error::failure(message).hint(UPDATE_HINT))
 }
 
 /// Downloaded packages by name and version.

@@ -2,8 +2,8 @@
 
 use init_core::diagnostic::Place;
 
+use super::checker::Checker;
 use super::raw::Table;
-use super::resolve::{Checker, number};
 use super::resolved::{Group, User};
 use super::{password, ssh_keys};
 use crate::tree::TreePath;
@@ -105,7 +105,7 @@ fn account_name(checker: &mut Checker<'_>, table: &Table) -> Option<String> {
 }
 
 fn id(checker: &mut Checker<'_>, table: &Table, key: &str) -> Option<u32> {
-    let id = number(table, key).and_then(|number| u32::try_from(number).ok());
+    let id = table.number(key).and_then(|number| u32::try_from(number).ok());
     if id == Some(NO_ID_OF_16_BITS) {
         let message = format!("{key} {NO_ID_OF_16_BITS} means \"none\" to old system calls");
         checker.find(table.place_of(key), message);

@@ -1,7 +1,7 @@
 //! The single files, directories and links of a definition.
 
+use super::checker::Checker;
 use super::raw::{Table, Value};
-use super::resolve::Checker;
 use super::resolved::{Directory, File, FileContent, Group, Symlink, User};
 
 /// The accounts that entries may belong to.

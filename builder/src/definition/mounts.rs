@@ -7,8 +7,8 @@ use init_core::diagnostic::Place;
 use init_core::mount::{MountDescription, MountKind, Source, parse_mount, service_name};
 use init_core::name::ServiceName;
 
+use super::checker::Checker;
 use super::raw::{Located, Table, Value};
-use super::resolve::Checker;
 use super::resolved::{Binary, Directory, File, FileContent, Image, Tool};
 use crate::tree::TreePath;
 

@@ -3,8 +3,8 @@
 use crate::arch::Arch;
 use crate::bus::Bus;
 
+use super::checker::Checker;
 use super::raw::{Located, Table, Value};
-use super::resolve::{Checker, number};
 use super::resolved::{Compression, Disk, DiskInitramfs, Initramfs, Outputs, Root, Size};
 use super::size::MIB;
 
@@ -20,7 +20,7 @@ pub(super) fn initramfs(checker: &mut Checker<'_>, table: &Table) -> Option<Init
         "gzip" => Compression::Gzip,
         _ => Compression::None,
     };
-    let level = number(table, "level")?;
+    let level = table.number("level")?;
     if compression == Compression::Gzip && level > GZIP_LEVEL_MAX {
         let message = format!("gzip has levels 1 to {GZIP_LEVEL_MAX}, not {level}");
         checker.find(table.place_of("level"), message);

@@ -1,7 +1,7 @@
 //! The Debian packages of a definition.
 
+use super::checker::Checker;
 use super::raw::{Located, Table};
-use super::resolve::Checker;
 use super::resolved::{Package, PackageArch};
 use crate::debian::lock::{is_name, is_version};
 use crate::tree::TreePath;

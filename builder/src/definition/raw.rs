@@ -73,6 +73,15 @@ impl Table {
         }
     }
 
+    /// The number of a key.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<i64> {
+        match self.get(key)?.value {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
     /// The list of a key; empty if it is not there.
     #[must_use]
     pub fn list(&self, key: &str) -> &[Located<String>] {

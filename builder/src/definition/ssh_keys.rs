@@ -7,8 +7,8 @@ use std::fs;
 
 use init_core::diagnostic::Place;
 
+use super::checker::Checker;
 use super::raw::Table;
-use super::resolve::Checker;
 
 /// Kinds that `sshd` takes (RFC 8709, RFC 5656, RFC 8332).
 const KINDS: [&str; 5] =

@@ -2,7 +2,7 @@
 //! gives; the pinned release from the cache or the network; the distribution's
 //! source package. What was used is always said and recorded.
 //!
-//! Fetching is in `download` and `debian`, unpacking in `unpack`.
+//! Fetching is in [`crate::download`] and `debian`, unpacking in `unpack`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{Cache, Key, KeyBuilder, lock};
+use crate::download::{self, Failure, Wanted};
 use crate::error::{Error, IoContext, Result};
 use crate::shell::Shell;
 
-use super::download::{self, Failure};
 use super::pin::Pin;
 use super::{debian, memo, tree_digest, unpack};
 
@@ -143,6 +143,14 @@ fn tarball_key(pin: &Pin) -> Key {
     KeyBuilder::new("kernel tarball 1").part("sha256", &pin.sha256).finish()
 }
 
+const fn wanted(pin: &Pin) -> Wanted<'_> {
+    Wanted {
+        name: "kernel source",
+        sha256: pin.sha256.as_str(),
+        remedy: "fetch it again, or correct kernel-config/linux.toml",
+    }
+}
+
 fn release(pin: &Pin, entry: &Path) -> Source {
     let record = SourceRecord {
         kind: SourceKind::Release,
@@ -173,7 +181,7 @@ fn fetch_release(
     let made = cache.find_or_make(shell, TARBALLS, key, |directory| {
         let urls = pin.urls(request.mirror.as_deref());
         shell.note(format_args!("kernel source: Linux {} from {}", pin.version, urls[0]));
-        match download::fetch(shell, &urls, &pin.sha256, &partial) {
+        match download::fetch(shell, &wanted(pin), &urls, &partial) {
             Ok(()) => {
                 let place = directory.join(pin.file_name());
                 fs::rename(&partial, &place).at("create", &place)
@@ -272,7 +280,7 @@ fn given(
     }
     if is_pinned_name || request.locked {
         let shown = path.display().to_string();
-        return Err(download::wrong_digest(&shown, &pin.sha256, &sha256));
+        return Err(download::wrong_digest(&shown, &wanted(pin), &sha256));
     }
     let version = tree_version(&unpacked(shell, cache, &path, &sha256)?)?;
     let record = SourceRecord { kind: SourceKind::Tarball, version, sha256, origin: origin(&path) };

@@ -1,8 +1,5 @@
 //! `builder completions`: a completion script for a shell.
 
-use clap::CommandFactory;
-
-use crate::cli::Cli;
 use crate::error::Result;
 use crate::shell::Shell;
 
@@ -13,18 +10,13 @@ pub struct Args {
     shell: clap_complete::Shell,
 }
 
-/// Prints the script for the binary's own name, `builder`.
+/// Prints the script for `command` by the binary's own name, `builder`.
 ///
 /// # Errors
 /// None; the type is that of all operations.
-pub fn run(shell: &Shell, args: &Args) -> Result<()> {
+pub fn run(shell: &Shell, args: &Args, command: clap::Command) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut Cli::command().bin_name("builder"),
-        "builder",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut command.bin_name("builder"), "builder", &mut script);
     shell.data_bytes(&script);
     Ok(())
 }

@@ -15,8 +15,9 @@ use crate::qemu::board::Board;
 use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
 use crate::qemu::firmware::{self, Variables};
+use crate::qemu::launch::RunDirectory;
 use crate::qemu::network::{self, Card};
-use crate::qemu::session::{RunDirectory, Session, Stream};
+use crate::qemu::session::{Session, Stream};
 use crate::shell::Shell;
 
 /// What a guest has unless a test wants more or less, in MiB.

@@ -21,9 +21,10 @@ use crate::qemu::board::{Board, Machine};
 use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
 use crate::qemu::firmware::{self, Variables};
+use crate::qemu::launch::RunDirectory;
 use crate::qemu::machine::Disk;
 use crate::qemu::network::{Card, Mac, Network, PUBLISHED_AT, Port};
-use crate::qemu::session::{RunDirectory, Session, Stream};
+use crate::qemu::session::{Session, Stream};
 use crate::shell::Shell;
 use plan::{BootMethod, Medium, Parts, Wishes};
 

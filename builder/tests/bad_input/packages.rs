@@ -2,6 +2,8 @@
 //! archive is the test's own: an `apt-get` and an `apt-cache` of a few lines.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
 
 use builder::arch::Arch;
@@ -92,10 +94,41 @@ fn definition(entries: &str) -> String {
 
 /// Runs the builder where apt is the test's own.
 fn run(project: &Project, arguments: &[&str]) -> Ending {
+    run_with(project, "none", arguments)
+}
+
+/// The same where packages that apt does not have are to be found at a URL.
+fn run_with(project: &Project, snapshot: &str, arguments: &[&str]) -> Ending {
     let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
-    let ending = Ending::of(project.builder(arguments).env("PATH", path));
+    let mut builder = project.builder(arguments);
+    let ending = Ending::of(builder.env("PATH", path).env("KEELSON_DEBIAN_SNAPSHOT", snapshot));
     println!("{}: {}", arguments.join(" "), ending.stderr);
     ending
+}
+
+/// A web server that has these files and no others, by path; its URL. It ends with the test.
+fn serve(files: Vec<(String, Vec<u8>)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines =
+                BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let request = lines.next().unwrap_or_default();
+            let _headers = lines.take_while(|line| !line.is_empty()).count();
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let found = files.iter().find(|(name, _)| name == path);
+            let (status, content) = found.map_or((404, &[][..]), |(_, content)| (200, content));
+            let length = content.len();
+            let head = format!(
+                "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            // A client that has gone is no concern of the server's.
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(content));
+        }
+    });
+    url
 }
 
 fn tool(paths: &str) -> String {
@@ -196,6 +229,7 @@ fn what_the_lock_says_is_what_is_taken() {
     project.write("images/bad.lock", good.replace("\"1\"", "\"0.9\""));
     let says = [
         "the distribution's archive does not hold these packages any more:\n  tool 0.9",
+        "KEELSON_DEBIAN_SNAPSHOT=none",
         "hint: `cargo builder lock IMAGE --update`",
     ];
     run(&project, &["check", "bad"]).is(1, &says);
@@ -208,6 +242,43 @@ fn what_the_lock_says_is_what_is_taken() {
     project.write("images/bad.lock", good.replace("role", "rule"));
     let says = ["images/bad.lock:", "unknown field", "hint: it is written by `cargo builder lock`"];
     run(&project, &["check", "bad"]).is(2, &says);
+}
+
+#[test]
+fn what_has_left_the_archive_is_had_from_the_one_that_keeps_everything() {
+    let two = tool("") + "[[package]]\nname = \"other\"\n";
+    let project = project(&two);
+    for name in ["tool", "other"] {
+        package(&project, name, &[(&format!("./usr/share/{name}"), b"x")]);
+    }
+    run(&project, &["lock", "bad"]).is(0, &[]);
+    let gone = project.path("archive/tool_1_all.deb");
+    let file = fs::read(&gone).unwrap();
+    fs::remove_file(gone).unwrap();
+
+    let list = "/mr/binary/tool/1/binfiles".to_owned();
+    let json = |arch: &str| {
+        format!(
+            "{{\"binary\": \"tool\", \"result\": [{{\"architecture\": \"{arch}\", \"hash\": \"ab\"}}]}}"
+        )
+    };
+    let gone = "the distribution's archive does not hold these packages any more:\n  tool 1\n";
+    for (files, reason) in [
+        (vec![], "/mr/binary/tool/1/binfiles: the server answered 404"),
+        (vec![(list.clone(), b"<html>".to_vec())], "not the list that was asked for"),
+        (vec![(list.clone(), json("mips").into_bytes())], "/binfiles: nothing for "),
+        (vec![(list.clone(), json("all").into_bytes())], "/file/ab: the server answered 404"),
+    ] {
+        run_with(&project, &serve(files), &["check", "bad"]).is(1, &[gone, reason, "--update"]);
+    }
+    let with = |content: Vec<u8>| {
+        serve(vec![(list.clone(), json("all").into_bytes()), ("/file/ab".to_owned(), content)])
+    };
+    let says = ["/file/ab is not the pinned file\n  wanted sha256 ", "--update"];
+    run_with(&project, &with(b"other".to_vec()), &["check", "bad"]).is(1, &says);
+    let says = ["tool 1 has left the archive: from http://127.0.0.1:", "nothing wrong found"];
+    run_with(&project, &with(file), &["check", "bad"]).is(0, &says);
+    run(&project, &["check", "bad", "--offline"]).is(0, &["nothing wrong found"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use builder::cache::file_sha256;
-use builder::kernel::download::{Failure, fetch};
+use builder::download::{Failure, Wanted, fetch};
 use builder::shell::Shell;
 
 use crate::server::{Answer, Server, nobodys_url};
@@ -38,7 +38,8 @@ impl Case {
     }
 
     fn fetch(&self, urls: &[String]) -> Result<(), Failure> {
-        fetch(&Shell::new(true), urls, &self.sha256, &self.partial())
+        let wanted = Wanted { name: "f", sha256: &self.sha256, remedy: "fetch it again" };
+        fetch(&Shell::new(true), &wanted, urls, &self.partial())
     }
 
     fn fetch_whole(&self, urls: &[String]) {

@@ -7,6 +7,7 @@
 //! one. docs/features.md is generated from the tables (`page`).
 
 mod climb;
+mod credentials;
 mod devices;
 mod firewall;
 mod modules;

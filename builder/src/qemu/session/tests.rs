@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::arch::Arch;
+use crate::host::find_program;
 use crate::qemu::accelerator::Accelerator;
 use crate::qemu::board::Board;
-use crate::qemu::machine::Boot;
+use crate::qemu::ending::EXIT_EMULATOR;
+use crate::qemu::machine::{Boot, program};
 use crate::qemu::network::{CableEnd, Card, Mac, Network, Port, published_port};
 
 /// The flash of the board `virt`.

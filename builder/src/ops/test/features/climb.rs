@@ -12,9 +12,9 @@ use crate::ops::test::guest_checks::Verdict;
 use crate::ops::test::judge;
 use crate::ops::test::ladder::{Report, Rung};
 use crate::qemu::board::Board;
+use crate::qemu::launch::RunDirectory;
 use crate::qemu::machine::{self, DiskForm};
 use crate::qemu::network::{CableEnd, Card, Mac, Network, Port};
-use crate::qemu::session::RunDirectory;
 
 /// The image that shows all features but those that name another.
 const IMAGE: &str = "server-test";

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::climb::{LAST_DATA_FILE, LAST_WORDS, LAST_WORDS_FILE};
+use super::credentials::{runs_as, status_of};
 use super::{Disk, Feature, command, new_root, powered_off, second_boot, steps};
 use crate::arch::Arch;
 use crate::error::Result;
@@ -17,6 +18,13 @@ pub(super) const FEATURES: &[Feature] = &[
         "devices-and-mounts.md#device-rules",
         "stat -c '%n %a %G' /dev/null /dev/vda /dev/vda2 /dev/tty1 /dev/tty /dev/kmsg",
         modes,
+    ),
+    command(
+        "The device manager stays root and gives up all but what nodes need of it",
+        "devices-and-mounts.md#device-rules",
+        status_of!("devd"),
+        // CAP_CHOWN, CAP_DAC_READ_SEARCH, CAP_FOWNER; this kernel has no modules to load.
+        |_, output| runs_as(0, "000000000000000d", output),
     ),
     steps(
         "A disk has links by what is on it and where it is plugged in",
