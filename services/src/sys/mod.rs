@@ -1,7 +1,7 @@
 //! The few things that safe Rust cannot say, each with its argument:
 //! taking over a descriptor that PID 1 left open for this process, clearing the kernel's log,
-//! packet sockets, the clocks, requests to block devices, and making processes with nothing
-//! but vfork.
+//! packet sockets, the clocks, requests to block devices, going before other programs, and
+//! making processes with nothing but vfork.
 
 #![expect(unsafe_code, reason = "this folder holds the package's unsafe code")]
 
@@ -10,6 +10,7 @@ mod clock;
 mod inherited;
 mod klog;
 mod packet;
+mod realtime;
 mod vfork;
 
 pub use block_ioctl::{PartitionPlace, add_partition, resize_ext4, resize_partition, zero_out};
@@ -19,4 +20,5 @@ pub use clock::{
 pub use inherited::inherited_fd;
 pub use klog::clear_kernel_log;
 pub use packet::{Instruction, packet_socket, send_packet};
+pub use realtime::become_realtime;
 pub use vfork::{Program, vfork_exec, vfork_exit};

@@ -19,7 +19,7 @@ use crate::image::manifest;
 /// How often nothing is done. How long that takes is for `builder bench image`.
 const NOTHING_TIMES: u32 = 3;
 /// The service that is changed, and something in it that a change of is visible in its binary.
-const CHANGED: &str = "services/src/bin/measure.rs";
+const CHANGED: &str = "services/src/bin/measure/main.rs";
 const CHANGED_TEXT: (&str, &str) =
     ("Measures PID 1 from the inside.", "Measures PID 1 from its inside.");
 const CHANGED_PATH: &str = "/usr/sbin/measure";

@@ -1,6 +1,8 @@
 //! `measure MODE`: what boot tests and benchmarks want to know from inside a
 //! guest that may have no other tools. For test and bench images only.
 
+mod metronome;
+
 use std::env;
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,6 +14,8 @@ use rustix::time::{ClockId, clock_gettime};
 use services::control::Client;
 use services::problem::{Context, Problem, Result};
 
+use metronome::Metronome;
+
 const HELP: &str = "\
 Measures PID 1 from the inside.
 
@@ -21,7 +25,8 @@ Modes:
   show FILE…                    print files
   clock                         print CLOCK_MONOTONIC in microseconds
   list-during COMMAND [ARG]…    ask PID 1 for its services again and again while
-                                COMMAND runs; print how long the answers took
+                                COMMAND runs; print how long the answers took, by
+                                the clock and but for what the host took away
 ";
 
 /// Pause between two questions, so that the measurement is not the load.
@@ -61,31 +66,35 @@ fn list_during(command: &[String]) -> Result<()> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(Problem::new("a command is missing"));
     };
+    let metronome = Metronome::start()?;
     let mut child = Command::new(program)
         .args(arguments)
         .stdout(Stdio::null())
         .spawn()
         .context(|| format!("cannot start `{program}`"))?;
-    let mut answers_us = Vec::new();
+    let (mut answers, mut lived_longest) = (Vec::new(), Duration::ZERO);
     let status = loop {
         if let Some(status) = child.try_wait().context(|| format!("cannot wait for `{program}`"))? {
             break status;
         }
         // A new connection each time, as svcctl does it.
-        let asked = Instant::now();
+        let (moment, asked) = (metronome.moment(), Instant::now());
         Client::connect(Path::new(CONTROL_SOCKET))?.ask(&Request::List)?;
-        answers_us.push(asked.elapsed().as_micros());
+        let elapsed = asked.elapsed();
+        lived_longest = lived_longest.max(metronome.lived_since(&moment, elapsed));
+        answers.push(elapsed);
         std::thread::sleep(PAUSE);
     };
-    answers_us.sort_unstable();
-    let median = answers_us.get(answers_us.len() / 2).copied().unwrap_or_default();
-    let longest = answers_us.last().copied().unwrap_or_default();
-    let report = format!(
-        "{{\"command_succeeded\":{},\"answers\":{},\"median_us\":{median},\"longest_us\":{longest}}}\n",
-        status.success(),
-        answers_us.len(),
-    );
-    print(report.as_bytes())
+    answers.sort_unstable();
+    let us = |time: Option<&Duration>| time.map_or(0, Duration::as_micros);
+    let report = serde_json::json!({
+        "command_succeeded": status.success(),
+        "answers": answers.len(),
+        "median_us": us(answers.get(answers.len() / 2)),
+        "longest_us": us(answers.last()),
+        "longest_lived_us": us(Some(&lived_longest)),
+    });
+    print(format!("{report}\n").as_bytes())
 }
 
 fn print(bytes: &[u8]) -> Result<()> {
