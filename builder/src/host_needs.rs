@@ -152,9 +152,24 @@ pub fn ensure(shell: &Shell, needs: &Needs, may_install: bool) -> Result<()> {
     if !may_install || !has_apt {
         return Err(lacking(&missing, has_apt));
     }
-    apt::install(shell, &packages(&missing))?;
-    let missing = needs.missing();
-    if missing.is_empty() { Ok(()) } else { Err(lacking(&missing, has_apt)) }
+    install_until_present(|| needs.missing(), |packages| apt::install(shell, packages))
+}
+
+/// Installs what is missing. Twice if it must be: a package can take away another one that was
+/// there and is needed too, as one of another release that gets in its way.
+fn install_until_present<'a>(
+    missing: impl Fn() -> Vec<&'a Need>,
+    mut install: impl FnMut(&[&'static str]) -> Result<()>,
+) -> Result<()> {
+    for _ in 0..2 {
+        let missing = missing();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        install(&packages(&missing))?;
+    }
+    let missing = missing();
+    if missing.is_empty() { Ok(()) } else { Err(lacking(&missing, true)) }
 }
 
 /// The Debian packages that bring these, sorted, each once.
@@ -202,6 +217,8 @@ pub fn can_install() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
     use crate::error::Kind;
 
@@ -225,6 +242,38 @@ mod tests {
             assert!(names.contains(&package), "{package} in {names:?}");
         }
         assert!(all.missing_by(|_| true).is_empty());
+    }
+
+    #[test]
+    fn what_an_installation_takes_away_is_installed_again() {
+        let needs = Needs::new().guest(Arch::X86_64, true).judges();
+        let installed = |first: &[&'static str], brings: bool| {
+            let present = RefCell::new(BTreeSet::from_iter(first.iter().copied()));
+            let calls = RefCell::new(Vec::new());
+            let missing = || {
+                let present = present.borrow();
+                needs.iter().filter(|need| !present.contains(need.debian)).collect()
+            };
+            let result = install_until_present(missing, |packages| {
+                calls.borrow_mut().push(packages.join(" "));
+                if brings {
+                    present.borrow_mut().extend(packages);
+                }
+                if packages.contains(&"qemu-system-x86") {
+                    present.borrow_mut().remove("qemu-utils");
+                }
+                Ok(())
+            });
+            (result, calls.into_inner())
+        };
+        let all = packages(&needs.iter().collect::<Vec<_>>());
+        let with_rival = installed(&["qemu-utils"], true);
+        assert!(with_rival.0.is_ok());
+        assert_eq!(with_rival.1.last().unwrap(), "qemu-utils");
+        assert_eq!(with_rival.1.len(), 2);
+        assert_eq!(installed(&all, true).1, Vec::<String>::new());
+        let (result, calls) = installed(&[], false);
+        assert_eq!((result.unwrap_err().kind(), calls.len()), (Kind::Host, 2));
     }
 
     #[test]
