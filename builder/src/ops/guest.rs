@@ -52,6 +52,12 @@ pub struct Output {
 }
 
 impl Output {
+    /// What a command that succeeded and printed `text` leaves.
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        Self { status: 0, stdout: text.into(), stderr: Vec::new() }
+    }
+
     /// Its standard output as text.
     #[must_use]
     pub fn text(&self) -> String {

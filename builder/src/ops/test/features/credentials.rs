@@ -32,17 +32,13 @@ pub(super) fn runs_as(uid: u32, capabilities: &str, output: &Output) -> Verdict 
 mod tests {
     use super::*;
 
-    fn output(text: &str) -> Output {
-        Output { status: 0, stdout: text.into(), stderr: Vec::new() }
-    }
-
     #[test]
     fn a_process_with_too_much_is_noticed() {
         let right = "Uid:\t153\t153\t153\t153\nCapPrm:\t00\nCapEff:\t00\nNoNewPrivs:\t1\n";
-        assert!(runs_as(153, "00", &output(right)).is_ok());
+        assert!(runs_as(153, "00", &Output::of(right)).is_ok());
         for (from, to) in [("\t153\n", "\t0\n"), ("CapPrm:\t00", "CapPrm:\t01"), ("s:\t1", "s:\t0")]
         {
-            assert!(runs_as(153, "00", &output(&right.replace(from, to))).is_err(), "{from}");
+            assert!(runs_as(153, "00", &Output::of(&right.replace(from, to))).is_err(), "{from}");
         }
     }
 }

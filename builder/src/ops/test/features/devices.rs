@@ -275,10 +275,6 @@ fn data_survived(guest: &mut Guest) -> Result<Verdict> {
 mod tests {
     use super::*;
 
-    fn output(text: &str) -> Output {
-        Output { status: 0, stdout: text.into(), stderr: Vec::new() }
-    }
-
     #[test]
     fn a_data_partition_elsewhere_is_noticed() {
         let text = |at: &str| {
@@ -288,16 +284,21 @@ mod tests {
             );
             format!("{{\"blockdevices\": [{data}]}}\n/dev/vda3 {at} ext4 rw,nosuid,nodev 0 0\n")
         };
-        assert_eq!(data_partition(Arch::X86_64, &output(&text("/data"))), Ok("100 MiB".to_owned()));
-        assert!(data_partition(Arch::X86_64, &output(&text("/mnt"))).is_err());
-        assert!(data_partition(Arch::X86_64, &output("")).is_err());
+        assert_eq!(
+            data_partition(Arch::X86_64, &Output::of(&text("/data"))),
+            Ok("100 MiB".to_owned())
+        );
+        assert!(data_partition(Arch::X86_64, &Output::of(&text("/mnt"))).is_err());
+        assert!(data_partition(Arch::X86_64, &Output::of("")).is_err());
     }
 
     #[test]
     fn a_screen_without_a_prompt_is_noticed() {
         let ready = "\"state\": \"ready\" \"state\": \"ready\"";
-        assert!(screen(Arch::X86_64, &output(&format!("Keelson on x (tty1)\n# {ready}"))).is_ok());
-        assert!(screen(Arch::X86_64, &output(ready)).is_err());
-        assert!(screen(Arch::X86_64, &output("Keelson on x (tty1)\n#")).is_err());
+        assert!(
+            screen(Arch::X86_64, &Output::of(&format!("Keelson on x (tty1)\n# {ready}"))).is_ok()
+        );
+        assert!(screen(Arch::X86_64, &Output::of(ready)).is_err());
+        assert!(screen(Arch::X86_64, &Output::of("Keelson on x (tty1)\n#")).is_err());
     }
 }

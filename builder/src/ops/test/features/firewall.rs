@@ -156,30 +156,28 @@ mod tests {
 
     use super::*;
 
-    fn output(text: &str) -> Output {
-        Output { status: 0, stdout: text.into(), stderr: Vec::new() }
-    }
-
     #[test]
     fn rules_that_come_late_or_let_in_are_noticed() {
         let judge = |policy: &str, rules: u64, network: u64| {
             let service = |name: &str, since: u64| json!({ "name": name, "up": true, "since_boot_us": since });
             let shown = json!({ "chains": [{ "name": "in", "policy": policy }] });
             let list = json!([service("firewall", rules), service("netd", network)]);
-            in_force(Arch::X86_64, &output(&format!("{shown}\n{list}\n")))
+            in_force(Arch::X86_64, &Output::of(&format!("{shown}\n{list}\n")))
         };
         assert!(judge("drop", 5, 9).is_ok());
         assert!(judge("accept", 5, 9).is_err());
         assert!(judge("drop", 9, 5).is_err());
-        assert!(in_force(Arch::X86_64, &output("{}")).is_err());
+        assert!(in_force(Arch::X86_64, &Output::of("{}")).is_err());
     }
 
     #[test]
     fn a_wrong_file_must_be_named_and_the_rules_stay() {
         let said = "fwctl: error: /tmp/wrong.toml:1:1: unknown key \"rul\"\n";
-        assert!(wrong_file(Arch::X86_64, &output(&format!("{said}in, policy drop\n"))).is_ok());
-        assert!(wrong_file(Arch::X86_64, &output(&format!("{said}in, policy accept\n"))).is_err());
-        assert!(wrong_file(Arch::X86_64, &output("in, policy drop\n")).is_err());
+        assert!(wrong_file(Arch::X86_64, &Output::of(&format!("{said}in, policy drop\n"))).is_ok());
+        assert!(
+            wrong_file(Arch::X86_64, &Output::of(&format!("{said}in, policy accept\n"))).is_err()
+        );
+        assert!(wrong_file(Arch::X86_64, &Output::of("in, policy drop\n")).is_err());
     }
 
     #[test]

@@ -116,22 +116,18 @@ fn is_set(_: Arch, output: &Output) -> Verdict {
 mod tests {
     use super::*;
 
-    fn output(text: &str) -> Output {
-        Output { status: 0, stdout: text.into(), stderr: Vec::new() }
-    }
-
     #[test]
     fn a_clock_behind_the_image_is_noticed() {
-        let text = |now: u64| output(&format!("{{\"not_before\": \"x\"}}\n1000\n{now}\n"));
+        let text = |now: u64| Output::of(&format!("{{\"not_before\": \"x\"}}\n1000\n{now}\n"));
         assert!(not_behind(Arch::X86_64, &text(1000)).is_ok());
         assert!(not_behind(Arch::X86_64, &text(999)).is_err());
-        assert!(not_behind(Arch::X86_64, &output("")).is_err());
+        assert!(not_behind(Arch::X86_64, &Output::of("")).is_err());
     }
 
     #[test]
     fn missing_names_and_other_times_are_noticed() {
-        assert!(local_names(Arch::X86_64, &output("nameserver 127.0.0.53\n")).is_err());
-        assert!(is_set(Arch::X86_64, &output("2031-02-03T04:05\n")).is_ok());
-        assert!(is_set(Arch::X86_64, &output("2026-02-03T04:05\n")).is_err());
+        assert!(local_names(Arch::X86_64, &Output::of("nameserver 127.0.0.53\n")).is_err());
+        assert!(is_set(Arch::X86_64, &Output::of("2031-02-03T04:05\n")).is_ok());
+        assert!(is_set(Arch::X86_64, &Output::of("2026-02-03T04:05\n")).is_err());
     }
 }

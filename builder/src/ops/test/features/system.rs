@@ -76,10 +76,9 @@ mod tests {
 
     #[test]
     fn a_log_without_the_kernels_first_line_is_noticed() {
-        let output = |text: &str| Output { status: 0, stdout: text.into(), stderr: Vec::new() };
         let right = "2026-01-31T12:34:56.123456Z <5> Linux version 6.12.1 (keelson)\nmore\n";
-        assert!(has_kernel_version(Arch::X86_64, &output(right)).is_ok());
-        assert!(has_kernel_version(Arch::X86_64, &output("init: started\n")).is_err());
-        assert!(has_kernel_version(Arch::X86_64, &output("")).is_err());
+        assert!(has_kernel_version(Arch::X86_64, &Output::of(right)).is_ok());
+        assert!(has_kernel_version(Arch::X86_64, &Output::of("init: started\n")).is_err());
+        assert!(has_kernel_version(Arch::X86_64, &Output::of("")).is_err());
     }
 }

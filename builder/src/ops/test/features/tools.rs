@@ -289,10 +289,6 @@ fn json(text: &str) -> std::result::Result<Value, String> {
 mod tests {
     use super::*;
 
-    fn output(status: u8, stdout: &str) -> Output {
-        Output { status, stdout: stdout.into(), stderr: Vec::new() }
-    }
-
     #[test]
     fn sockets_that_are_not_there_are_named() {
         let socket = |netid, state, address, port, peer: Value, program| {
@@ -346,7 +342,7 @@ mod tests {
             (names_the_mounts, 0, "status 1\nnothing is off", false),
         ];
         for (judge, status, text, is_well) in cases {
-            let verdict = judge(Arch::X86_64, &output(status, text));
+            let verdict = judge(Arch::X86_64, &Output { status, ..Output::of(text) });
             assert_eq!(verdict.is_ok(), is_well, "{text}: {verdict:?}");
         }
     }

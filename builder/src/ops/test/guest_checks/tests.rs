@@ -5,10 +5,6 @@ use serde_json::json;
 
 use super::*;
 
-fn output(text: &str) -> Output {
-    Output { status: 0, stdout: text.into(), stderr: Vec::new() }
-}
-
 const MOUNTED: &str = "\
 none / rootfs rw 0 0
 proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0
@@ -23,37 +19,38 @@ cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate 0 0
 
 #[test]
 fn a_missing_mount_or_option_is_named() {
-    mounts(Arch::X86_64, &output(MOUNTED)).unwrap();
+    mounts(Arch::X86_64, &Output::of(MOUNTED)).unwrap();
     for (change, to, named) in [
         ("proc rw,nosuid", "proc rw", "/proc is proc"),
         ("tmpfs /tmp", "tmpfs /other", "/tmp is not mounted"),
         ("cgroup2 rw", "cgroup rw", "/sys/fs/cgroup is cgroup"),
         ("gid=5,", "", "gid=5"),
     ] {
-        let error = mounts(Arch::X86_64, &output(&MOUNTED.replace(change, to))).unwrap_err();
+        let error = mounts(Arch::X86_64, &Output::of(&MOUNTED.replace(change, to))).unwrap_err();
         assert!(error.contains(named), "{error}");
     }
-    assert!(mounts(Arch::X86_64, &output("")).is_err());
+    assert!(mounts(Arch::X86_64, &Output::of("")).is_err());
 }
 
 #[test]
 fn a_wrong_node_is_named() {
-    nodes(Arch::X86_64, &output(NODES)).unwrap();
-    let error = nodes(Arch::X86_64, &output(&NODES.replace("null 1:3", "null 1:5"))).unwrap_err();
+    nodes(Arch::X86_64, &Output::of(NODES)).unwrap();
+    let error =
+        nodes(Arch::X86_64, &Output::of(&NODES.replace("null 1:3", "null 1:5"))).unwrap_err();
     assert_eq!(error, "/dev/null 1:5 666 instead of /dev/null 1:3 666");
-    assert!(nodes(Arch::X86_64, &output(&NODES.replace("/proc/self/fd/2\n", ""))).is_err());
-    assert!(nodes(Arch::X86_64, &output(&format!("{NODES}more\n"))).is_err());
-    let failed = Output { status: 1, ..output(NODES) };
+    assert!(nodes(Arch::X86_64, &Output::of(&NODES.replace("/proc/self/fd/2\n", ""))).is_err());
+    assert!(nodes(Arch::X86_64, &Output::of(&format!("{NODES}more\n"))).is_err());
+    let failed = Output { status: 1, ..Output::of(NODES) };
     assert!(nodes(Arch::X86_64, &failed).is_err());
 }
 
 #[test]
 fn a_shared_object_in_pid_1_is_noticed() {
     let lone = "1000-2000 r-xp 0 00:02 7 /usr/bin/init\n2000-3000 rw-p 0 00:00 0 [stack]\n";
-    lone_mapping(Arch::X86_64, &output(lone)).unwrap();
+    lone_mapping(Arch::X86_64, &Output::of(lone)).unwrap();
     let two = format!("{lone}4000-5000 r-xp 0 00:02 8 /lib/libc.so\n");
-    assert!(lone_mapping(Arch::X86_64, &output(&two)).is_err());
-    assert!(static_binary(Arch::X86_64, &output("#!/bin/sh\n")).is_err());
+    assert!(lone_mapping(Arch::X86_64, &Output::of(&two)).is_err());
+    assert!(static_binary(Arch::X86_64, &Output::of("#!/bin/sh\n")).is_err());
 }
 
 #[test]
@@ -75,12 +72,13 @@ fn a_daemon_must_come_back_neither_early_nor_late() {
 
 #[test]
 fn a_tree_must_have_been_there_and_be_gone() {
-    let text =
-        |before: &str, after: &str| output(&format!("done\nbefore\n{before}\nafter\n{after}\n"));
+    let text = |before: &str, after: &str| {
+        Output::of(&format!("done\nbefore\n{before}\nafter\n{after}\n"))
+    };
     assert!(tree_gone(Arch::X86_64, &text("init\nmisbehave\nmisbehave", "init\nsh")).is_ok());
     assert!(tree_gone(Arch::X86_64, &text("init\nmisbehave\nmisbehave", "misbehave")).is_err());
     assert!(tree_gone(Arch::X86_64, &text("init\nmisbehave", "init")).is_err(), "no grandchild");
-    assert!(tree_gone(Arch::X86_64, &output("")).is_err());
+    assert!(tree_gone(Arch::X86_64, &Output::of("")).is_err());
 }
 
 #[test]
@@ -102,14 +100,14 @@ fn answers_must_come_be_many_and_in_time() {
             "command_succeeded": ok, "answers": count,
             "median_us": 1, "longest_us": 300_000, "longest_lived_us": lived_us,
         });
-        output(&report.to_string())
+        Output::of(&report.to_string())
     };
     let verdict = |output: &Output| answered_in_time(Arch::X86_64, output);
     assert!(verdict(&report(true, 50, 100_000)).unwrap().contains("longest 300000"));
     assert!(verdict(&report(true, 50, 100_001)).is_err());
     assert!(verdict(&report(true, 2, 1)).is_err());
     assert!(verdict(&report(false, 50, 1)).is_err());
-    assert!(verdict(&output("{}")).is_err());
+    assert!(verdict(&Output::of("{}")).is_err());
     assert!(verdict(&Output { status: 1, ..report(true, 50, 1) }).is_err());
 }
 
@@ -121,7 +119,7 @@ fn zombies_are_counted_whatever_their_name() {
         ("", false),
     ];
     for (text, is_fine) in table {
-        assert_eq!(no_zombies(Arch::X86_64, &output(text)).is_ok(), is_fine, "{text:?}");
+        assert_eq!(no_zombies(Arch::X86_64, &Output::of(text)).is_ok(), is_fine, "{text:?}");
     }
 }
 
@@ -129,7 +127,7 @@ fn zombies_are_counted_whatever_their_name() {
 fn every_boot_service_must_be_up() {
     let list = |up: bool| {
         let service = |name: &str, up: bool, reason: &str| json!({ "name": name, "up": up, "reason_code": reason });
-        output(
+        Output::of(
             &json!([
                 service("execd", true, "became-ready"),
                 service("logd", up, "exited"),
@@ -142,5 +140,5 @@ fn every_boot_service_must_be_up() {
     };
     assert!(all_up(Arch::X86_64, &list(true)).is_ok());
     assert_eq!(all_up(Arch::X86_64, &list(false)).unwrap_err(), "down: logd");
-    assert!(all_up(Arch::X86_64, &output("[]")).is_err());
+    assert!(all_up(Arch::X86_64, &Output::of("[]")).is_err());
 }

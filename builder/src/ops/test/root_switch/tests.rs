@@ -5,14 +5,10 @@ use super::*;
 
 const ARCH: Arch = Arch::X86_64;
 
-fn output(text: &str) -> Output {
-    Output { status: 0, stdout: text.into(), stderr: Vec::new() }
-}
-
 #[test]
 fn the_root_is_one_writable_ext4_of_the_disk() {
     let good = "proc /proc proc rw 0 0\n/dev/vda2 / ext4 rw,relatime 0 0\n";
-    assert!(root_is_the_disks(ARCH, &output(good)).is_ok());
+    assert!(root_is_the_disks(ARCH, &Output::of(good)).is_ok());
     let more = format!("none / rootfs rw 0 0\n{good}");
     for wrong in [
         &more,
@@ -22,21 +18,23 @@ fn the_root_is_one_writable_ext4_of_the_disk() {
         "/dev/sda2 / ext4 rw 0 0\n",
         "",
     ] {
-        assert!(root_is_the_disks(ARCH, &output(wrong)).is_err(), "{wrong:?}");
+        assert!(root_is_the_disks(ARCH, &Output::of(wrong)).is_err(), "{wrong:?}");
     }
 }
 
 #[test]
 fn pid_1_must_have_been_executed_from_the_root() {
     let init = "/usr/bin/init";
-    assert!(pid_1_is_the_disks(ARCH, &output(&format!("{init}\n{init}\n65026\n65026\n"))).is_ok());
+    assert!(
+        pid_1_is_the_disks(ARCH, &Output::of(&format!("{init}\n{init}\n65026\n65026\n"))).is_ok()
+    );
     for wrong in [
         format!("{init} (deleted)\n{init}\n65026\n65026\n"),
         format!("{init}\n{init}\n2\n65026\n"),
         format!("{init}\n{init}\n65026\n"),
         String::new(),
     ] {
-        assert!(pid_1_is_the_disks(ARCH, &output(&wrong)).is_err(), "{wrong:?}");
+        assert!(pid_1_is_the_disks(ARCH, &Output::of(&wrong)).is_err(), "{wrong:?}");
     }
 }
 
@@ -51,24 +49,24 @@ const MOUNTINFO: &str = "\
 
 #[test]
 fn a_mount_made_after_the_root_has_not_moved() {
-    assert!(moved_along(ARCH, &output(MOUNTINFO)).is_ok());
+    assert!(moved_along(ARCH, &Output::of(MOUNTINFO)).is_ok());
     for (from, to, named) in [
         ("24 28", "29 28", "/run is [29]"),
         (" /tmp ", " /other ", "/tmp is []"),
         (" /sys ", " /proc ", "/proc is [21, 22]"),
         ("254:2 / / ", "254:2 / /sysroot ", "roots []"),
     ] {
-        let error = moved_along(ARCH, &output(&MOUNTINFO.replace(from, to))).unwrap_err();
+        let error = moved_along(ARCH, &Output::of(&MOUNTINFO.replace(from, to))).unwrap_err();
         assert!(error.contains(named), "{error}");
     }
 }
 
 #[test]
 fn an_initramfs_that_is_still_there_is_noticed() {
-    let text = |kib: u64| output(&format!("Cached:  9000 kB\nUnevictable:  {kib:>8} kB\n"));
+    let text = |kib: u64| Output::of(&format!("Cached:  9000 kB\nUnevictable:  {kib:>8} kB\n"));
     assert!(initramfs_is_gone(ARCH, &text(0)).is_ok());
     assert!(initramfs_is_gone(ARCH, &text(12_000)).is_err());
-    assert!(initramfs_is_gone(ARCH, &output("Cached: 1 kB\n")).is_err());
+    assert!(initramfs_is_gone(ARCH, &Output::of("Cached: 1 kB\n")).is_err());
 }
 
 #[test]
