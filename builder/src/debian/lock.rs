@@ -22,6 +22,10 @@ pub struct Lock {
     packages: Vec<Locked>,
 }
 
+/// What to do about a version that cannot be had.
+pub(super) const UPDATE_HINT: &str =
+    "`cargo builder lock IMAGE --update` takes what the archive has now";
+
 /// A package at one version.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -58,6 +62,14 @@ struct Document {
     format: u32,
     #[serde(default)]
     package: Vec<Locked>,
+}
+
+impl Locked {
+    /// Its name and version, for people.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
 }
 
 impl Role {

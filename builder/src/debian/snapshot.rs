@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::lock::Locked;
+use super::lock::{Locked, UPDATE_HINT};
 use crate::download::{self, Failure, Wanted};
 use crate::error::Result;
 use crate::shell::Shell;
@@ -60,16 +60,13 @@ impl Snapshot {
         locked: &Locked,
         partial: &Path,
     ) -> Result<std::result::Result<(), String>> {
-        let Locked { name, version, .. } = locked;
-        shell.note(format_args!("{name} {version} has left the archive: from {}", self.url));
+        let name = locked.title();
+        shell.note(format_args!("{name} has left the archive: from {}", self.url));
         let urls = match self.files(locked) {
             Ok(urls) => urls,
             Err(reason) => return Ok(Err(reason)),
         };
-        let name = format!("{name} {version}");
-        let remedy = super::store::UPDATE_HINT;
-        let wanted = Wanted { name: &name, sha256: &locked.sha256, remedy };
-        match download::fetch(shell, &wanted, &urls, partial) {
+        match download::fetch(shell, &wanted(locked, &name), &urls, partial) {
             Ok(()) => Ok(Ok(())),
             Err(Failure::Unreachable(reasons)) => Ok(Err(reasons.join("; "))),
             Err(Failure::Mismatch(error) | Failure::Local(error)) => Err(error),
@@ -90,4 +87,9 @@ impl Snapshot {
             files.map(|binary| format!("{base}/file/{}", binary.hash)).collect();
         if urls.is_empty() { Err(format!("{list}: nothing for {}", locked.arch)) } else { Ok(urls) }
     }
+}
+
+/// The file of a package that people call `name`.
+pub(super) fn wanted<'a>(locked: &'a Locked, name: &'a str) -> Wanted<'a> {
+    Wanted { name, sha256: &locked.sha256, remedy: UPDATE_HINT }
 }

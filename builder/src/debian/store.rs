@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::apt::{Apt, Wish, escaped, unescaped};
 use super::deb::{self, Entry};
-use super::lock::Locked;
-use super::snapshot::{Snapshot, VARIABLE};
+use super::lock::{Locked, UPDATE_HINT};
+use super::snapshot::{self, Snapshot, VARIABLE};
 use crate::cache::{Cache, Key, KeyBuilder, file_sha256};
+use crate::download::wrong_digest;
 use crate::elf::machine::Machine;
 use crate::error::{Error, IoContext, Result};
 use crate::shell::Shell;
@@ -86,12 +87,8 @@ fn download(shell: &Shell, cache: &Cache, machine: Machine, lacking: &[&Locked])
         let file = files.take(locked)?;
         let got = file_sha256(&file)?;
         if got != locked.sha256 {
-            let (name, version, wanted) = (&locked.name, &locked.version, &locked.sha256);
-            return Err(Error::failure(format!(
-                "{name} {version} is not the locked file\n  wanted sha256 {wanted}\n  \
-                 got    sha256 {got}"
-            ))
-            .hint(UPDATE_HINT));
+            let name = locked.title();
+            return Err(wrong_digest(&name, &snapshot::wanted(locked, &name), &got));
         }
         cache.find_or_make(shell, KIND, &key(locked), |into| {
             let entries = deb::unpack(&file, into)?;
@@ -104,10 +101,6 @@ fn download(shell: &Shell, cache: &Cache, machine: Machine, lacking: &[&Locked])
     step.done("");
     Ok(())
 }
-
-/// What to do about a version that cannot be had.
-pub(super) const UPDATE_HINT: &str =
-    "`cargo builder lock IMAGE --update` takes what the archive has now";
 
 /// Downloads what the distribution's archive holds, and says what it holds no longer.
 fn from_archive<'l>(

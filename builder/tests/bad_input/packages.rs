@@ -222,8 +222,7 @@ fn what_the_lock_says_is_what_is_taken() {
 
     let other = good.replace(&digest, &"0".repeat(64));
     project.write("images/bad.lock", other);
-    let says =
-        ["tool 1 is not the locked file", &digest, "hint: `cargo builder lock IMAGE --update`"];
+    let says = ["tool 1 is not the pinned file", &digest, "`cargo builder lock IMAGE --update`"];
     run(&project, &["check", "bad"]).is(1, &says);
 
     project.write("images/bad.lock", good.replace("\"1\"", "\"0.9\""));

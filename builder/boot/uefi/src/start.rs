@@ -7,9 +7,8 @@ use uefi_stub::command_line::{self, CAPACITY};
 use uefi_stub::sections::SectionTable;
 
 use crate::failure::Failure;
-use crate::sys::initramfs;
 use crate::sys::own_image::OwnImage;
-use crate::sys::start_kernel;
+use crate::sys::{initramfs, kernel};
 
 /// Starts the kernel; comes back only if that fails.
 pub(crate) fn start() -> Result<Infallible, Failure> {
@@ -18,8 +17,8 @@ pub(crate) fn start() -> Result<Infallible, Failure> {
     let section = |name: &str| {
         table.find(name).map(|place| place.map(|place| image.content(place)).unwrap_or_default())
     };
-    let kernel = section(".linux")?;
-    if kernel.is_empty() {
+    let linux = section(".linux")?;
+    if linux.is_empty() {
         return Err(Failure::NoKernel);
     }
     let mut options = [0; CAPACITY];
@@ -28,12 +27,12 @@ pub(crate) fn start() -> Result<Infallible, Failure> {
     if initramfs::is_offered() {
         return Err(Failure::ForeignInitramfs);
     }
-    let source = LoadImageSource::FromBuffer { buffer: kernel, file_path: None };
-    let kernel = boot::load_image(boot::image_handle(), source)
+    let source = LoadImageSource::FromBuffer { buffer: linux, file_path: None };
+    let loaded = boot::load_image(boot::image_handle(), source)
         .map_err(|error| Failure::Load(error.status()))?;
     let status = match section(".initrd")? {
-        [] => start_kernel(kernel, options),
-        content => initramfs::offer(content, || start_kernel(kernel, options))
+        [] => kernel::start(loaded, options),
+        content => initramfs::offer(content, || kernel::start(loaded, options))
             .map_err(Failure::Initramfs)?,
     };
     Err(Failure::Start(status))

@@ -9,7 +9,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use uefi::Status;
 use uefi::boot;
 
-use super::{PAUSE, console};
+use super::console;
+use super::entry::PAUSE;
 
 static IS_PANICKING: AtomicBool = AtomicBool::new(false);
 
