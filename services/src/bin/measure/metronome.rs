@@ -45,7 +45,9 @@ impl Metronome {
     pub(crate) fn lived_since(&self, moment: &Moment, elapsed: Duration) -> Duration {
         let now = self.moment();
         let beaten = now.0.iter().zip(&moment.0).map(|(now, then)| now.wrapping_sub(*then));
-        beaten.min().map_or(elapsed, |beats| elapsed.min(BEAT.saturating_mul(beats + 1)))
+        // The one that had begun counts as a whole.
+        let beats = beaten.min().map(|beats| beats.saturating_add(1));
+        beats.map_or(elapsed, |beats| elapsed.min(BEAT.saturating_mul(beats)))
     }
 }
 
