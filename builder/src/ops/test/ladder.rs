@@ -1,7 +1,8 @@
 //! Rungs, checks and what came of them.
 //!
 //! A rung is a named group of checks that share their cost, such as one boot.
-//! The report goes to standard output as it grows; its last line is the tally.
+//! The report goes to standard output as it grows. It ends with what failed, once more, and
+//! the tally.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -41,6 +42,7 @@ impl Display for Tally {
 pub(super) struct Report {
     shell: Shell,
     tally: Tally,
+    /// Its failed checks, for the end of the whole report.
     failures: Vec<String>,
     /// What is kept back, while the report of a rung before it is not finished.
     held_back: Option<String>,
@@ -73,8 +75,9 @@ impl Report {
     /// A check that failed, and why.
     pub(super) fn failed(&mut self, check: &str, why: impl Display) {
         self.tally.failed += 1;
-        self.line("FAILED ", check, &why.to_string());
-        self.failures.push(check.to_owned());
+        let why = why.to_string();
+        self.line("FAILED ", check, &why);
+        self.failures.push(line(check, &why));
     }
 
     /// A check that this host cannot make, and what it lacks.
@@ -97,10 +100,15 @@ impl Report {
     }
 
     fn line(&mut self, state: &str, check: &str, detail: &str) {
-        let gap = if detail.is_empty() { "" } else { ": " };
-        let detail = detail.trim_end().replace('\n', "\n           ");
-        self.text(&format!("   {state} {check}{gap}{detail}\n"));
+        self.text(&format!("   {state} {}\n", line(check, detail)));
     }
+}
+
+/// A check and what was seen, of which further lines are indented.
+fn line(check: &str, detail: &str) -> String {
+    let gap = if detail.is_empty() { "" } else { ": " };
+    let detail = detail.trim_end().replace('\n', "\n           ");
+    format!("{check}{gap}{detail}")
 }
 
 /// A group of checks.
