@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::cache::{Cache, lock};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, IoContext, Kind, Result};
 use crate::host::Invocation;
 use crate::shell::Shell;
 
@@ -44,6 +44,15 @@ pub struct Apt<'a> {
     arch: &'static str,
     directory: PathBuf,
     _lock: File,
+}
+
+/// Which lists an answer may come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    /// Those of every archive that the host names.
+    All,
+    /// Those that could be had.
+    Any,
 }
 
 /// apt-get with the host's own lists, in `directory`.
@@ -87,10 +96,19 @@ impl<'a> Apt<'a> {
     /// Fetches the lists of what the host's archives hold now.
     ///
     /// # Errors
-    /// If apt is missing, an archive is out of reach or a signature is wrong.
+    /// If apt is missing, an archive is out of reach or being written, or a signature is wrong.
+    /// The lists of the other archives are there then.
     pub fn update(&self) -> Result<()> {
         let step = self.shell.step(format!("fetch package lists for {}", self.arch));
+        let marker = self.marker();
+        match fs::remove_file(&marker) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &marker, &error));
+            }
+            _ => {}
+        }
         self.get(&self.directory).args(["--error-on=any", "update"]).run()?;
+        fs::write(&marker, "").at("write", &marker)?;
         step.done("");
         Ok(())
     }
@@ -99,8 +117,9 @@ impl<'a> Apt<'a> {
     /// sorted by name. Recommended ones are not among them.
     ///
     /// # Errors
-    /// If one is not in the archive, even after its lists were fetched anew, or
-    /// they cannot be had together.
+    /// If one is not in the archive, even after its lists were fetched anew, they cannot be had
+    /// together, or there is an archive without its list: which version is the best is for all
+    /// of them to say.
     pub fn resolve(&self, wishes: &[Wish], with_dependencies: bool) -> Result<Vec<Record>> {
         if wishes.is_empty() {
             return Ok(Vec::new());
@@ -112,18 +131,19 @@ impl<'a> Apt<'a> {
             let query = self.get(&self.directory).arg("--print-uris").args(command).args(words);
             query.read_text()
         };
-        let text = self.with_fresh_lists(ask)?;
+        let text = self.answer(Lists::All, ask)?;
         let files: Vec<Wish> = text.lines().filter_map(printed_file).collect();
         self.records(&files)
     }
 
-    /// Downloads packages of exact versions into `directory`, as apt names them.
+    /// Downloads packages into `directory`, as apt names them. Of an archive that cannot be
+    /// had there is only a warning, if the others hold them.
     ///
     /// # Errors
     /// If one cannot be had, even after the lists were fetched anew.
     pub fn download(&self, wishes: &[Wish], directory: &Path) -> Result<()> {
         let words: Vec<String> = wishes.iter().map(Wish::argument).collect();
-        self.with_fresh_lists(|| self.get(directory).arg("download").args(&words).run())
+        self.answer(Lists::Any, || self.get(directory).arg("download").args(&words).run())
     }
 
     /// Those of these packages that the archive does not hold.
@@ -160,22 +180,34 @@ impl<'a> Apt<'a> {
         }
     }
 
-    /// Asks with the lists that are there, if any, and once more with new ones.
-    fn with_fresh_lists<T>(&self, ask: impl Fn() -> Result<T>) -> Result<T> {
-        if self.has_lists() {
+    /// Asks with the lists that are there, if they will do, and once more with new ones.
+    fn answer<T>(&self, lists: Lists, ask: impl Fn() -> Result<T>) -> Result<T> {
+        if self.has(lists) {
             match ask() {
-                Ok(answer) => return Ok(answer),
-                Err(error) if error.kind() == crate::error::Kind::Host => return Err(error),
-                Err(_) => {}
+                Err(error) if error.kind() != Kind::Host => {}
+                answer => return answer,
             }
         }
-        self.update()?;
+        match self.update() {
+            Err(error) if lists == Lists::Any => {
+                self.shell.warn(error.context("going on without some package lists"));
+            }
+            result => result?,
+        }
         ask()
     }
 
-    fn has_lists(&self) -> bool {
+    fn has(&self, lists: Lists) -> bool {
+        if lists == Lists::All && !self.marker().exists() {
+            return false;
+        }
         let Ok(entries) = fs::read_dir(self.directory.join("state/lists")) else { return false };
         entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
+    }
+
+    /// A file that is there while the lists are those of every archive.
+    fn marker(&self) -> PathBuf {
+        self.directory.join("has-all-lists")
     }
 
     fn get(&self, directory: &Path) -> Invocation {

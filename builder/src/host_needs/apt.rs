@@ -36,7 +36,7 @@ pub(super) fn command_line(packages: &[&str]) -> String {
 /// Installs packages, with sudo where the builder is not root.
 ///
 /// # Errors
-/// If the builder is not root and there is no sudo, or apt fails.
+/// If the builder is not root and there is no sudo, or apt cannot install them.
 pub(super) fn install(shell: &Shell, packages: &[&str]) -> Result<()> {
     if !is_root() && find_program("sudo").is_none() {
         return Err(Error::host(format!("only root can install {}", packages.join(", ")))
@@ -44,22 +44,27 @@ pub(super) fn install(shell: &Shell, packages: &[&str]) -> Result<()> {
     }
     let had_lists = has_lists(Path::new(LISTS));
     if !had_lists {
-        update(shell)?;
+        update(shell);
     }
     let first = install_once(shell, packages);
     match first {
         // Old lists name packages that the mirrors no longer have.
         Err(_) if had_lists => {
             shell.note("the package lists may be old: fetching new ones");
-            update(shell)?;
+            update(shell);
             install_once(shell, packages)
         }
         result => result,
     }
 }
 
-fn update(shell: &Shell) -> Result<()> {
-    run(shell, "fetch package lists", &privileged(&[APT_GET, "update"], is_root()))
+/// Fetches package lists. An archive that cannot be had need not be the one that is needed:
+/// whether enough came is for the installation to say.
+fn update(shell: &Shell) {
+    let words = privileged(&[APT_GET, "update"], is_root());
+    if let Err(error) = run(shell, "fetch package lists", &words) {
+        shell.warn(error.context("going on without some package lists"));
+    }
 }
 
 fn install_once(shell: &Shell, packages: &[&str]) -> Result<()> {

@@ -20,9 +20,11 @@ while [ $# -gt 0 ]; do
         -c | -o) shift ;;
         --print-uris) uris=1 ;;
         install) all=1 ;;
-        update) [ -e "$archive/down" ] && { echo 'E: out of reach' >&2; exit 100; }
+        update)
             state=$(sed -n 's/^Dir::State "\(.*\)";$/\1/p' "$conf")
-            : > "$state/lists/x_Packages"; exit 0 ;;
+            : > "$state/lists/x_Packages"
+            [ -e "$archive/half" ] && { echo 'E: Mirror sync in progress?' >&2; exit 100; }
+            exit 0 ;;
         download | -*) ;;
         *.conf) ;;
         *) names="$names $1" ;;
@@ -278,6 +280,31 @@ fn what_has_left_the_archive_is_had_from_the_one_that_keeps_everything() {
     let says = ["tool 1 has left the archive: from http://127.0.0.1:", "nothing wrong found"];
     run_with(&project, &with(file), &["check", "bad"]).is(0, &says);
     run(&project, &["check", "bad", "--offline"]).is(0, &["nothing wrong found"]);
+}
+
+#[test]
+fn an_archive_that_is_out_of_reach_counts_where_a_version_is_chosen() {
+    let project = project(&tool(""));
+    package(&project, "tool", &[("./usr/share/tool", b"x")]);
+    run(&project, &["lock", "bad"]).is(0, &[]);
+    let lock = fs::read_to_string(project.path("images/bad.lock")).unwrap();
+    fs::remove_dir_all(project.path("cache/keelson")).unwrap();
+    project.write("archive/half", "");
+
+    let says = [
+        "warning: going on without some package lists: ",
+        "Mirror sync in progress?",
+        "nothing wrong found",
+    ];
+    run(&project, &["check", "bad"]).is(0, &says);
+    fs::remove_file(project.path("images/bad.lock")).unwrap();
+    for arguments in [&["lock", "bad"][..], &["lock", "bad", "--update"]] {
+        run(&project, arguments).is(1, &["error: ", "Mirror sync in progress?"]);
+        assert!(!project.path("images/bad.lock").exists());
+    }
+    fs::remove_file(project.path("archive/half")).unwrap();
+    run(&project, &["lock", "bad"]).is(0, &["images/bad.lock is written"]);
+    assert_eq!(fs::read_to_string(project.path("images/bad.lock")).unwrap(), lock);
 }
 
 #[test]
