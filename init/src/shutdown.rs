@@ -2,12 +2,12 @@
 //! sync, unmount, reboot(2). Nothing here may fail for good: every step that
 //! does not work is recorded and the next one follows.
 
-use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use init_core::event::ShutdownKind;
+use init_core::mountinfo::{self, Mounted};
 use rustix::fs::{CWD, Mode, OFlags, openat, sync};
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 
@@ -26,6 +26,9 @@ const KILL_TIME: Duration = Duration::from_secs(5);
 
 /// Mount points that are needed until the end, and hold nothing that could be lost.
 const KEPT: [&str; 4] = ["/", "/proc", "/sys", "/dev"];
+
+/// How much of the list of mounts is read.
+const MOUNTINFO_BYTES_MAX: usize = 1024 * 1024;
 
 /// File systems without a disk behind them: whether they can be unmounted does not matter.
 const WITHOUT_DISK: [&str; 11] = [
@@ -92,44 +95,45 @@ fn no_children_within(time: Duration, signals: &SignalFd) -> bool {
     }
 }
 
-/// A line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
-#[derive(PartialEq, Eq, Debug)]
-struct MountPoint {
-    path: String,
-    kind: String,
-}
-
 fn unmount_all() {
-    let text = match files::read_text("/proc/self/mountinfo") {
-        Ok(text) => text,
+    let content = match files::read(mountinfo::PATH, MOUNTINFO_BYTES_MAX) {
+        Ok(content) => content,
         Err(errno) => {
             log::error(format_args!(
-                "cannot read /proc/self/mountinfo: {}; only / is secured",
+                "cannot read {}: {}; only / is secured",
+                mountinfo::PATH,
                 explain(errno)
             ));
-            String::new()
+            Vec::new()
         }
     };
-    let mounts: Vec<MountPoint> = text.lines().filter_map(MountPoint::parse).collect();
-    for mount in mounts.iter().rev().filter(|mount| !KEPT.contains(&mount.path.as_str())) {
-        let Err(errno) = unmount(mount.path.as_str(), UnmountFlags::NOFOLLOW) else { continue };
-        if !mount.is_without_disk() {
-            log::warning(format_args!("cannot unmount {}: {}", mount.path, explain(errno)));
-            secure(&mount.path);
+    let mounts: Vec<Mounted> = mountinfo::parse(&content).collect();
+    let is_kept = |mount: &&Mounted| KEPT.iter().any(|kept| kept.as_bytes() == mount.target);
+    for mount in mounts.iter().rev().filter(|mount| !is_kept(mount)) {
+        let Err(errno) = unmount(&*mount.target, UnmountFlags::NOFOLLOW) else { continue };
+        if !is_without_disk(mount) {
+            let target = String::from_utf8_lossy(&mount.target);
+            log::warning(format_args!("cannot unmount {target}: {}", explain(errno)));
+            secure(&mount.target);
         }
     }
-    let root = mounts.iter().rev().find(|mount| mount.path == "/");
-    if !root.is_some_and(MountPoint::is_without_disk) {
-        secure("/");
+    let root = mounts.iter().rev().find(|mount| mount.target == b"/");
+    if !root.is_some_and(is_without_disk) {
+        secure(b"/");
     }
+}
+
+fn is_without_disk(mount: &Mounted) -> bool {
+    WITHOUT_DISK.contains(&mount.kind.as_str())
 }
 
 /// Leaves a file system that stays mounted clean on disk: read-only, or frozen
 /// where something still has a file open for writing.
-fn secure(path: &str) {
+fn secure(path: &[u8]) {
     let Err(errno) = mount_remount(path, MountFlags::RDONLY, c"") else { return };
     let frozen = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .and_then(|directory| power::freeze(rustix::fd::AsFd::as_fd(&directory)));
+    let path = String::from_utf8_lossy(path);
     match frozen {
         Ok(()) => log::warning(format_args!(
             "{path} cannot be made read-only ({}): frozen",
@@ -140,51 +144,5 @@ fn secure(path: &str) {
             explain(errno),
             explain(freeze)
         )),
-    }
-}
-
-impl MountPoint {
-    fn parse(line: &str) -> Option<Self> {
-        let (mount, source) = line.split_once(" - ")?;
-        let path = unescape(mount.split(' ').nth(4)?);
-        Some(Self { path, kind: source.split(' ').next()?.to_owned() })
-    }
-
-    fn is_without_disk(&self) -> bool {
-        WITHOUT_DISK.contains(&self.kind.as_str())
-    }
-}
-
-/// The kernel writes space, tab, newline and backslash as `\` and three octal digits.
-fn unescape(text: &str) -> String {
-    let mut pieces = text.split('\\');
-    let mut plain = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let digits = piece.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match (digits, piece.get(3..)) {
-            (Some(byte), Some(rest)) => {
-                plain.push(char::from(byte));
-                plain.push_str(rest);
-            }
-            _ => {
-                plain.push('\\');
-                plain.push_str(piece);
-            }
-        }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mountinfo_lines_are_read() {
-        let line = "36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext4 /dev/root rw";
-        let expected = MountPoint { path: "/mnt 2".into(), kind: "ext4".into() };
-        assert_eq!(MountPoint::parse(line), Some(expected));
-        assert_eq!(MountPoint::parse("36 35 98:0 / /"), None);
-        assert_eq!(unescape("a\\134b\\9"), "a\\b\\9");
     }
 }

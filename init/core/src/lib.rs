@@ -16,7 +16,8 @@
 //! - [`protocol`]: what `svcctl` and PID 1 say to each other
 //! - [`exec_protocol`]: what `builder run --exec` and the guest say to each other
 //! - [`cmdline`], [`block_probe`]: what PID 1 reads to find its root file system
-//! - [`mount`]: the description of a mount, for `mounter` and the builder
+//! - [`mount`]: the description of a mount, for `mounter` and the builder; [`mountinfo`]: what
+//!   the kernel says is mounted
 //! - [`modinfo`], [`module_index`]: what kernel modules say of themselves, and the lists that
 //!   `modprobe` finds them by
 //! - [`system_manifest`]: what `system-check` compares the running system with
@@ -39,6 +40,7 @@ pub mod graph;
 pub mod modinfo;
 pub mod module_index;
 pub mod mount;
+pub mod mountinfo;
 pub mod name;
 pub mod parse;
 pub mod protocol;

@@ -1,17 +1,18 @@
-//! The mounts: each is there and of its type (proc_pid_mountinfo(5)). A bind mount is of
-//! the type of what it shows, which may be any.
+//! The mounts: each is there and of its type. A bind mount is of the type of what it shows,
+//! which may be any.
 
 use std::fs;
 
 use init_core::mount::MountKind;
+use init_core::mountinfo::{self, Mounted};
 use init_core::system_manifest::SystemManifest;
 
 use crate::Outcome;
 
 /// Compares with the mounts of this process.
 pub(crate) fn check(manifest: &SystemManifest) -> Outcome {
-    match fs::read_to_string("/proc/self/mountinfo") {
-        Ok(text) => judge(&text, manifest),
+    match fs::read(mountinfo::PATH) {
+        Ok(content) => judge(&content, manifest),
         Err(error) => {
             let mut outcome = Outcome::default();
             outcome.find("mount", "all", format!("cannot be looked at: {error}"));
@@ -20,45 +21,21 @@ pub(crate) fn check(manifest: &SystemManifest) -> Outcome {
     }
 }
 
-fn judge(text: &str, manifest: &SystemManifest) -> Outcome {
-    let mounted: Vec<(String, &str)> = text.lines().filter_map(parse).collect();
+fn judge(content: &[u8], manifest: &SystemManifest) -> Outcome {
+    let mounted: Vec<Mounted> = mountinfo::parse(content).collect();
     let mut outcome = Outcome::default();
     for (kind, place) in &manifest.mounts {
         outcome.looked_at += 1;
         // The last one at a place is the one that shows.
-        match mounted.iter().rev().find(|(found, _)| found == place) {
-            Some((_, found)) if found == kind || kind == MountKind::Bind.as_str() => {}
-            Some((_, found)) => outcome.find("mount", place, format!("it is {found}, not {kind}")),
+        match mounted.iter().rev().find(|mount| mount.target == place.as_bytes()) {
+            Some(found) if found.kind == *kind || kind == MountKind::Bind.as_str() => {}
+            Some(found) => {
+                outcome.find("mount", place, format!("it is {}, not {kind}", found.kind));
+            }
             None => outcome.find("mount", place, "nothing is mounted there"),
         }
     }
     outcome
-}
-
-/// Place and type of a line.
-fn parse(line: &str) -> Option<(String, &str)> {
-    let (fields, more) = line.split_once(" - ")?;
-    Some((unescape(fields.split(' ').nth(4)?), more.split(' ').next()?))
-}
-
-/// Spaces and their like are `\040` there.
-fn unescape(word: &str) -> String {
-    let mut text = String::new();
-    let mut rest = word;
-    while let Some(c) = rest.chars().next() {
-        let digits = rest.strip_prefix('\\').and_then(|rest| rest.get(..3));
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                text.push(char::from(byte));
-                rest = rest.get(4..).unwrap_or_default();
-            }
-            None => {
-                text.push(c);
-                rest = rest.get(c.len_utf8()..).unwrap_or_default();
-            }
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -67,7 +44,7 @@ mod tests {
 
     #[test]
     fn each_mount_is_there_and_of_its_type() {
-        let text = "\
+        let content = b"\
             21 1 254:2 / / rw,relatime shared:1 - ext4 /dev/root rw\n\
             22 21 0:20 / /proc rw,nosuid - proc proc rw\n\
             23 21 0:21 / /run rw - tmpfs tmpfs rw\n\
@@ -84,7 +61,7 @@ mod tests {
         ];
         let mounts = wanted.iter().map(|line| line.split_once(' ').unwrap());
         let mounts = mounts.map(|(kind, place)| (kind.to_owned(), place.to_owned())).collect();
-        let outcome = judge(text, &SystemManifest { mounts, ..SystemManifest::default() });
+        let outcome = judge(content, &SystemManifest { mounts, ..SystemManifest::default() });
         let found: Vec<String> = outcome
             .findings
             .iter()
