@@ -15,6 +15,7 @@
 //! - [`clock`]: the time since boot
 //! - [`problem`]: an error for people, with its remedy
 //! - [`failure`]: a problem with the exit code of a tool
+//! - [`program`]: a program from its command line to its exit code
 //! - [`output`]: what a tool writes to standard output
 //! - [`terminal`]: asking a terminal for its size
 //! - [`random`]: bytes that nobody can guess
@@ -36,6 +37,7 @@ pub mod output;
 pub mod people;
 pub mod privileges;
 pub mod problem;
+pub mod program;
 pub mod random;
 pub mod signals;
 pub mod storage;

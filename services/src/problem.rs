@@ -59,6 +59,13 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// A wrong word on the command line.
+impl From<lexopt::Error> for Problem {
+    fn from(error: lexopt::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
 /// Says what was being done when an operation failed.
 pub trait Context<T> {
     /// Turns the error into a [`Problem`] `WHAT: CAUSE`.

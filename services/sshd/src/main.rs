@@ -28,7 +28,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt};
-use services::problem::{Context, Problem, Result};
+use services::problem::{Context, Result};
+use services::program;
 
 const PROGRAM: &str = "sshd";
 
@@ -64,34 +65,16 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let (task, config) = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(parsed)) => parsed,
-        Ok(None) => {
-            let printed = io::stdout().write_all(HELP.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        Err(error) => {
-            let problem = Problem::new(error.to_string());
-            problem.with_hint("`sshd --help` explains the options").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    let result = match task {
+    program::run(PROGRAM, HELP, parse, |(task, config)| match task {
         Task::Serve => listener::serve(&config).map(|()| ExitCode::SUCCESS),
         Task::Check => check(&config).map(|()| ExitCode::SUCCESS),
         Task::Connection => connection::serve(&config),
         Task::Sftp => sftp::serve().map(|()| ExitCode::SUCCESS),
         Task::Leader(start) => leader::run(start).map(|never| match never {}),
-    };
-    result.unwrap_or_else(|problem| {
-        problem.print(PROGRAM);
-        ExitCode::FAILURE
     })
 }
 
-fn parse(
-    mut parser: lexopt::Parser,
-) -> std::result::Result<Option<(Task, PathBuf)>, lexopt::Error> {
+fn parse(mut parser: lexopt::Parser) -> Result<Option<(Task, PathBuf)>> {
     let mut config = PathBuf::from(settings::SETTINGS);
     let mut task = None;
     while let Some(argument) = parser.next()? {
@@ -111,10 +94,10 @@ fn parse(
                             config,
                         )));
                     }
-                    _ => return Err(Arg::Value(word).unexpected()),
+                    _ => return Err(Arg::Value(word).unexpected().into()),
                 });
             }
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
     Ok(Some((task.unwrap_or(Task::Serve), config)))

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use init_core::parse::reader::read_file;
 use lexopt::Arg;
 use services::problem::{Context, Problem, Result};
+use services::program;
 
 use disk::RootDisk;
 use plan::Settings;
@@ -51,28 +52,14 @@ Exit status: 0 it is there, 1 failed, 2 usage.
 ";
 
 fn main() -> ExitCode {
-    match lexopt::Parser::from_env().next() {
-        Ok(None) => {}
-        Ok(Some(Arg::Short('h') | Arg::Long("help"))) => {
-            let printed = io::stdout().write_all(HELP.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        Ok(Some(other)) => {
-            let problem = Problem::new(other.unexpected().to_string());
-            problem.with_hint("`datapart --help` explains it").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-        Err(error) => {
-            Problem::new(error.to_string()).print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    }
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
+    program::run(PROGRAM, HELP, parse, |()| run())
+}
+
+fn parse(mut parser: lexopt::Parser) -> Result<Option<()>> {
+    match parser.next()? {
+        None => Ok(Some(())),
+        Some(Arg::Short('h') | Arg::Long("help")) => Ok(None),
+        Some(other) => Err(other.unexpected().into()),
     }
 }
 

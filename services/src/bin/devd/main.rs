@@ -29,6 +29,7 @@ use rustix::thread::CapabilitySet;
 use services::notify::notify;
 use services::privileges::keep_only;
 use services::problem::{Context, Problem, Result, warn};
+use services::program;
 use services::signals::Termination;
 use services::storage::block::sysfs::Sysfs;
 
@@ -64,50 +65,31 @@ Options:
 enum Command {
     Serve { events: PathBuf },
     Check { files: Vec<PathBuf> },
-    Help,
 }
 
 fn main() -> ExitCode {
-    let command = match parse(lexopt::Parser::from_env()) {
-        Ok(command) => command,
-        Err(error) => {
-            let problem = Problem::new(error.to_string());
-            problem.with_hint("`devd --help` explains the options").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    let result = match command {
+    program::run(PROGRAM, HELP, parse, |command| match command {
         Command::Serve { events } => serve(&events),
         Command::Check { files } => check(&files),
-        Command::Help => {
-            io::stdout().write_all(HELP.as_bytes()).context(|| "cannot write the output".to_owned())
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
-fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Error> {
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Command>> {
     let mut events = PathBuf::from("/run/devd/events");
     let mut files: Option<Vec<PathBuf>> = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("events") => events = parser.value()?.into(),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Value(word) => match &mut files {
                 Some(files) => files.push(word.into()),
                 None if word == "check" => files = Some(Vec::new()),
-                None => return Err(Arg::Value(word).unexpected()),
+                None => return Err(Arg::Value(word).unexpected().into()),
             },
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
-    Ok(files.map_or(Command::Serve { events }, |files| Command::Check { files }))
+    Ok(Some(files.map_or(Command::Serve { events }, |files| Command::Check { files })))
 }
 
 /// Reads rules and prints what is wrong with them.

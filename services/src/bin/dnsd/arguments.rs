@@ -47,34 +47,31 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
         cache_bytes: 1024 * 1024,
         user: "dns".to_owned(),
     };
-    let usage = |error: lexopt::Error| {
-        Problem::new(error.to_string()).with_hint("`dnsd --help` explains the options")
-    };
-    while let Some(argument) = parser.next().map_err(usage)? {
+    while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("listen") => {
-                let text = parser.value().map_err(usage)?.to_string_lossy().into_owned();
+                let text = parser.value()?.to_string_lossy().into_owned();
                 let address = text.parse().context(|| format!("--listen {text}"));
                 let hint = "an address and a port, such as 127.0.0.53:53";
                 settings.listen.push(address.map_err(|problem| problem.with_hint(hint))?);
             }
             Arg::Long("resolv-conf") => {
-                settings.resolv_conf = parser.value().map_err(usage)?.into();
+                settings.resolv_conf = parser.value()?.into();
             }
-            Arg::Long("hosts") => settings.hosts = parser.value().map_err(usage)?.into(),
+            Arg::Long("hosts") => settings.hosts = parser.value()?.into(),
             Arg::Long("cache-entries") => {
-                let text = parser.value().map_err(usage)?.to_string_lossy().into_owned();
+                let text = parser.value()?.to_string_lossy().into_owned();
                 settings.cache_entries = number("--cache-entries", &text, 100_000)?;
             }
             Arg::Long("cache-kib") => {
-                let text = parser.value().map_err(usage)?.to_string_lossy().into_owned();
+                let text = parser.value()?.to_string_lossy().into_owned();
                 settings.cache_bytes = number("--cache-kib", &text, 65_536)? * 1024;
             }
             Arg::Long("user") => {
-                settings.user = parser.value().map_err(usage)?.to_string_lossy().into_owned();
+                settings.user = parser.value()?.to_string_lossy().into_owned();
             }
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
-            other => return Err(usage(other.unexpected())),
+            other => return Err(other.unexpected().into()),
         }
     }
     if settings.listen.is_empty() {

@@ -14,26 +14,14 @@ mod request;
 mod server;
 mod upstream;
 
-use std::io::Write;
 use std::process::ExitCode;
+
+use services::program;
 
 /// The name under which problems are reported.
 const PROGRAM: &str = "dnsd";
 
 fn main() -> ExitCode {
-    let settings = match arguments::parse(lexopt::Parser::from_env()) {
-        Ok(Some(settings)) => settings,
-        Ok(None) => {
-            let printed = std::io::stdout().write_all(arguments::HELP.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        Err(problem) => {
-            problem.print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
     // It serves until it is killed: there is nothing to be saved.
-    let Err(problem) = server::run(&settings);
-    problem.print(PROGRAM);
-    ExitCode::FAILURE
+    program::run(PROGRAM, arguments::HELP, arguments::parse, |settings| server::run(&settings))
 }

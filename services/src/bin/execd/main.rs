@@ -10,7 +10,6 @@ mod port;
 mod session;
 mod settled;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,7 +17,8 @@ use init_core::exec_protocol::PORT_NAME;
 use init_core::protocol::CONTROL_SOCKET;
 use lexopt::Arg;
 use services::notify::notify;
-use services::problem::{Context, Problem, Result};
+use services::problem::{Context, Result};
+use services::program;
 
 /// The name under which `execd` reports problems.
 const PROGRAM: &str = "execd";
@@ -47,28 +47,10 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    let settings = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(settings)) => settings,
-        Ok(None) => {
-            let printed = std::io::stdout().write_all(HELP.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        Err(error) => {
-            let problem = Problem::new(error.to_string());
-            problem.with_hint("`execd --help` explains the options").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    match serve(&settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(PROGRAM, HELP, parse, |settings| serve(&settings))
 }
 
-fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Settings>, lexopt::Error> {
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
     let mut settings = Settings {
         port: None,
         control_socket: CONTROL_SOCKET.into(),
@@ -80,7 +62,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Settings>, le
             Arg::Long("socket") => settings.control_socket = parser.value()?.into(),
             Arg::Long("boot-file") => settings.boot_file = parser.value()?.into(),
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
     Ok(Some(settings))

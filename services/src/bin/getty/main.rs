@@ -17,6 +17,7 @@ use rustix::termios::ttyname;
 use services::people::accounts::{self, User};
 use services::people::{ask, session};
 use services::problem::{Context, Problem, Result};
+use services::program;
 
 const PROGRAM: &str = "getty";
 /// What asks for the password.
@@ -47,25 +48,11 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    let settings = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(settings)) => settings,
-        Ok(None) => {
-            let printed = io::stdout().write_all(HELP.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        Err(error) => {
-            let problem = Problem::new(error.to_string());
-            problem.with_hint("`getty --help` explains the options").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
     // A session replaces this program; what comes back is the reason why not.
-    let Err(problem) = open_session(&settings);
-    problem.print(PROGRAM);
-    ExitCode::FAILURE
+    program::run(PROGRAM, HELP, parse, |settings| open_session(&settings))
 }
 
-fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Settings>, lexopt::Error> {
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
     let mut settings = Settings::default();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -76,7 +63,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Settings>, le
                 settings.term = Some(parser.value()?.to_string_lossy().into_owned());
             }
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
     Ok(Some(settings))

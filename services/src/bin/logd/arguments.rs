@@ -1,14 +1,12 @@
 //! The command line of `logd`.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use lexopt::Arg;
 use services::log_record::LOG_DIRECTORY;
 use services::problem::{Context, Problem, Result};
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Collects the output of services, what programs say to syslog(3), and the kernel's
 messages.
 
@@ -32,14 +30,6 @@ init.log for PID 1; syslog.log for what programs with root's rights say to
 syslog(3), syslog-users.log for what others do. `svcctl logs NAME` shows them.
 ";
 
-/// What the command line asks for.
-pub(crate) enum Parsed {
-    /// Collect with these settings.
-    Collect(Settings),
-    /// Explain the command line.
-    Help,
-}
-
 /// How to collect.
 pub(crate) struct Settings {
     /// Where the log files are.
@@ -52,35 +42,32 @@ pub(crate) struct Settings {
     pub(crate) syslog: Option<PathBuf>,
 }
 
-/// Reads the command line.
-pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Parsed> {
+/// Reads the command line; `None` asks for help.
+pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
     let mut settings = Settings {
         directory: PathBuf::from(LOG_DIRECTORY),
         file_bytes_max: 256 * 1024,
         kernel_log: Some(PathBuf::from("/dev/kmsg")),
         syslog: Some(PathBuf::from("/dev/log")),
     };
-    let usage = |error: lexopt::Error| {
-        Problem::new(error.to_string()).with_hint("`logd --help` explains the options")
-    };
-    while let Some(argument) = parser.next().map_err(usage)? {
+    while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("directory") => settings.directory = parser.value().map_err(usage)?.into(),
+            Arg::Long("directory") => settings.directory = parser.value()?.into(),
             Arg::Long("file-size") => {
-                let value = parser.value().map_err(usage)?;
+                let value = parser.value()?;
                 settings.file_bytes_max = file_size(&value.to_string_lossy())?;
             }
             Arg::Long("kernel-log") => {
-                settings.kernel_log = Some(parser.value().map_err(usage)?.into());
+                settings.kernel_log = Some(parser.value()?.into());
             }
             Arg::Long("no-kernel-log") => settings.kernel_log = None,
-            Arg::Long("syslog") => settings.syslog = Some(parser.value().map_err(usage)?.into()),
+            Arg::Long("syslog") => settings.syslog = Some(parser.value()?.into()),
             Arg::Long("no-syslog") => settings.syslog = None,
-            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
-            other => return Err(usage(other.unexpected())),
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            other => return Err(other.unexpected().into()),
         }
     }
-    Ok(Parsed::Collect(settings))
+    Ok(Some(settings))
 }
 
 /// Bytes for a number of KiB. The lower bound leaves room for at least one
@@ -93,23 +80,12 @@ fn file_size(text: &str) -> Result<u64> {
     Ok(kib * 1024)
 }
 
-/// Prints the help text.
-pub(crate) fn print_help() -> ExitCode {
-    match std::io::stdout().write_all(HELP.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn settings(arguments: &[&str]) -> Result<Settings> {
-        match parse(lexopt::Parser::from_args(arguments))? {
-            Parsed::Collect(settings) => Ok(settings),
-            Parsed::Help => Err(Problem::new("help")),
-        }
+        parse(lexopt::Parser::from_args(arguments))?.ok_or_else(|| Problem::new("help"))
     }
 
     #[test]

@@ -19,9 +19,8 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use services::problem::{Context, Problem, Result};
+use services::program;
 use services::sys::inherited_fd;
-
-use arguments::Parsed;
 
 /// The name under which `logd` reports problems.
 const PROGRAM: &str = "logd";
@@ -32,24 +31,9 @@ const LOG_SOCKET: &str = "LOG_SOCKET";
 fn main() -> ExitCode {
     // First of all, before anything is opened: see `inherited_fd`.
     let socket = log_socket();
-    let parsed = match arguments::parse(lexopt::Parser::from_env()) {
-        Ok(parsed) => parsed,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    let settings = match parsed {
-        Parsed::Collect(settings) => settings,
-        Parsed::Help => return arguments::print_help(),
-    };
-    match socket.and_then(|socket| collector::run(socket, &settings)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(PROGRAM, arguments::HELP, arguments::parse, |settings| {
+        collector::run(socket?, &settings)
+    })
 }
 
 /// The socket on which PID 1 hands over pipes.

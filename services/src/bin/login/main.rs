@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use lexopt::{Arg, ValueExt};
 use rustix::termios::ttyname;
+use services::failure::{Code, Failure};
 use services::people::accounts::{self, User};
 use services::people::shadow::{self, Refusal, Shadow};
 use services::people::{ask, motd, password, session};
 use services::problem::{Context, Problem, Result};
+use services::program;
 
 const PROGRAM: &str = "login";
 /// Longest time for name and password together.
@@ -44,35 +46,23 @@ wait longer, for the name and for the terminal. docs/users-and-login.md says who
 ";
 
 fn main() -> ExitCode {
-    let name = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(name)) => name,
-        Ok(None) => {
-            let printed = io::stdout().write_all(HELP.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        Err(error) => {
-            let problem = Problem::new(error.to_string());
-            problem.with_hint("`login --help` explains it").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
     // A session replaces this program; what comes back is the reason why not.
-    match login(name.as_deref()) {
-        Ok(None) => {}
-        Ok(Some(reason)) => say(&format!("{reason}\n")),
-        Err(problem) => problem.print(PROGRAM),
-    }
-    ExitCode::FAILURE
+    program::run(PROGRAM, HELP, parse, |name| {
+        if let Some(reason) = login(name.as_deref())? {
+            say(&format!("{reason}\n"));
+        }
+        Err::<Infallible, _>(Failure::Reported(Code::Failed))
+    })
 }
 
 /// The name, if one is given; `None` for help.
-fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Option<String>>, lexopt::Error> {
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Option<String>>> {
     let mut name = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Value(value) if name.is_none() => name = Some(value.string()?),
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
     Ok(Some(name))

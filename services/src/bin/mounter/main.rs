@@ -11,15 +11,16 @@ mod device;
 mod holders;
 mod mount;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt as _};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use services::failure::Failure;
 use services::notify::notify;
 use services::problem::{Context, Problem, Result};
+use services::program;
 use services::signals::Termination;
 
 /// The name under which problems are reported.
@@ -45,58 +46,43 @@ Exit status: 0 done, 1 failed, 2 usage, 4 no such description.
 enum Command {
     Keep { name: String },
     Check { files: Vec<PathBuf> },
-    Help,
 }
 
 fn main() -> ExitCode {
-    let command = match parse(lexopt::Parser::from_env()) {
-        Ok(command) => command,
-        Err(error) => {
-            let problem = Problem::new(error.to_string());
-            problem.with_hint("`mounter --help` explains the options").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    let result = match command {
-        Command::Help => {
-            io::stdout().write_all(HELP.as_bytes()).context(|| "cannot write the output".to_owned())
-        }
-        Command::Check { files } => description::check(&files),
-        Command::Keep { name } => match description::path_of(&name) {
-            Some(path) => keep(&path),
-            None => {
-                let problem = Problem::new(format!("no description of a mount `{name}`"));
-                let hint = "`ls /usr/lib/mounts.d /etc/mounts.d` shows those there are";
-                problem.with_hint(hint).print(PROGRAM);
-                return ExitCode::from(4);
-            }
-        },
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(PROGRAM, HELP, parse, run)
 }
 
-fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Error> {
+fn run(command: Command) -> std::result::Result<(), Failure> {
+    match command {
+        Command::Check { files } => description::check(&files)?,
+        Command::Keep { name } => match description::path_of(&name) {
+            Some(path) => keep(&path)?,
+            None => {
+                let message = format!("no description of a mount `{name}`");
+                let hint = "`ls /usr/lib/mounts.d /etc/mounts.d` shows those there are";
+                return Err(Failure::no_such(message, hint));
+            }
+        },
+    }
+    Ok(())
+}
+
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Command>> {
     let mut words: Vec<String> = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Value(word) => words.push(word.string()?),
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
     match words.split_first() {
-        None => Err("the name of a mount is missing".into()),
+        None => Err(Problem::new("the name of a mount is missing")),
         Some((first, files)) if first == "check" => {
-            Ok(Command::Check { files: files.iter().map(PathBuf::from).collect() })
+            Ok(Some(Command::Check { files: files.iter().map(PathBuf::from).collect() }))
         }
-        Some((name, [])) => Ok(Command::Keep { name: name.clone() }),
-        Some((_, [extra, ..])) => Err(format!("unexpected argument {extra:?}").into()),
+        Some((name, [])) => Ok(Some(Command::Keep { name: name.clone() })),
+        Some((_, [extra, ..])) => Err(Problem::new(format!("unexpected argument {extra:?}"))),
     }
 }
 

@@ -1,14 +1,12 @@
 //! The command line of `netd`.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use lexopt::Arg;
 use services::network::{CONFIG_FILE, RUN_DIRECTORY};
-use services::problem::{Problem, Result};
+use services::problem::Result;
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Makes the network of this machine and keeps it.
 
 Usage: netd [OPTIONS]
@@ -26,14 +24,6 @@ Options:
 addresses of the file stay.
 ";
 
-/// What the command line asks for.
-pub(crate) enum Parsed {
-    /// Do the work.
-    Run(Settings),
-    /// Explain the command line.
-    Help,
-}
-
 /// How to work.
 pub(crate) struct Settings {
     /// The file to follow.
@@ -44,36 +34,25 @@ pub(crate) struct Settings {
     pub(crate) user: Option<String>,
 }
 
-/// Reads the command line.
-pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Parsed> {
+/// Reads the command line; `None` asks for help.
+pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
     let mut settings = Settings {
         config: CONFIG_FILE.into(),
         run: RUN_DIRECTORY.into(),
         user: Some("net".to_owned()),
     };
-    let usage = |error: lexopt::Error| {
-        Problem::new(error.to_string()).with_hint("`netd --help` explains the options")
-    };
-    while let Some(argument) = parser.next().map_err(usage)? {
+    while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("config") => settings.config = parser.value().map_err(usage)?.into(),
-            Arg::Long("run") => settings.run = parser.value().map_err(usage)?.into(),
+            Arg::Long("config") => settings.config = parser.value()?.into(),
+            Arg::Long("run") => settings.run = parser.value()?.into(),
             Arg::Long("user") => {
-                let user = parser.value().map_err(usage)?;
+                let user = parser.value()?;
                 settings.user = Some(user.to_string_lossy().into_owned());
             }
             Arg::Long("stay-root") => settings.user = None,
-            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
-            other => return Err(usage(other.unexpected())),
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            other => return Err(other.unexpected().into()),
         }
     }
-    Ok(Parsed::Run(settings))
-}
-
-/// Explains the command line.
-pub(crate) fn print_help() -> ExitCode {
-    match std::io::stdout().write_all(HELP.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    Ok(Some(settings))
 }

@@ -20,25 +20,11 @@ mod sockets;
 
 use std::process::ExitCode;
 
-use arguments::Parsed;
+use services::program;
 
 /// The name under which problems are reported.
 const PROGRAM: &str = "netd";
 
 fn main() -> ExitCode {
-    let settings = match arguments::parse(lexopt::Parser::from_env()) {
-        Ok(Parsed::Run(settings)) => settings,
-        Ok(Parsed::Help) => return arguments::print_help(),
-        Err(problem) => {
-            problem.print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    match event_loop::run(settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(PROGRAM, arguments::HELP, arguments::parse, event_loop::run)
 }

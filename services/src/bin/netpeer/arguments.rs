@@ -1,8 +1,6 @@
 //! The command line of `netpeer`.
 
-use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::process::ExitCode;
 use std::str::FromStr;
 
 use lexopt::Arg;
@@ -14,7 +12,7 @@ use crate::dns::Options as Names;
 use crate::ntp::Clock;
 use crate::router::Options as Router;
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 The other side of the network, for tests.
 
 Usage: netpeer --link NAME [OPTIONS]
@@ -67,15 +65,13 @@ Others:
 ";
 
 /// What the command line asks for.
-pub(crate) enum Parsed {
+pub(crate) enum Task {
     /// Serve.
     Serve(Box<Settings>),
     /// Say something to somebody else's echo.
     Call(SocketAddr, String),
     /// Count to it.
     Hold(SocketAddr),
-    /// Explain the command line.
-    Help,
 }
 
 /// What to serve.
@@ -91,13 +87,13 @@ pub(crate) struct Settings {
     pub(crate) echo_port: Option<u16>,
 }
 
-/// Reads the command line.
-pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Parsed> {
+/// Reads the command line; `None` asks for help.
+pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Task>> {
     let mut settings = Settings::default();
     let mut dhcp = Dhcp4 { lease_s: 3600, names_gateway: true, ..Dhcp4::default() };
     let mut router = Router::default();
     let mut server = None;
-    while let Some(argument) = parser.next().map_err(usage)? {
+    while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("link") => settings.link = value(&mut parser)?,
             Arg::Long("address") => settings.addresses.push(value(&mut parser)?),
@@ -120,37 +116,25 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Parsed> {
             Arg::Long("clock") => settings.clocks.push(value(&mut parser)?),
             Arg::Long("echo") => settings.echo_port = Some(value(&mut parser)?),
             Arg::Long("call") => {
-                return Ok(Parsed::Call(value(&mut parser)?, value(&mut parser)?));
+                return Ok(Some(Task::Call(value(&mut parser)?, value(&mut parser)?)));
             }
-            Arg::Long("hold") => return Ok(Parsed::Hold(value(&mut parser)?)),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
-            other => return Err(usage(other.unexpected())),
+            Arg::Long("hold") => return Ok(Some(Task::Hold(value(&mut parser)?))),
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            other => return Err(other.unexpected().into()),
         }
     }
     if settings.link.is_empty() {
-        return Err(usage("--link is missing"));
+        return Err(Problem::new("--link is missing"));
     }
     if dhcp.first.is_some() {
-        dhcp.server = server.ok_or_else(|| usage("--server is missing"))?;
+        dhcp.server = server.ok_or_else(|| Problem::new("--server is missing"))?;
         settings.dhcp4 = Some(dhcp);
     }
     settings.router = router.prefix.is_some().then_some(router);
-    Ok(Parsed::Serve(Box::new(settings)))
+    Ok(Some(Task::Serve(Box::new(settings))))
 }
 
 fn value<T: FromStr>(parser: &mut lexopt::Parser) -> Result<T> {
-    let text = parser.value().map_err(usage)?.to_string_lossy().into_owned();
-    text.parse().map_err(|_| usage(format!("`{text}` is not what was expected")))
-}
-
-fn usage(message: impl ToString) -> Problem {
-    Problem::new(message.to_string()).with_hint("`netpeer --help` explains the options")
-}
-
-/// Explains the command line.
-pub(crate) fn print_help() -> ExitCode {
-    match std::io::stdout().write_all(HELP.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    let text = parser.value()?.to_string_lossy().into_owned();
+    text.parse().map_err(|_| Problem::new(format!("`{text}` is not what was expected")))
 }

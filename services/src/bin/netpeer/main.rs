@@ -25,30 +25,18 @@ use services::network::netlink::view::{Link, links};
 use services::network::netlink::{Change, Connection};
 use services::notify::notify;
 use services::problem::{Context, Problem, Result};
+use services::program;
 
-use arguments::{Parsed, Settings};
+use arguments::{Settings, Task};
 
 const PROGRAM: &str = "netpeer";
 
 fn main() -> ExitCode {
-    let parsed = arguments::parse(lexopt::Parser::from_env());
-    let done = match parsed {
-        Ok(Parsed::Serve(settings)) => serve(&settings),
-        Ok(Parsed::Call(address, text)) => call(address, &text),
-        Ok(Parsed::Hold(address)) => echo::hold(address),
-        Ok(Parsed::Help) => return arguments::print_help(),
-        Err(problem) => {
-            problem.print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(PROGRAM, arguments::HELP, arguments::parse, |task| match task {
+        Task::Serve(settings) => serve(&settings),
+        Task::Call(address, text) => call(address, &text),
+        Task::Hold(address) => echo::hold(address),
+    })
 }
 
 fn call(address: SocketAddr, text: &str) -> Result<()> {

@@ -11,8 +11,10 @@ use domain::base::iana::{Class, Rcode};
 use domain::base::{Message, Name, Rtype};
 use domain::rdata::AllRecordData;
 use lexopt::Arg;
+use services::failure::{Code, Failure};
 use services::network::dns::{Question, RESOLV_CONF, ask, parse_servers, plain};
 use services::problem::{Context, Problem, Result};
+use services::program;
 
 const PROGRAM: &str = "nslookup";
 
@@ -50,31 +52,17 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    let settings = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(settings)) => settings,
-        Ok(None) => {
-            let printed = std::io::stdout().write_all(HELP.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        Err(problem) => {
-            problem.with_hint("`nslookup --help` explains the options").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    match run(&settings) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(PROGRAM, HELP, parse, |settings| match run(&settings) {
+        Ok(true) => Ok(()),
+        // What there was to say is on the standard output.
+        Ok(false) => Err(Failure::Reported(Code::Failed)),
+        Err(problem) => Err(problem.into()),
+    })
 }
 
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
-    let usage = |error: lexopt::Error| Problem::new(error.to_string());
     let (mut words, mut port, mut rtype, mut seconds) = (Vec::new(), 53, None, 5);
-    while let Some(argument) = parser.next().map_err(usage)? {
+    while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('t') | Arg::Long("type") => {
                 let text = value(&mut parser)?;
@@ -92,7 +80,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
             }
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Value(word) => words.push(word.to_string_lossy().into_owned()),
-            other => return Err(usage(other.unexpected())),
+            other => return Err(other.unexpected().into()),
         }
     }
     let mut words = words.into_iter();
@@ -107,7 +95,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
 }
 
 fn value(parser: &mut lexopt::Parser) -> Result<String> {
-    let value = parser.value().map_err(|error| Problem::new(error.to_string()))?;
+    let value = parser.value()?;
     Ok(value.to_string_lossy().into_owned())
 }
 

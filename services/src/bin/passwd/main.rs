@@ -25,6 +25,7 @@ use services::people::ask;
 use services::people::password::{PASSWORD_BYTES_MAX, is_right};
 use services::people::shadow::{self, Refusal, Shadow};
 use services::problem::{Context, Problem, Result};
+use services::program;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTSTP};
 
 const PROGRAM: &str = "passwd";
@@ -65,25 +66,17 @@ enum Whose {
 }
 
 fn main() -> ExitCode {
-    let done = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(whose)) => run(whose),
-        Ok(None) => print(HELP).map_err(Failure::from),
-        Err(error) => Err(Failure::from(error)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(PROGRAM),
-    }
+    program::run(PROGRAM, HELP, parse, run)
 }
 
-fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Whose>, lexopt::Error> {
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Whose>> {
     let mut whose = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Long("own") if whose.is_none() => whose = Some(Whose::SudosCaller),
             Arg::Value(name) if whose.is_none() => whose = Some(Whose::Named(name.string()?)),
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
     Ok(Some(whose.unwrap_or(Whose::Own)))

@@ -11,11 +11,13 @@ mod mounts;
 mod services;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ::services::failure::{Code, Failure};
 use ::services::problem::{Context, Problem, Result};
+use ::services::{output, program};
 use init_core::protocol::CONTROL_SOCKET;
 use init_core::system_manifest::{PATH, SystemManifest};
 use lexopt::{Arg, ValueExt};
@@ -82,43 +84,21 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    let settings = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(settings)) => settings,
-        Ok(None) => return written(HELP),
-        Err(error) => {
-            let problem = Problem::new(error.to_string());
-            problem.with_hint("`system-check --help` explains the options").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    match check(&settings) {
-        Ok((manifest, outcomes)) => {
-            let text = match settings.json {
-                true => format!("{:#}\n", json(&manifest, &outcomes)),
-                false => text(&outcomes),
-            };
-            let is_well = outcomes.iter().all(|(_, outcome)| outcome.findings.is_empty());
-            match written(&text) {
-                ExitCode::SUCCESS if is_well => ExitCode::SUCCESS,
-                _ => ExitCode::FAILURE,
-            }
-        }
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(PROGRAM, HELP, parse, |settings| report(&settings))
 }
 
-fn written(text: &str) -> ExitCode {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+/// Says what is off; that something is, is a failure.
+fn report(settings: &Settings) -> std::result::Result<(), Failure> {
+    let (manifest, outcomes) = check(settings)?;
+    match settings.json {
+        true => output::print_json(&json(&manifest, &outcomes))?,
+        false => output::print(&text(&outcomes))?,
     }
+    let is_well = outcomes.iter().all(|(_, outcome)| outcome.findings.is_empty());
+    if is_well { Ok(()) } else { Err(Failure::Reported(Code::Failed)) }
 }
 
-fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Settings>, lexopt::Error> {
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
     let mut settings = Settings {
         parts: PARTS.to_vec(),
         strict: false,
@@ -136,7 +116,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Settings>, le
             Arg::Long("socket") => settings.socket = parser.value()?.into(),
             Arg::Long("json") => settings.json = true,
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
     Ok(Some(settings))

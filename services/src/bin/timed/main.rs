@@ -12,12 +12,12 @@ mod packet;
 mod select;
 mod settings;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::Arg;
-use services::problem::{Problem, Result};
+use services::problem::Result;
+use services::program;
 
 const PROGRAM: &str = "timed";
 
@@ -49,24 +49,7 @@ pub(crate) struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            let printed = std::io::stdout().write_all(HELP.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        Err(problem) => {
-            problem.with_hint("`timed --help` explains the options").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(PROGRAM, HELP, parse, |arguments| run(&arguments))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
@@ -86,19 +69,18 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>> {
         dry_run: false,
         check: false,
     };
-    let usage = |error: lexopt::Error| Problem::new(error.to_string());
-    while let Some(argument) = parser.next().map_err(usage)? {
+    while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("config") => arguments.config = parser.value().map_err(usage)?.into(),
-            Arg::Long("state") => arguments.state = parser.value().map_err(usage)?.into(),
-            Arg::Long("rtc") => arguments.rtc = parser.value().map_err(usage)?.into(),
+            Arg::Long("config") => arguments.config = parser.value()?.into(),
+            Arg::Long("state") => arguments.state = parser.value()?.into(),
+            Arg::Long("rtc") => arguments.rtc = parser.value()?.into(),
             Arg::Long("user") => {
-                arguments.user = parser.value().map_err(usage)?.to_string_lossy().into_owned();
+                arguments.user = parser.value()?.to_string_lossy().into_owned();
             }
             Arg::Long("dry-run") => arguments.dry_run = true,
             Arg::Long("check") => arguments.check = true,
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
-            other => return Err(usage(other.unexpected())),
+            other => return Err(other.unexpected().into()),
         }
     }
     Ok(Some(arguments))

@@ -23,6 +23,7 @@ use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use services::problem::{Context, Problem, Result};
+use services::program;
 
 use screen::Screen;
 use script::Step;
@@ -67,28 +68,10 @@ fn main() -> ExitCode {
         problem.print(PROGRAM);
         return ExitCode::from(127);
     }
-    let settings = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(settings)) => settings,
-        Ok(None) => {
-            let printed = io::stdout().write_all(HELP.as_bytes());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        Err(error) => {
-            let problem = Problem::new(error.to_string());
-            problem.with_hint("`typist --help` explains the options").print(PROGRAM);
-            return ExitCode::from(2);
-        }
-    };
-    match perform(&settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            problem.print(PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(PROGRAM, HELP, parse, |settings| perform(&settings))
 }
 
-fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Settings>, lexopt::Error> {
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
     let mut settings = Settings {
         size: (24, 80),
         mute: false,
@@ -115,11 +98,11 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Option<Settings>, le
                 settings.command.push(first);
                 settings.command.extend(parser.raw_args()?);
             }
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
     if settings.command.is_empty() {
-        return Err("no command is given".into());
+        return Err(Problem::new("no command is given"));
     }
     Ok(Some(settings))
 }
