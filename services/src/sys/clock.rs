@@ -3,8 +3,11 @@
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::SystemTime;
 
-use crate::log_record::civil_from_days;
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use libc::c_int;
 
 /// `_IOW('p', 0x0a, struct rtc_time)`, the same number on x86_64 and aarch64.
 const RTC_SET_TIME: libc::Ioctl = 0x4024_700a;
@@ -12,54 +15,25 @@ const RTC_SET_TIME: libc::Ioctl = 0x4024_700a;
 /// Longest offset that the kernel takes away by itself, in nanoseconds (`MAXPHASE`).
 pub const SLEW_NS_MAX: i64 = 500_000_000;
 
-/// A time in the Gregorian calendar, UTC, as the hardware clock keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CalendarTime {
-    /// Year, such as 2026.
-    pub year: i32,
-    /// Month, 1 to 12.
-    pub month: i32,
-    /// Day of the month, 1 to 31.
-    pub day: i32,
-    /// Hour, 0 to 23.
-    pub hour: i32,
-    /// Minute, 0 to 59.
-    pub minute: i32,
-    /// Second, 0 to 59.
-    pub second: i32,
-}
-
-impl CalendarTime {
-    /// The time `seconds` after 1970 began.
-    #[must_use]
-    pub fn of_unix(seconds: u64) -> Self {
-        let (year, month, day) = civil_from_days(seconds / 86_400);
-        let small = |value: u64| i32::try_from(value).unwrap_or(i32::MAX);
-        Self {
-            year: small(year),
-            month: small(month),
-            day: small(day),
-            hour: small(seconds % 86_400 / 3600),
-            minute: small(seconds % 3600 / 60),
-            second: small(seconds % 60),
-        }
-    }
-}
-
-/// Sets the clock of the open device `rtc`.
+/// Sets the clock of the open device `rtc` to `time`, to the second.
 ///
 /// # Errors
-/// What ioctl(2) says.
-pub fn set_hardware_clock(rtc: impl AsFd, time: CalendarTime) -> io::Result<()> {
-    /// `struct rtc_time` of `linux/rtc.h`.
-    #[repr(C)]
-    struct RtcTime([libc::c_int; 9]);
-    let CalendarTime { year, month, day, hour, minute, second } = time;
-    let time = RtcTime([second, minute, hour, day, month - 1, year - 1900, 0, 0, 0]);
+/// What ioctl(2) says, or that the calendar does not go so far.
+pub fn set_hardware_clock(rtc: impl AsFd, time: SystemTime) -> io::Result<()> {
+    let time = rtc_time(time)?;
     // SAFETY: the descriptor is open while it is borrowed; the kernel reads nine ints, which
     // are there, and writes nothing.
     let result = unsafe { libc::ioctl(rtc.as_fd().as_raw_fd(), RTC_SET_TIME, &raw const time) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// `struct rtc_time` of `linux/rtc.h`, in UTC: second to year, and what the kernel works out.
+fn rtc_time(time: SystemTime) -> io::Result<[c_int; 9]> {
+    let time = Timestamp::try_from(time).map_err(io::Error::other)?;
+    let time = Offset::UTC.to_datetime(time);
+    let [second, minute, hour] = [time.second(), time.minute(), time.hour()].map(c_int::from);
+    let [day, month] = [time.day(), time.month() - 1].map(c_int::from);
+    Ok([second, minute, hour, day, month, c_int::from(time.year()) - 1900, 0, 0, 0])
 }
 
 fn adjust(change: &mut libc::timex) -> io::Result<()> {
@@ -124,13 +98,14 @@ pub fn is_clock_synchronised() -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
     #[test]
     fn a_time_has_its_place_in_the_calendar() {
-        let expected =
-            CalendarTime { year: 2024, month: 2, day: 29, hour: 12, minute: 34, second: 56 };
-        assert_eq!(CalendarTime::of_unix(1_709_210_096), expected);
+        let time = UNIX_EPOCH + Duration::from_secs(1_709_210_096);
+        assert_eq!(rtc_time(time).unwrap(), [56, 34, 12, 29, 1, 124, 0, 0, 0], "29 Feb 2024");
     }
 
     #[test]

@@ -14,9 +14,7 @@ mod realtime;
 mod vfork;
 
 pub use block_ioctl::{PartitionPlace, add_partition, resize_ext4, resize_partition, zero_out};
-pub use clock::{
-    CalendarTime, SLEW_NS_MAX, is_clock_synchronised, set_hardware_clock, slew_clock, step_clock,
-};
+pub use clock::{SLEW_NS_MAX, is_clock_synchronised, set_hardware_clock, slew_clock, step_clock};
 pub use inherited::inherited_fd;
 pub use klog::clear_kernel_log;
 pub use packet::{Instruction, packet_socket, send_packet};

@@ -1,10 +1,10 @@
 //! FAT's dates and times: local time from 1980 to 2107, here always UTC.
 
-use crate::format::calendar::{SECONDS_PER_DAY, civil, days};
+use jiff::civil::{DateTime, datetime};
 
-const DAYS_TO_1980: u32 = 3652;
-/// 2107-12-31, counted from 1970.
-const DAYS_TO_END: u32 = 50_402;
+use crate::format::calendar;
+
+const FIRST: DateTime = datetime(1980, 1, 1, 0, 0, 0, 0);
 
 /// A moment in the encoding of directory entries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,37 +17,31 @@ pub(super) struct FatTime {
 }
 
 impl FatTime {
-    /// From seconds since 1970; what lies outside becomes the nearest day's start.
+    /// From seconds since 1970; what lies before 1980 becomes its start.
     pub(super) fn from_epoch(epoch_s: u32) -> Self {
-        let days = epoch_s / SECONDS_PER_DAY;
-        let in_day = if (DAYS_TO_1980..=DAYS_TO_END).contains(&days) {
-            epoch_s % SECONDS_PER_DAY
-        } else {
-            0
-        };
-        let (year, month, day) = civil(days.clamp(DAYS_TO_1980, DAYS_TO_END));
-        let (hour, minute, second) = (in_day / 3600, in_day / 60 % 60, in_day % 60);
-        let pack = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+        let moment = calendar::utc(epoch_s).max(FIRST);
+        let fields = calendar::fields(moment);
+        let [month, day, hour, minute, second] = fields.map(u16::from);
         Self {
-            date: pack((year - 1980) << 9 | month << 5 | day),
-            time: pack(hour << 11 | minute << 5 | (second / 2)),
+            date: (moment.year().unsigned_abs() - 1980) << 9 | month << 5 | day,
+            time: hour << 11 | minute << 5 | (second / 2),
             fine: if second % 2 == 1 { 100 } else { 0 },
         }
     }
 
     /// Back to seconds since 1970; `None` if it is no date.
     pub(super) fn to_epoch(self) -> Option<i64> {
-        let (year, month, day) =
-            (1980 + u32::from(self.date >> 9), u32::from(self.date >> 5 & 15), self.date & 31);
-        let (hour, minute, second) = (self.time >> 11, self.time >> 5 & 63, (self.time & 31) * 2);
-        let days = (1..=12).contains(&month).then(|| days(year, month, day.into()))?;
-        // Only days that exist come back as they went in.
-        let is_moment = hour < 24 && minute < 60 && second < 60;
-        if !is_moment || day == 0 || civil(days) != (year, month, day.into()) {
-            return None;
-        }
-        let in_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
-        Some(i64::from(days) * i64::from(SECONDS_PER_DAY) + in_day)
+        let field = |value: u16, bit: u32, mask: u16| i8::try_from(value >> bit & mask).ok();
+        let moment = DateTime::new(
+            1980 + i16::try_from(self.date >> 9).ok()?,
+            field(self.date, 5, 15)?,
+            field(self.date, 0, 31)?,
+            field(self.time, 11, 31)?,
+            field(self.time, 5, 63)?,
+            field(self.time, 0, 31)? * 2,
+            0,
+        );
+        calendar::epoch_s(moment.ok()?)
     }
 }
 
@@ -66,10 +60,9 @@ mod tests {
         assert_eq!(leap.to_epoch(), Some(1_709_210_096));
         assert_eq!(FatTime::from_epoch(0).to_epoch(), Some(315_532_800));
         assert_eq!(FatTime::from_epoch(u32::MAX).date >> 9, 2106 - 1980);
-        for day in DAYS_TO_1980..DAYS_TO_END {
-            let (year, month, of_month) = civil(day);
-            assert_eq!(days(year, month, of_month), day);
-        }
+        assert_eq!(FatTime { date: u16::MAX, time: 0, fine: 0 }.to_epoch(), None, "month 15");
+        let last = FatTime { date: 127 << 9 | 12 << 5 | 31, time: 0, fine: 0 };
+        assert_eq!(last.to_epoch(), Some(4_354_732_800), "`date -u -d 2107-12-31 +%s`");
         let not_a_day = 44 << 9 | 2 << 5 | 30;
         assert_eq!(FatTime { date: not_a_day, time: 0, fine: 0 }.to_epoch(), None);
         assert_eq!(FatTime { date: 0, time: 0, fine: 0 }.to_epoch(), None);

@@ -1,6 +1,8 @@
 //! Volume descriptors, directory records and the boot catalog as bytes. Numbers
 //! that ECMA-119 calls "both-byte order" are written little-endian, then big-endian.
 
+use jiff::civil::DateTime;
+
 use super::{FILE_NAME, FilePlace, PATH_TABLE_BIG_SECTOR, PATH_TABLE_LITTLE_SECTOR, SECTOR_LEN};
 use crate::format::calendar;
 
@@ -19,32 +21,25 @@ const SECTORS_TO_END: u16 = 0;
 
 /// A moment, in UTC.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Date {
-    year: u32,
-    /// Month, day, hour, minute, second.
-    rest: [u8; 5],
-}
+pub(super) struct Date(DateTime);
 
 impl Date {
     /// From seconds since 1970.
     pub(super) fn of(epoch_s: u32) -> Self {
-        let (year, month, day) = calendar::civil(epoch_s / calendar::SECONDS_PER_DAY);
-        let in_day = epoch_s % calendar::SECONDS_PER_DAY;
-        let rest = [month, day, in_day / 3600, in_day / 60 % 60, in_day % 60];
-        Self { year, rest: rest.map(|value| u8::try_from(value).unwrap_or(u8::MAX)) }
+        Self(calendar::utc(epoch_s))
     }
 
     /// As directory records have it (section 9.1.5).
     fn record(self) -> [u8; 7] {
-        let [month, day, hour, minute, second] = self.rest;
-        let year = u8::try_from(self.year - 1900).unwrap_or(u8::MAX);
+        let [month, day, hour, minute, second] = calendar::fields(self.0);
+        let year = u8::try_from(self.0.year() - 1900).unwrap_or(u8::MAX);
         [year, month, day, hour, minute, second, 0]
     }
 
     /// As volume descriptors have it: digits, hundredths, and no offset (section 8.4.26.1).
     fn digits(self) -> Vec<u8> {
-        let [month, day, hour, minute, second] = self.rest;
-        let year = self.year;
+        let [month, day, hour, minute, second] = calendar::fields(self.0);
+        let year = self.0.year();
         format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}00\0").into_bytes()
     }
 }

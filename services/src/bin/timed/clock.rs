@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use services::sys::{CalendarTime, set_hardware_clock, slew_clock, step_clock};
+use services::sys::{set_hardware_clock, slew_clock, step_clock};
 
 /// A file that the builder writes with the image's time (`SOURCE_DATE_EPOCH`), and this program.
 const OF_BUILD_TIME: [&str; 2] = ["/usr/lib/os-release", "/proc/self/exe"];
@@ -52,10 +52,7 @@ impl Clocks {
     /// What ioctl(2) says.
     pub(crate) fn keep(&self) -> io::Result<()> {
         match &self.hardware {
-            Some(rtc) => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                set_hardware_clock(rtc, CalendarTime::of_unix(since.as_secs()))
-            }
+            Some(rtc) => set_hardware_clock(rtc, SystemTime::now()),
             None => Ok(()),
         }
     }
