@@ -1,4 +1,4 @@
-//! Packages that have left the distribution's archive, from the one that keeps every
+//! Packages that the distribution's archive does not deliver, from the one that keeps every
 //! version that Debian ever published.
 //!
 //! Nothing is trusted but the digest of the lock file, which comes from an archive whose
@@ -50,6 +50,12 @@ impl Snapshot {
         (url != "none").then_some(Self { url })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Fetches the file of a package to `partial`. Inside is the reason why it cannot be had.
     ///
     /// # Errors
@@ -61,7 +67,6 @@ impl Snapshot {
         partial: &Path,
     ) -> Result<std::result::Result<(), String>> {
         let name = locked.title();
-        shell.note(format_args!("{name} has left the archive: from {}", self.url));
         let urls = match self.files(locked) {
             Ok(urls) => urls,
             Err(reason) => return Ok(Err(reason)),

@@ -1,5 +1,6 @@
 //! Unpacked packages in the cache, by the digest of their file.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,13 +11,16 @@ use super::snapshot::{self, Snapshot, VARIABLE};
 use crate::cache::{Cache, Key, KeyBuilder, file_sha256};
 use crate::download::wrong_digest;
 use crate::elf::machine::Machine;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, IoContext, Kind, Result};
 use crate::shell::Shell;
 
 /// The cache's name for unpacked packages.
 const KIND: &str = "package";
 /// The file in a cache entry that lists what the package holds.
 const INDEX: &str = "index.json";
+/// What to do where an archive does not deliver what it lists.
+const LATER_HINT: &str =
+    "the archive lists them: see whether it can be reached, or try again later";
 
 /// A package whose files are on this host.
 #[derive(Clone, Debug)]
@@ -27,6 +31,20 @@ pub struct Unpacked {
     pub directory: PathBuf,
     /// What it holds, in the order of its archive.
     pub entries: Vec<Entry>,
+}
+
+/// A package that the distribution's archive did not deliver.
+struct Undelivered<'l> {
+    locked: &'l Locked,
+    /// Whether the archive has it in its lists nevertheless.
+    is_listed: bool,
+}
+
+impl fmt::Display for Undelivered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.is_listed { "was not delivered" } else { "has left the archive" };
+        write!(f, "{} {what}", self.locked.title())
+    }
 }
 
 /// The packages, downloaded and unpacked where the cache lacks them.
@@ -80,8 +98,8 @@ fn download(shell: &Shell, cache: &Cache, machine: Machine, lacking: &[&Locked])
     let count = lacking.len();
     let what = if count == 1 { lacking[0].name.clone() } else { format!("{count} packages") };
     let step = shell.step(format!("download {what} for {}", machine.debian()));
-    let gone = from_archive(shell, cache, machine, lacking, directory.path())?;
-    from_snapshot(shell, &gone, directory.path())?;
+    let undelivered = from_archive(shell, cache, machine, lacking, directory.path())?;
+    from_snapshot(shell, &undelivered, directory.path())?;
     let mut files = Files::find(directory.path())?;
     for locked in lacking {
         let file = files.take(locked)?;
@@ -102,14 +120,14 @@ fn download(shell: &Shell, cache: &Cache, machine: Machine, lacking: &[&Locked])
     Ok(())
 }
 
-/// Downloads what the distribution's archive holds, and says what it holds no longer.
+/// Downloads what the distribution's archive delivers. The others are the answer.
 fn from_archive<'l>(
     shell: &Shell,
     cache: &Cache,
     machine: Machine,
     lacking: &[&'l Locked],
     directory: &Path,
-) -> Result<Vec<&'l Locked>> {
+) -> Result<Vec<Undelivered<'l>>> {
     let wish = |locked: &&Locked| Wish {
         name: locked.name.clone(),
         version: Some(locked.version.clone()),
@@ -117,40 +135,51 @@ fn from_archive<'l>(
     let wishes: Vec<Wish> = lacking.iter().map(wish).collect();
     let apt = Apt::open(shell, cache, machine.debian())?;
     let Err(error) = apt.download(&wishes, directory) else { return Ok(Vec::new()) };
-    let missing = apt.missing(&wishes)?;
-    if missing.is_empty() {
+    if error.kind() == Kind::Host {
         return Err(error);
     }
-    let (gone, held): (Vec<&Locked>, Vec<&Locked>) =
-        lacking.iter().partition(|locked| missing.contains(&&wish(locked)));
-    if !held.is_empty() {
-        let wishes: Vec<Wish> = held.iter().map(wish).collect();
-        apt.download(&wishes, directory)?;
+    let missing = apt.missing(&wishes)?;
+    let listed: Vec<Wish> = wishes.iter().filter(|wish| !missing.contains(wish)).cloned().collect();
+    // Where it does not know one of them, apt downloads none.
+    let failure = match (missing.is_empty(), listed.is_empty()) {
+        (true, _) => Some(error),
+        (false, true) => None,
+        (false, false) => apt.download(&listed, directory).err(),
+    };
+    if let Some(failure) = failure {
+        shell.warn(failure.context("not every package was delivered"));
     }
-    Ok(gone)
+    let delivered = Files::find(directory)?;
+    let others = lacking.iter().zip(&wishes);
+    let others = others.filter(|(locked, _)| delivered.position(locked).is_none());
+    let undelivered = |(&locked, wish)| Undelivered { locked, is_listed: !missing.contains(&wish) };
+    Ok(others.map(undelivered).collect())
 }
 
-/// Downloads what the distribution's archive holds no longer.
-fn from_snapshot(shell: &Shell, gone: &[&Locked], directory: &Path) -> Result<()> {
+/// Downloads what the distribution's archive did not deliver.
+fn from_snapshot(shell: &Shell, undelivered: &[Undelivered<'_>], directory: &Path) -> Result<()> {
     let snapshot = Snapshot::from_environment();
     let mut list = String::new();
-    for locked in gone {
-        let Locked { name, version, arch, .. } = locked;
+    for package in undelivered {
+        let Locked { name, version, arch, .. } = package.locked;
         let file = directory.join(format!("{name}_{}_{arch}.deb", escaped(version)));
         let reason = match &snapshot {
-            Some(snapshot) => snapshot.fetch(shell, locked, &file)?.err(),
+            Some(snapshot) => {
+                shell.note(format_args!("{package}: from {}", snapshot.url()));
+                snapshot.fetch(shell, package.locked, &file)?.err()
+            }
             None => Some(format!("{VARIABLE}=none")),
         };
         if let Some(reason) = reason {
-            list.push_str(&format!("\n  {name} {version}\n    {reason}"));
+            list.push_str(&format!("\n  {package}\n    {reason}"));
         }
     }
     if list.is_empty() {
         return Ok(());
     }
-    let message =
-        format!("the distribution's archive does not hold these packages any more:{list}");
-    Err(Error::failure(message).hint(UPDATE_HINT))
+    let error = Error::failure(format!("these packages cannot be had:{list}"));
+    let are_listed = undelivered.iter().all(|package| package.is_listed);
+    Err(error.hint(if are_listed { LATER_HINT } else { UPDATE_HINT }))
 }
 
 /// Downloaded packages by name and version.
@@ -170,11 +199,14 @@ impl Files {
         Ok(Self(files))
     }
 
+    fn position(&self, locked: &Locked) -> Option<usize> {
+        self.0
+            .iter()
+            .position(|(name, version, _)| *name == locked.name && *version == locked.version)
+    }
+
     fn take(&mut self, locked: &Locked) -> Result<PathBuf> {
-        let is_it = |(name, version, _): &(String, String, PathBuf)| {
-            *name == locked.name && *version == locked.version
-        };
-        let index = self.0.iter().position(is_it).ok_or_else(|| {
+        let index = self.position(locked).ok_or_else(|| {
             Error::failure(format!("apt-get left no file of {} {}", locked.name, locked.version))
         })?;
         Ok(self.0.swap_remove(index).2)

@@ -37,11 +37,13 @@ for name in $names; do
         *=*) file=$archive/${name%%=*}_${name#*=}_all.deb ;;
         *) file=$(echo "$archive/${name}"_*.deb) ;;
     esac
+    [ ! -e "$archive/lost/${name%%=*}" ] || { echo "E: Failed to fetch $name" >&2; lost=1; continue; }
     [ -e "$file" ] || { echo "E: Unable to locate package $name" >&2; exit 100; }
     [ "$uris" ] || cp "$file" "$cd_to/"
     [ "$all" ] || [ ! "$uris" ] || echo "'http://x/y' ${file##*/} 1 SHA256:0"
 done
 [ ! "$all" ] || for file in "$archive"/*.deb; do echo "'http://x/y' ${file##*/} 1 SHA256:0"; done
+[ ! "$lost" ] || exit 100
 "#;
 
 const APT_CACHE: &str = r#"#!/bin/sh
@@ -229,7 +231,7 @@ fn what_the_lock_says_is_what_is_taken() {
 
     project.write("images/bad.lock", good.replace("\"1\"", "\"0.9\""));
     let says = [
-        "the distribution's archive does not hold these packages any more:\n  tool 0.9",
+        "these packages cannot be had:\n  tool 0.9 has left the archive\n",
         "KEELSON_DEBIAN_SNAPSHOT=none",
         "hint: `cargo builder lock IMAGE --update`",
     ];
@@ -263,7 +265,7 @@ fn what_has_left_the_archive_is_had_from_the_one_that_keeps_everything() {
             "{{\"binary\": \"tool\", \"result\": [{{\"architecture\": \"{arch}\", \"hash\": \"ab\"}}]}}"
         )
     };
-    let gone = "the distribution's archive does not hold these packages any more:\n  tool 1\n";
+    let gone = "these packages cannot be had:\n  tool 1 has left the archive\n";
     for (files, reason) in [
         (vec![], "/mr/binary/tool/1/binfiles: the server answered 404"),
         (vec![(list.clone(), b"<html>".to_vec())], "not the list that was asked for"),
@@ -280,6 +282,27 @@ fn what_has_left_the_archive_is_had_from_the_one_that_keeps_everything() {
     let says = ["tool 1 has left the archive: from http://127.0.0.1:", "nothing wrong found"];
     run_with(&project, &with(file), &["check", "bad"]).is(0, &says);
     run(&project, &["check", "bad", "--offline"]).is(0, &["nothing wrong found"]);
+}
+
+#[test]
+fn what_the_archive_lists_but_does_not_deliver_is_had_from_there_as_well() {
+    let project = project(&(tool("") + "[[package]]\nname = \"other\"\n"));
+    for name in ["tool", "other"] {
+        package(&project, name, &[(&format!("./usr/share/{name}"), b"x")]);
+    }
+    run(&project, &["lock", "bad"]).is(0, &[]);
+    project.write("archive/lost/tool", "");
+    let lost = "warning: not every package was delivered: ";
+    let says =
+        [lost, "Failed to fetch tool=1", "\n  tool 1 was not delivered\n", "hint: the archive"];
+    run(&project, &["check", "bad"]).is(1, &says);
+
+    let list = br#"{"result": [{"architecture": "all", "hash": "ab"}]}"#.to_vec();
+    let file = fs::read(project.path("archive/tool_1_all.deb")).unwrap();
+    let files =
+        vec![("/mr/binary/tool/1/binfiles".to_owned(), list), ("/file/ab".to_owned(), file)];
+    let says = [lost, "tool 1 was not delivered: from http://127.0.0.1:", "nothing wrong found"];
+    run_with(&project, &serve(files), &["check", "bad"]).is(0, &says);
 }
 
 #[test]
