@@ -58,6 +58,36 @@ const LOOKS_MAX: u32 = 120;
 /// What the client has of its lease.
 const LEASE: &str = "netctl --json lease";
 
+/// What a network file says of a link with addresses and routes of its own.
+const FIXED: &str = r#"
+[[link]]
+match = { name = "fixed0" }
+addresses = ["192.0.2.130/25", "2001:db8:8::8/64"]
+
+[[link.route]]
+to = "198.51.100.0/24"
+via = "192.0.2.129"
+
+[[link.route]]
+to = "2001:db8:9::/48"
+via = "2001:db8:8::1"
+"#;
+
+/// The same of links that are to be made.
+const LINKS: &str = r#"
+[[bridge]]
+name = "br9"
+
+[[vlan]]
+name = "lan9"
+on = "eth0"
+id = 9
+
+[[link]]
+match = { name = "lan9" }
+bridge = "br9"
+"#;
+
 fn cable(pair: &mut Pair) -> Result<Verdict> {
     let mut seen = Vec::new();
     for is_up in [true, false, true] {
@@ -186,14 +216,6 @@ fn hot_plug(guest: &mut Guest, _: Arch) -> Result<Verdict> {
 }
 
 fn fixed(guest: &mut Guest, _: Arch) -> Result<Verdict> {
-    let add = "cp /etc/network.toml /root/network.toml && ip link add fixed0 type dummy && \
-               printf '%s\\n' '[[link]]' 'match = { name = \"fixed0\" }' \
-               'addresses = [\"192.0.2.130/25\", \"2001:db8:8::8/64\"]' '[[link.route]]' \
-               'to = \"198.51.100.0/24\"' 'via = \"192.0.2.129\"' '[[link.route]]' \
-               'to = \"2001:db8:9::/48\"' 'via = \"2001:db8:8::1\"' >> /etc/network.toml && netctl reload";
-    if let Err(failed) = guest.run(add)?.success() {
-        return Ok(Err(failed));
-    }
     let show = "ip -br addr show fixed0; ip route; ip -6 route";
     let wanted = [
         "192.0.2.130/25",
@@ -201,29 +223,53 @@ fn fixed(guest: &mut Guest, _: Arch) -> Result<Verdict> {
         "198.51.100.0/24 via 192.0.2.129 dev fixed0",
         "2001:db8:9::/48 via 2001:db8:8::1 dev fixed0",
     ];
-    let made = wait_for(guest, show, |found| wanted.iter().all(|word| found.contains(word)))?;
-    guest.read("mv /root/network.toml /etc/network.toml && netctl reload && ip link del fixed0")?;
+    guest.read("ip link add fixed0 type dummy")?;
+    let made = with_file(
+        guest,
+        "netctl reload",
+        |file| format!("{file}{FIXED}"),
+        |guest| wait_for(guest, show, |found| wanted.iter().all(|word| found.contains(word))),
+    )?;
+    guest.read("ip link del fixed0")?;
     Ok(made.map(|_| String::new()))
 }
 
 fn made_links(guest: &mut Guest, _: Arch) -> Result<Verdict> {
-    let add = "cp /etc/network.toml /root/network.toml && printf '%s\\n' '[[bridge]]' 'name = \"br9\"' \
-               '[[vlan]]' 'name = \"lan9\"' 'on = \"eth0\"' 'id = 9' '[[link]]' \
-               'match = { name = \"lan9\" }' 'bridge = \"br9\"' >> /etc/network.toml && netctl reload";
-    if let Err(failed) = guest.run(add)?.success() {
-        return Ok(Err(failed));
-    }
     let wanted = ["lan9@eth0", "vlan id 9", "master br9"];
-    let made = wait_for(guest, "ip link show lan9", |found| {
-        wanted.iter().all(|word| found.contains(word))
-    })?;
-    guest.read("mv /root/network.toml /etc/network.toml && netctl reload")?;
+    let show = "ip link show lan9";
+    let made = with_file(
+        guest,
+        "netctl reload",
+        |file| format!("{file}{LINKS}"),
+        |guest| wait_for(guest, show, |found| wanted.iter().all(|word| found.contains(word))),
+    )?;
     if let Err(found) = made {
         return Ok(Err(found));
     }
     let is_gone = |found: &str| !found.contains("lan9") && !found.contains("br9");
     let gone = wait_for(guest, "ip -br link", is_gone)?;
     Ok(gone.map(|_| String::new()).map_err(|found| format!("still there: {found}")))
+}
+
+/// What is found while a guest's network file is another one. `apply` is the command after
+/// which a changed file counts.
+fn with_file(
+    guest: &mut Guest,
+    apply: &str,
+    changed: impl Fn(&str) -> String,
+    find: impl FnOnce(&mut Guest) -> Result<Verdict>,
+) -> Result<Verdict> {
+    let text = changed(&guest.read("cat /etc/network.toml")?);
+    let change = format!(
+        "cp /etc/network.toml /root/network.toml && cat > /etc/network.toml << 'END OF FILE' && \
+         {apply}\n{text}\nEND OF FILE\n"
+    );
+    let found = match guest.run(&change)?.success() {
+        Ok(_) => find(guest)?,
+        Err(failed) => Err(failed),
+    };
+    guest.read(&format!("mv /root/network.toml /etc/network.toml && {apply}"))?;
+    Ok(found)
 }
 
 /// The lease of a guest's only card, null without one.

@@ -2,7 +2,7 @@
 
 use super::super::Pair;
 use super::super::peer::wait_for;
-use super::LEASE;
+use super::{LEASE, with_file};
 use crate::error::Result;
 use crate::ops::test::guest_checks::Verdict;
 
@@ -35,15 +35,11 @@ pub(super) fn rebound(pair: &mut Pair) -> Result<Verdict> {
 /// `netd` may give the machine a name only if the file said so when it started.
 pub(super) fn named(pair: &mut Pair) -> Result<Verdict> {
     let before = pair.first.read("hostname")?;
-    pair.first.read(
-        "cp /etc/network.toml /root/network.toml && \
-         { echo 'hostname = \"lease\"'; cat /root/network.toml; } > /etc/network.toml && \
-         svcctl restart netd",
-    )?;
-    let named = wait_for(&mut pair.first, "hostname", |found| found.trim() == "leased")?;
-    pair.first.read(&format!(
-        "mv /root/network.toml /etc/network.toml && svcctl restart netd && hostname {before}"
-    ))?;
+    let with_name = |file: &str| format!("hostname = \"lease\"\n{file}");
+    let named = with_file(&mut pair.first, "svcctl restart netd", with_name, |guest| {
+        wait_for(guest, "hostname", |found| found.trim() == "leased")
+    })?;
+    pair.first.read(&format!("hostname {before}"))?;
     Ok(named.map(|_| format!("{} before", before.trim())))
 }
 
