@@ -51,6 +51,7 @@ struct Inner {
     hints: Vec<String>,
     exit_code: Option<u8>,
     is_told: bool,
+    is_transient: bool,
 }
 
 impl Error {
@@ -64,6 +65,7 @@ impl Error {
             hints: Vec::new(),
             exit_code: None,
             is_told: false,
+            is_transient: false,
         }))
     }
 
@@ -151,6 +153,19 @@ impl Error {
     #[must_use]
     pub fn is_told(&self) -> bool {
         self.0.is_told
+    }
+
+    /// The same error, which need not come again if the same is done once more.
+    #[must_use]
+    pub fn transient(mut self) -> Self {
+        self.0.is_transient = true;
+        self
+    }
+
+    /// See [`Error::transient`].
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.0.is_transient
     }
 
     /// Who must act.

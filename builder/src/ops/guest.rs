@@ -135,9 +135,11 @@ impl Guest {
     /// # Errors
     /// If it does not come up, or its services do not settle.
     pub fn boot(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Self> {
-        let mut guest = Self::begin_boot(shell, parts, setup)?;
-        guest.wait_until_up()?;
-        Ok(guest)
+        despite_crash(shell, || {
+            let mut guest = Self::begin_boot(shell, parts.clone(), setup)?;
+            guest.wait_until_up()?;
+            Ok(guest)
+        })
     }
 
     /// Begins to boot an image. The guest comes up while the caller does something
@@ -168,7 +170,13 @@ impl Guest {
     /// # Errors
     /// If it does not start. A guest that goes on is an [`Ending::TimedOut`].
     pub fn boot_to_end(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Ending> {
-        Self::start(shell, parts, setup)?.wait_for_end(Some(Instant::now() + BOOT_TIMEOUT))
+        despite_crash(shell, || {
+            let mut session = Self::start(shell, parts.clone(), setup)?;
+            match session.wait_for_end(Some(Instant::now() + BOOT_TIMEOUT))? {
+                crash @ Ending::EmulatorCrashed(_) => Err(session.error(crash)),
+                ending => Ok(ending),
+            }
+        })
     }
 
     fn start(shell: &Shell, parts: Parts, setup: &Setup) -> Result<Session> {
@@ -321,5 +329,58 @@ impl Guest {
     /// If it does not power off, or ends in another way.
     pub fn power_off(self) -> Result<()> {
         self.session.power_off(Instant::now() + POWER_OFF_TIMEOUT)
+    }
+}
+
+/// Boots a guest, and once more if QEMU crashed. QEMU 7.2 does so now and then while a guest of
+/// two processors moves its PCI devices in memory: that says nothing of the guest.
+fn despite_crash<T>(shell: &Shell, boot: impl Fn() -> Result<T>) -> Result<T> {
+    match boot() {
+        Err(error) if error.is_transient() => {
+            shell.warn(error.context("the guest is booted once more"));
+            boot()
+        }
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How often a guest is booted if it crashes so often at first, and what comes of it.
+    fn booted(crashes: u32, crash: Ending) -> (u32, Result<()>) {
+        let crash = Cell::new(Some(crash));
+        let boots = Cell::new(0);
+        let result = despite_crash(&Shell::new(true), || {
+            boots.set(boots.get() + 1);
+            if boots.get() > crashes {
+                return Ok(());
+            }
+            let ending = crash.take().unwrap_or_else(|| Ending::EmulatorCrashed("again".into()));
+            Err(ending.into_error(""))
+        });
+        (boots.get(), result)
+    }
+
+    #[test]
+    fn a_crash_of_qemu_is_forgiven_once() {
+        let crash = || Ending::EmulatorCrashed("signal: 11".into());
+        assert!(matches!(booted(0, crash()), (1, Ok(()))));
+        assert!(matches!(booted(1, crash()), (2, Ok(()))));
+        let (boots, result) = booted(3, crash());
+        assert_eq!(boots, 2);
+        assert!(result.unwrap_err().to_string().starts_with("qemu crashed: again"));
+    }
+
+    #[test]
+    fn what_the_guest_did_is_not_forgiven() {
+        for ending in [Ending::Panicked, Ending::Reset, Ending::EmulatorFailed("x".into())] {
+            let (boots, result) = booted(1, ending);
+            assert_eq!(boots, 1);
+            result.unwrap_err();
+        }
     }
 }

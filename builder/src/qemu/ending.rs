@@ -4,10 +4,17 @@
 //! apart by events alone; the console's last lines are only shown.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::qmp::Event;
 use crate::error::Error;
+
+/// The signals of a program that did what none may (signal(7)).
+const FAULTS: [Signal; 5] = [Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::ABORT];
 
 /// Exit code when QEMU could not be started or failed by itself.
 pub const EXIT_EMULATOR: u8 = 123;
@@ -33,10 +40,21 @@ pub enum Ending {
     TimedOut(Duration),
     /// QEMU ended without the guest's doing; how, and what it said.
     EmulatorFailed(String),
+    /// QEMU ended by a fault in itself; how, and what it said.
+    EmulatorCrashed(String),
     /// The person interrupted the builder, with this signal.
     Interrupted(i32),
     /// The person quit, or QEMU was told to quit.
     Quit,
+}
+
+/// How QEMU's process ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exit {
+    /// For people: its status, and what it said.
+    pub text: String,
+    /// Whether it was by a fault in the program.
+    pub is_crash: bool,
 }
 
 /// Collects what QEMU says of one guest.
@@ -44,6 +62,16 @@ pub enum Ending {
 pub struct Observer {
     panicked: bool,
     shutdown_reason: Option<String>,
+}
+
+impl Exit {
+    /// Of a process with this status that said this.
+    #[must_use]
+    pub fn new(status: ExitStatus, said: &str) -> Self {
+        let text = if said.is_empty() { status.to_string() } else { format!("{status}: {said}") };
+        let is_fault = |signal| FAULTS.iter().any(|fault| fault.as_raw() == signal);
+        Self { text, is_crash: status.signal().is_some_and(is_fault) }
+    }
 }
 
 impl Observer {
@@ -56,9 +84,10 @@ impl Observer {
         }
     }
 
-    /// The ending, now that QEMU's process has ended. `emulator` says how.
+    /// The ending, now that QEMU's process has ended.
     #[must_use]
-    pub fn ending(&self, emulator: &str) -> Ending {
+    pub fn ending(&self, emulator: &Exit) -> Ending {
+        let text = &emulator.text;
         if self.panicked {
             return Ending::Panicked;
         }
@@ -67,8 +96,9 @@ impl Observer {
             Some("guest-reset" | "subsystem-reset") => Ending::Reset,
             Some("guest-panic") => Ending::Panicked,
             Some("host-qmp-quit" | "host-ui") => Ending::Quit,
-            Some(reason) => Ending::EmulatorFailed(format!("{emulator} ({reason})")),
-            None => Ending::EmulatorFailed(emulator.to_owned()),
+            Some(reason) => Ending::EmulatorFailed(format!("{text} ({reason})")),
+            None if emulator.is_crash => Ending::EmulatorCrashed(text.clone()),
+            None => Ending::EmulatorFailed(text.clone()),
         }
     }
 }
@@ -81,7 +111,7 @@ impl Ending {
             Self::PoweredOff | Self::Reset | Self::Stuck(_) | Self::Quit => EXIT_DIED,
             Self::Panicked => EXIT_PANIC,
             Self::TimedOut(_) => EXIT_TIMEOUT,
-            Self::EmulatorFailed(_) => EXIT_EMULATOR,
+            Self::EmulatorFailed(_) | Self::EmulatorCrashed(_) => EXIT_EMULATOR,
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(EXIT_DIED),
         }
     }
@@ -103,6 +133,9 @@ impl Ending {
         let error = Error::failure(message).exit_with(code);
         match self {
             Self::TimedOut(_) => error.hint("a longer limit is set with `--timeout SECONDS`"),
+            Self::EmulatorCrashed(_) => error.transient().hint(
+                "the fault is QEMU's, not the guest's: try again, or with another version of QEMU",
+            ),
             Self::Stuck(status) if status == "internal-error" => {
                 error.hint("KVM cannot run this guest here: use `--accel tcg`")
             }
@@ -125,6 +158,7 @@ impl fmt::Display for Ending {
                 write!(f, "the guest hangs: it had not finished after {} s", after.as_secs())
             }
             Self::EmulatorFailed(how) => write!(f, "qemu failed: {how}"),
+            Self::EmulatorCrashed(how) => write!(f, "qemu crashed: {how}"),
             Self::Interrupted(signal) => write!(f, "interrupted by signal {signal}"),
             Self::Quit => write!(f, "qemu was told to quit"),
         }
@@ -145,7 +179,7 @@ mod tests {
         for event in events {
             observer.see(event);
         }
-        observer.ending("exit status: 0")
+        observer.ending(&Exit::new(ExitStatus::from_raw(0), ""))
     }
 
     fn shutdown(reason: &str) -> Event {
@@ -169,6 +203,20 @@ mod tests {
         for (events, expected) in table {
             assert_eq!(after(&events), expected, "{events:?}");
         }
+    }
+
+    #[test]
+    fn a_crash_of_qemu_is_told_from_what_the_guest_did_before() {
+        let crash = Exit::new(ExitStatus::from_raw(Signal::SEGV.as_raw()), "oh");
+        let mut observer = Observer::default();
+        let ending = observer.ending(&crash);
+        assert_eq!(ending.to_string(), "qemu crashed: signal: 11 (SIGSEGV): oh");
+        let killed = Exit::new(ExitStatus::from_raw(Signal::KILL.as_raw()), "");
+        assert_eq!(observer.ending(&killed), Ending::EmulatorFailed("signal: 9 (SIGKILL)".into()));
+        assert!(observer.ending(&crash).into_error("").is_transient());
+        observer.see(&shutdown("guest-shutdown"));
+        assert_eq!(observer.ending(&crash), Ending::PoweredOff);
+        assert!(!Ending::PoweredOff.into_error("").is_transient());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 use super::console::Console;
-use super::ending::{Ending, Observer};
+use super::ending::{Ending, Exit, Observer};
 use super::exec::ExecPort;
 use super::interrupt::Interrupts;
 use super::launch::{RunDirectory, START_TIMEOUT, Start};
@@ -425,16 +425,14 @@ impl Session {
     }
 
     /// How QEMU ended, if it has.
-    fn has_ended(&mut self) -> Result<Option<String>> {
+    fn has_ended(&mut self) -> Result<Option<Exit>> {
         let status = self
             .qemu
             .child()
             .try_wait()
             .map_err(|error| Error::failure(format!("cannot wait for qemu: {error}")))?;
-        Ok(status.map(|status| {
-            let said = tail_of(&self.directory.path().join("qemu.log"));
-            if said.is_empty() { status.to_string() } else { format!("{status}: {said}") }
-        }))
+        let log = self.directory.path().join("qemu.log");
+        Ok(status.map(|status| Exit::new(status, &tail_of(&log))))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Sessions with guests of a few instructions, which need no kernel.
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::*;
 use crate::arch::Arch;
 use crate::host::find_program;
@@ -93,14 +95,19 @@ fn a_hang_ends_at_the_deadline_and_qemu_with_the_session() {
 
 #[test]
 fn a_qemu_that_dies_is_not_taken_for_a_guest_that_did() {
-    let Some(session) = guest(&HANG, &[]) else { return };
-    let mut session = session.unwrap();
-    session.qemu.child().kill().unwrap();
-    let ending = session.wait_for_end(soon()).unwrap();
-    assert!(
-        matches!(&ending, Ending::EmulatorFailed(how) if how.contains("signal: 9")),
-        "{ending:?}"
-    );
+    let end_by = |signal| {
+        let session = guest(&HANG, &[])?;
+        let mut session = session.unwrap();
+        let pid = Pid::from_child(session.qemu.child());
+        kill_process(pid, signal).unwrap();
+        Some(session.wait_for_end(soon()).unwrap())
+    };
+    let Some(killed) = end_by(Signal::KILL) else { return };
+    let is_it = matches!(&killed, Ending::EmulatorFailed(how) if how.contains("signal: 9"));
+    assert!(is_it, "{killed:?}");
+    let Some(crashed) = end_by(Signal::SEGV) else { return };
+    let is_it = matches!(&crashed, Ending::EmulatorCrashed(how) if how.contains("signal: 11"));
+    assert!(is_it, "{crashed:?}");
 }
 
 #[test]
