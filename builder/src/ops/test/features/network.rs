@@ -224,31 +224,30 @@ fn fixed(guest: &mut Guest, _: Arch) -> Result<Verdict> {
         "2001:db8:9::/48 via 2001:db8:8::1 dev fixed0",
     ];
     guest.read("ip link add fixed0 type dummy")?;
-    let made = with_file(
-        guest,
-        "netctl reload",
-        |file| format!("{file}{FIXED}"),
-        |guest| wait_for(guest, show, |found| wanted.iter().all(|word| found.contains(word))),
-    )?;
+    let made = shown_with(guest, FIXED, show, &wanted)?;
     guest.read("ip link del fixed0")?;
     Ok(made.map(|_| String::new()))
 }
 
 fn made_links(guest: &mut Guest, _: Arch) -> Result<Verdict> {
     let wanted = ["lan9@eth0", "vlan id 9", "master br9"];
-    let show = "ip link show lan9";
-    let made = with_file(
-        guest,
-        "netctl reload",
-        |file| format!("{file}{LINKS}"),
-        |guest| wait_for(guest, show, |found| wanted.iter().all(|word| found.contains(word))),
-    )?;
-    if let Err(found) = made {
+    if let Err(found) = shown_with(guest, LINKS, "ip link show lan9", &wanted)? {
         return Ok(Err(found));
     }
     let is_gone = |found: &str| !found.contains("lan9") && !found.contains("br9");
     let gone = wait_for(guest, "ip -br link", is_gone)?;
     Ok(gone.map(|_| String::new()).map_err(|found| format!("still there: {found}")))
+}
+
+/// What `show` prints, once all of `wanted` is in it, while these lines end a guest's network file.
+fn shown_with(guest: &mut Guest, lines: &str, show: &str, wanted: &[&str]) -> Result<Verdict> {
+    let has_all = |found: &str| wanted.iter().all(|word| found.contains(word));
+    with_file(
+        guest,
+        "netctl reload",
+        |file| format!("{file}{lines}"),
+        |guest| wait_for(guest, show, has_all),
+    )
 }
 
 /// What is found while a guest's network file is another one. `apply` is the command after
