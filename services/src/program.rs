@@ -20,7 +20,13 @@ pub fn run<S, T: Termination, F: Into<Failure>>(
         Ok(None) => output::print(help).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
         Err(problem) => Err(Failure::Problem(Code::Usage, explained(problem, name))),
     };
-    done.unwrap_or_else(|failure| failure.report(name))
+    end(name, done)
+}
+
+/// The exit code of what was `done`; what failed is reported under `name`. For a program whose
+/// command line says more than [`run`] makes of it.
+pub fn end<T: Termination>(name: &str, done: std::result::Result<T, Failure>) -> ExitCode {
+    done.map_or_else(|failure| failure.report(name), Termination::report)
 }
 
 /// With the hint that helps with any command line, if there is no better one.

@@ -16,8 +16,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use init_core::parse::reader::read_file;
 use lexopt::Arg;
+use services::config_file;
 use services::problem::{Context, Problem, Result};
 use services::program;
 
@@ -30,8 +30,6 @@ const PROGRAM: &str = "datapart";
 /// What the image says of its data partition.
 const SETTINGS_FILE: &str = "/usr/lib/data-partition.toml";
 
-/// Largest file of settings, in bytes.
-const SETTINGS_BYTES_MAX: usize = 4096;
 /// The page that lists its keys.
 const PAGE: &str = "docs/devices-and-mounts.md";
 
@@ -64,8 +62,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<()>> {
 }
 
 fn run() -> Result<()> {
-    let bytes = fs::read(SETTINGS_FILE).context(|| format!("cannot read `{SETTINGS_FILE}`"))?;
-    let settings = settings(SETTINGS_FILE, &bytes)?;
+    let settings = settings(SETTINGS_FILE, &config_file::load(Path::new(SETTINGS_FILE))?)?;
     let mut disk = RootDisk::open()?;
     let say = |text: &str| {
         let _ = writeln!(io::stdout(), "{text}");
@@ -78,17 +75,14 @@ fn run() -> Result<()> {
     link(Path::new(LINK), &device.node).context(|| format!("cannot make `{LINK}`"))
 }
 
-fn settings(file: &str, bytes: &[u8]) -> Result<Settings> {
-    let settings = read_file(file, bytes, SETTINGS_BYTES_MAX, PAGE, |section, reader| {
+fn settings(file: &str, text: &str) -> Result<Settings> {
+    let settings = config_file::parse(file, text, PAGE, |reader, section| {
         reader.check_keys(section, &["label", "size-min"]);
         let label = reader.string(section, "label").unwrap_or("data").to_owned();
         let size_min_bytes = reader.size_bytes(section, "size-min").unwrap_or(64 << 20);
         Settings { label, size_min_bytes }
     });
-    settings.map_err(|findings| {
-        let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        Problem::new(text.join("\n"))
-    })
+    settings.map_err(|findings| config_file::problem(&findings))
 }
 
 /// Makes the link in one step, in the place of an older one.
@@ -111,9 +105,9 @@ mod tests {
 
     #[test]
     fn settings_are_read_and_mistakes_found() {
-        let found = settings("d", b"label = \"data\"\nsize-min = 67108864\n").unwrap();
+        let found = settings("d", "label = \"data\"\nsize-min = 67108864\n").unwrap();
         assert_eq!(found, Settings { label: "data".into(), size_min_bytes: 64 << 20 });
-        assert!(settings("d", b"lable = \"x\"\n").unwrap_err().message().contains("d:1:1"));
+        assert!(settings("d", "lable = \"x\"\n").unwrap_err().message().contains("d:1:1"));
     }
 
     #[test]

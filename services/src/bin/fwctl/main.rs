@@ -21,14 +21,12 @@ mod trial;
 
 use std::process::ExitCode;
 
+use services::program;
+
 /// The name under which problems are reported.
 const PROGRAM: &str = "fwctl";
 
 fn main() -> ExitCode {
-    let done = arguments::parse(lexopt::Parser::from_env())
-        .and_then(|arguments| commands::run(&arguments));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(PROGRAM),
-    }
+    let arguments = arguments::parse(lexopt::Parser::from_env());
+    program::end(PROGRAM, arguments.and_then(|arguments| commands::run(&arguments)))
 }

@@ -12,15 +12,12 @@ mod text;
 use std::process::ExitCode;
 
 use services::failure::Failure;
+use services::program;
 
 /// Shorthand for what commands return.
 type Result<T> = std::result::Result<T, Failure>;
 
 fn main() -> ExitCode {
-    let done = arguments::parse(lexopt::Parser::from_env())
-        .and_then(|arguments| commands::run(&arguments));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report("netctl"),
-    }
+    let arguments = arguments::parse(lexopt::Parser::from_env());
+    program::end("netctl", arguments.and_then(|arguments| commands::run(&arguments)))
 }

@@ -18,14 +18,13 @@ use std::env;
 use std::process::ExitCode;
 
 use services::failure::Failure;
+use services::program;
 
 fn main() -> ExitCode {
     let mut words = env::args_os();
     let called_as = words.next().unwrap_or_default();
-    match arguments::parse(&called_as, words).and_then(|arguments| commands::run(&arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report("svcctl"),
-    }
+    let arguments = arguments::parse(&called_as, words);
+    program::end("svcctl", arguments.and_then(|arguments| commands::run(&arguments)))
 }
 
 /// Shorthand for what commands return.
