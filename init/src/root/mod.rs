@@ -1,7 +1,7 @@
 //! From an initramfs to the real root: wait, find, check, mount, switch.
 //!
-//! Everything up to the switch can be tried again from a rescue shell; after
-//! it only `execve` is left, and the program was seen before.
+//! Everything up to the switch can be tried again from a rescue shell. After it
+//! `/` is somebody's disk: only `execve` is left, and only that is tried again.
 
 mod check;
 mod device;
@@ -13,12 +13,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::convert::Infallible;
 use core::time::Duration;
 
 use init_core::cmdline::{CommandLine, RootSource};
 use rustix::fd::{AsFd as _, OwnedFd};
-use rustix::fs::{Mode, StatVfsMountFlags, mkdir, statfs, statvfs};
+use rustix::fs::{Mode, StatFs, StatVfsMountFlags, mkdir, statfs, statvfs};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_remount};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, netlink, socket_with};
@@ -28,7 +27,7 @@ use crate::clock;
 use crate::console::Console;
 use crate::errno::explain;
 use crate::foreground::{self, Waited};
-use crate::sys::signal::SignalFd;
+use crate::sys::signal::{self, SignalFd};
 use crate::{files, log, rescue, shutdown};
 
 /// Where the new root is mounted before it becomes `/`.
@@ -53,8 +52,16 @@ pub(crate) fn switch(
 ) {
     let Some(source) = line.root.as_ref().filter(|_| in_initramfs()) else { return };
     report.hand_over();
+    let program = line.init.as_deref().unwrap_or("/sbin/init");
+    while let Err(cause) = try_switch(source, program, line, console, signals) {
+        rescue::enter(format_args!("{cause}"), console, signals);
+    }
+    if line.init.is_some() {
+        // Whoever it is expects what the kernel gives to its init.
+        signal::unblock_all();
+    }
     loop {
-        let Err(cause) = try_switch(source, line, console, signals);
+        let cause = switch::execute(program);
         rescue::enter(format_args!("{cause}"), console, signals);
     }
 }
@@ -75,24 +82,27 @@ pub(crate) fn make_writable(line: &CommandLine) {
 
 /// Whether `/` is the kernel's own rootfs (Documentation/filesystems/ramfs-rootfs-initramfs.rst).
 fn in_initramfs() -> bool {
-    statfs("/").is_ok_and(|fs| {
-        #[expect(clippy::useless_conversion, reason = "f_type is narrower on other targets")]
-        let magic = i64::from(fs.f_type);
-        magic == RAMFS_MAGIC || magic == TMPFS_MAGIC
-    })
+    statfs("/").is_ok_and(|fs| is_in_memory(&fs))
 }
 
+fn is_in_memory(fs: &StatFs) -> bool {
+    #[expect(clippy::useless_conversion, reason = "f_type is narrower on other targets")]
+    let magic = i64::from(fs.f_type);
+    magic == RAMFS_MAGIC || magic == TMPFS_MAGIC
+}
+
+/// Makes the root that is to be found `/`.
 fn try_switch(
     source: &RootSource,
+    program: &str,
     line: &CommandLine,
     console: &Console,
     signals: &SignalFd,
-) -> Result<Infallible, String> {
+) -> Result<(), String> {
     let device = wait_for(source, line, signals)?;
     let found = device::filesystem(&device);
     check::check(&device, found.as_ref(), console, signals)?;
     mount_root(&device, found.map(|found| found.kind), line)?;
-    let program = line.init.as_deref().unwrap_or("/sbin/init");
     log::info(format_args!("switching to {source} ({device}), {program}"));
     switch::switch(NEW_ROOT, program)
 }
