@@ -49,8 +49,7 @@ impl EventLoop<'_> {
                     log::error(format_args!("cannot watch a cgroup: {}", explain(errno)));
                 }
             }
-            // The look at dead groups is made when children die; here the
-            // group may have been empty before.
+            // Makes the next turn look; the group may be empty already.
             Killing::Group => self.may_have_dead = true,
         }
     }

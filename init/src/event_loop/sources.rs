@@ -36,24 +36,22 @@ impl EventLoop<'_> {
     /// then tells the supervisor of their end.
     pub(super) fn take_dead(&mut self) {
         let mut dead = Vec::new();
-        let mut has_orphans = false;
-        if self.may_have_dead {
-            self.may_have_dead = false;
+        let looks = core::mem::take(&mut self.may_have_dead);
+        if looks {
             for count in 1..=REAPED_PER_TURN {
                 let Reap::Child(reaped) = reap::next() else { break };
-                match self.instances.by_pid(reaped.pid) {
-                    Some(instance) => dead.push((instance, reaped)),
-                    None => has_orphans = true,
+                if let Some(instance) = self.instances.by_pid(reaped.pid) {
+                    dead.push((instance, reaped));
                 }
                 self.may_have_dead = count == REAPED_PER_TURN;
             }
         }
         self.take_notifications();
-        let any_dead = has_orphans || !dead.is_empty();
         for (instance, reaped) in dead {
             self.tell_end(instance, reaped);
         }
-        if any_dead {
+        // Not only when somebody has died: a group may have been empty when it was killed.
+        if looks {
             for instance in self.instances.take_dead_groups() {
                 self.queue.push_back(Event::TreeEmpty { instance });
             }

@@ -228,6 +228,19 @@ fn without_cgroups_the_process_group_is_killed() {
 }
 
 #[test]
+fn without_cgroups_a_group_that_was_empty_already_is_gone() {
+    let test = "without_cgroups_a_group_that_was_empty_already_is_gone";
+    let once = shell("exit 0") + "type = \"oneshot\"\n";
+    let plain = shell("exec sleep 1000");
+    let services = [("once", &*once), ("plain", &*plain)];
+    let Some(guest) = Guest::boot(test, Kind::WithoutCgroup, &services) else { return };
+    guest.wait_for_state("once", "completed");
+    guest.wait_for_state("plain", "ready");
+    assert_eq!(guest.operate(Operation::Stop, "plain"), Reply::Done);
+    assert_eq!(guest.status("plain").summary.state.as_str(), "stopped");
+}
+
+#[test]
 fn orphans_are_reaped_while_clients_are_served() {
     let test = "orphans_are_reaped_while_clients_are_served";
     // Each inner shell leaves one orphan that waits for a word to end.
