@@ -331,12 +331,16 @@ fn prepare(launch: &Launch) -> Result<(), (SpawnStage, Errno)> {
     let at = |stage: SpawnStage| move |errno: Errno| (stage, errno);
     let program = &launch.program;
     rustix::process::setsid().map_err(at(SpawnStage::Clone))?;
-    match &program.terminal {
-        None => standard(launch.input, launch.output).map_err(at(SpawnStage::Output))?,
-        Some(path) => attach_terminal(path).map_err(at(SpawnStage::Output))?,
-    }
     if let Some(passed) = launch.passed {
         duplicate(passed, PASSED_FD).map_err(at(SpawnStage::Output))?;
+    }
+    if program.terminal.is_none() {
+        standard(launch.input, launch.output).map_err(at(SpawnStage::Output))?;
+    }
+    // Before the first step that may hang.
+    close_others(launch.status);
+    if let Some(path) = &program.terminal {
+        attach_terminal(path).map_err(at(SpawnStage::Output))?;
     }
     for (resource, limit) in &program.limits {
         rustix::process::setrlimit(*resource, *limit).map_err(at(SpawnStage::Limits))?;
@@ -368,6 +372,23 @@ fn attach_terminal(path: &CStr) -> Result<(), Errno> {
     standard(terminal.as_raw_fd(), terminal.as_raw_fd())
 }
 
+/// Closes this process' copies of PID 1's descriptors but for the standard ones, what was
+/// passed, and `status`. While they are open, what PID 1 closes is not closed: epoll(7) goes on
+/// to report it, and the client at the other end sees no end.
+fn close_others(status: i32) {
+    const FIRST: usize = PASSED_FD.unsigned_abs() as usize + 1;
+    let Ok(status) = usize::try_from(status) else { return };
+    let last = u32::MAX as usize;
+    for (from, to) in [(FIRST, status.saturating_sub(1)), (status.saturating_add(1), last)] {
+        if from <= to {
+            // SAFETY: numbers only. The descriptors are this process' own copies, and it uses
+            // none of them from here on. A kernel older than 5.9 knows no such call; then
+            // execve closes them.
+            unsafe { raw(libc::SYS_close_range, [from, to, 0, 0]) };
+        }
+    }
+}
+
 /// dup3(2) without close-on-exec.
 fn duplicate(from: i32, to: i32) -> Result<(), Errno> {
     let (Ok(source), Ok(target)) = (usize::try_from(from), usize::try_from(to)) else {
@@ -380,5 +401,35 @@ fn duplicate(from: i32, to: i32) -> Result<(), Errno> {
     match i32::try_from(-result) {
         Ok(errno @ 1..) => Err(Errno::from_raw_os_error(errno)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_holds_nothing_open_that_is_not_its_own() {
+        // Not close-on-exec: that would close it too, but later.
+        let (ours, theirs) = rustix::pipe::pipe().unwrap();
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()).unwrap();
+        let program = Program {
+            argv: CStrings::new(["/bin/sleep", "1000"]),
+            environment: CStrings::new([""; 0]),
+            working_directory: c"/".into(),
+            terminal: None,
+            credentials: None,
+            limits: Vec::new(),
+        };
+        let null = null.as_fd();
+        let descriptors = Descriptors { input: null, output: null, passed: None, cgroup: None };
+        let mut child = spawn(program, descriptors).unwrap();
+        drop(theirs);
+        let start = child.pending.as_mut().and_then(Pending::wait);
+        assert!(matches!(start, Some(Start::Executed)));
+        let mut end = [PollFd::new(&ours, PollFlags::IN)];
+        let reported = poll(&mut end, Some(&Timespec { tv_sec: 10, tv_nsec: 0 }));
+        signal::send(child.pidfd.as_fd(), 9).unwrap();
+        assert_eq!(reported, Ok(1), "the pipe has ended while the child runs");
     }
 }
