@@ -20,19 +20,28 @@ pub(crate) struct User {
     pub(crate) home: String,
 }
 
+/// (uid_t) -1: setresuid(2) and setresgid(2) take it for "as it was", which is root.
+const NO_ID: u32 = u32::MAX;
+
+/// A number that can be somebody's.
+fn id(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|id| *id != NO_ID)
+}
+
 /// The user called `name`. A number is that id, with the primary group of its
 /// entry or the same number.
 pub(crate) fn find_user(passwd: &str, name: &str) -> Option<User> {
     let entry = |line: &str| {
         let mut fields = line.split(':');
         let name = fields.next()?;
-        let uid = fields.nth(1)?.parse().ok()?;
-        let gid = fields.next()?.parse().ok()?;
+        let uid = id(fields.nth(1)?)?;
+        let gid = id(fields.next()?)?;
         let home = fields.nth(1).filter(|home| !home.is_empty()).unwrap_or("/").to_owned();
         Some(User { name: name.to_owned(), uid, gid, home })
     };
     let mut entries = passwd.lines().filter_map(entry);
     match name.parse::<u32>() {
+        Ok(NO_ID) => None,
         Ok(uid) => Some(entries.find(|user| user.uid == uid).unwrap_or_else(|| User {
             name: String::new(),
             uid,
@@ -45,8 +54,8 @@ pub(crate) fn find_user(passwd: &str, name: &str) -> Option<User> {
 
 /// The id of the group called `name`, or `name` itself if it is a number.
 pub(crate) fn find_group(group: &str, name: &str) -> Option<u32> {
-    if let Ok(gid) = name.parse() {
-        return Some(gid);
+    if name.parse::<u32>().is_ok() {
+        return id(name);
     }
     groups(group).find(|entry| entry.name == name).map(|entry| entry.gid)
 }
@@ -69,7 +78,7 @@ fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
     text.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
-        let gid = fields.nth(1)?.parse().ok()?;
+        let gid = id(fields.nth(1)?)?;
         Some(Group { name, gid, members: fields.next().unwrap_or_default().trim() })
     })
 }
@@ -99,5 +108,17 @@ mod tests {
         assert_eq!(find_group(GROUP, "nobody"), None);
         assert_eq!(groups_of(GROUP, "log"), [10, 4]);
         assert_eq!(groups_of(GROUP, ""), [0; 0]);
+    }
+
+    #[test]
+    fn the_number_that_means_no_change_is_nobodys() {
+        let passwd = "evil:x:4294967295:5::/:\nalso:x:5:4294967295::/:\n";
+        for name in ["4294967295", "evil", "also"] {
+            assert_eq!(find_user(passwd, name), None, "{name}");
+        }
+        let group = "evil:x:4294967295:ann\n";
+        assert_eq!(find_group(group, "4294967295"), None);
+        assert_eq!(find_group(group, "evil"), None);
+        assert_eq!(groups_of(group, "ann"), [0; 0]);
     }
 }

@@ -268,7 +268,9 @@ fn read_stop_signal<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Signal {
 fn read_account<'t>(file: &Section<'t>, reader: &mut Reader<'t>, key: &str) -> Option<Box<str>> {
     let text = reader.string(file, key)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    if text.is_empty() || text.starts_with('-') || !text.chars().all(allowed) {
+    // 4294967295 is (uid_t) -1: "leave it as it is" to setresuid(2), which would be root.
+    let is_nobody = text.parse() == Ok(u32::MAX);
+    if text.is_empty() || text.starts_with('-') || is_nobody || !text.chars().all(allowed) {
         reader.report(file.span_of(key), format!("{key:?}: {text:?} is no name of a {key}"));
     }
     Some(text.into())

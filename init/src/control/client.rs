@@ -58,6 +58,11 @@ impl Client {
         self.access
     }
 
+    /// Whether a request of its is being worked on.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
     pub(super) fn last_active(&self) -> Timestamp {
         self.last_active
     }

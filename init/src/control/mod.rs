@@ -23,7 +23,8 @@ use rustix::net::{
 use crate::sys::socket::{peer_groups, peer_user_and_group};
 use crate::{accounts, files};
 
-/// Most clients at a time; the one that has been silent longest makes room.
+/// Most clients at a time. Room is made by one that waits for no operation before one that
+/// does, by one that may only read before root's, by the one that has been silent longest.
 const CLIENTS_MAX: usize = 64;
 
 /// How long a client may do nothing while it waits for nothing.
@@ -122,9 +123,12 @@ impl Control {
         }
     }
 
-    /// The client that has done nothing for longest.
+    /// The client that makes room for another.
     fn most_idle(&self) -> Option<u64> {
-        self.clients.iter().min_by_key(|(_, client)| client.last_active()).map(|(id, _)| *id)
+        let worth = |(_, client): &&(u64, Client)| {
+            (client.is_waiting(), client.access() == Access::Full, client.last_active())
+        };
+        self.clients.iter().min_by_key(worth).map(|(id, _)| *id)
     }
 
     /// Reads and writes what can be read and written without waiting.
