@@ -4,20 +4,28 @@
 //! that went into it. It is made in a temporary directory beside its place and
 //! renamed there, so a killed builder leaves nothing that looks finished; a lock
 //! file per key makes concurrent builders wait for each other, and the kernel
-//! releases the lock of one that died.
+//! releases the lock of one that died. Who uses the cache holds a shared lock on
+//! its root directory, and who removes it the exclusive one.
 
 use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, IoContext, Result};
 use crate::shell::Shell;
 
+/// What ends the name of a directory in which an entry is being made.
+const PARTIAL_SUFFIX: &str = ".partial";
+
 /// The cache's root directory.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
+    /// Keeps it from being removed while it is used.
+    _in_use: Arc<File>,
 }
 
 /// The digest of everything that went into an entry, as 64 hexadecimal digits.
@@ -53,14 +61,14 @@ impl KeyBuilder {
     /// # Errors
     /// If it cannot be read.
     pub fn file(self, name: &str, path: &Path) -> Result<Self> {
-        use std::os::unix::fs::PermissionsExt;
         let bytes = fs::read(path).at("read", path)?;
         let mode = fs::metadata(path).at("read", path)?.permissions().mode();
         let executable = if mode & 0o100 == 0 { "plain" } else { "executable" };
         Ok(self.part(executable, name).part(name, bytes))
     }
 
-    /// Adds every file below a directory, sorted by path, as [`KeyBuilder::file`] does.
+    /// Adds everything below a directory, sorted by path: files as [`KeyBuilder::file`] does,
+    /// links by their targets, directories and what else there is by their names.
     ///
     /// # Errors
     /// If one cannot be read.
@@ -75,12 +83,15 @@ impl KeyBuilder {
             let child_name = format!("{name}/{}", entry.file_name().to_string_lossy());
             let kind = entry.file_type().at("read", &child)?;
             self = if kind.is_dir() {
-                self.directory(&child_name, &child)?
+                self.part("directory", &child_name).directory(&child_name, &child)?
             } else if kind.is_symlink() {
                 let target = fs::read_link(&child).at("read", &child)?;
                 self.part(&child_name, target.as_os_str().as_encoded_bytes())
-            } else {
+            } else if kind.is_file() {
                 self.file(&child_name, &child)?
+            } else {
+                // Reading a pipe would wait for who writes to it.
+                self.part("special", &child_name)
             };
         }
         Ok(self)
@@ -123,8 +134,30 @@ impl Cache {
     /// # Errors
     /// If the directory cannot be made.
     pub fn at(root: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&root).at("create", &root)?;
-        Ok(Self { root })
+        loop {
+            fs::create_dir_all(&root).at("create", &root)?;
+            let directory = File::open(&root).at("open", &root)?;
+            directory.lock_shared().at("lock", &root)?;
+            if is_at(&directory, &root)? {
+                return Ok(Self { root, _in_use: Arc::new(directory) });
+            }
+        }
+    }
+
+    /// Removes the cache with all that is in it, once nobody uses it any more.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn remove(self, shell: &Shell) -> Result<()> {
+        let Self { root, _in_use: own } = self;
+        drop(own);
+        let directory = File::open(&root).at("open", &root)?;
+        wait_for(shell, &directory, &root)?;
+        // Somebody else may have removed it meanwhile, and it may be there anew: that is theirs.
+        if is_at(&directory, &root)? {
+            fs::remove_dir_all(&root).at("remove", &root)?;
+        }
+        Ok(())
     }
 
     /// The root directory.
@@ -161,9 +194,11 @@ impl Cache {
         if let Some(path) = self.find(kind, key) {
             return Ok(path);
         }
+        let prefix = format!("{}.", &key.as_str()[..16]);
+        remove_partial(&parent, &prefix)?;
         let staging = tempfile::Builder::new()
-            .prefix(&format!("{}.", &key.as_str()[..16]))
-            .suffix(".partial")
+            .prefix(&prefix)
+            .suffix(PARTIAL_SUFFIX)
             .tempdir_in(&parent)
             .at("create a directory in", &parent)?;
         make(staging.path())?;
@@ -186,18 +221,51 @@ impl Cache {
     }
 }
 
-/// Takes the lock file at `path`, waiting for its holder; dropping the file releases it.
+/// Takes the lock file at `path`, making it and its directory if need be and waiting for its
+/// holder; dropping the file releases it.
 ///
 /// # Errors
 /// If the file cannot be made or locked.
 pub fn lock(shell: &Shell, path: &Path) -> Result<File> {
-    let file = File::options().create(true).append(true).open(path).at("create", path)?;
+    loop {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).at("create", parent)?;
+        }
+        let file = File::options().create(true).append(true).open(path).at("create", path)?;
+        wait_for(shell, &file, path)?;
+        if is_at(&file, path)? {
+            return Ok(file);
+        }
+    }
+}
+
+/// Takes the exclusive lock of an open file.
+fn wait_for(shell: &Shell, file: &File, path: &Path) -> Result<()> {
     if file.try_lock().is_err() {
         let step = shell.step("wait for another builder");
         file.lock().at("lock", path)?;
         step.done("");
     }
-    Ok(file)
+    Ok(())
+}
+
+/// Whether an open file is the one at `path` still. Who held its lock may have removed it: then
+/// it guards nothing.
+fn is_at(file: &File, path: &Path) -> Result<bool> {
+    let ours = file.metadata().at("read", path)?;
+    Ok(fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())))
+}
+
+/// Removes what builders that were killed have left of an entry whose lock the caller holds.
+fn remove_partial(parent: &Path, prefix: &str) -> Result<()> {
+    for entry in fs::read_dir(parent).at("read", parent)? {
+        let path = entry.at("read", parent)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(prefix) && name.ends_with(PARTIAL_SUFFIX) {
+            fs::remove_dir_all(&path).at("remove", &path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Lower-case hexadecimal digits.
@@ -246,6 +314,66 @@ mod tests {
         assert_eq!(again.unwrap(), path);
         let rest = fs::read_dir(cache.root().join("kind")).unwrap().count();
         assert_eq!(rest, 2, "the entry and its lock, no partial directory");
+    }
+
+    #[test]
+    fn what_a_killed_builder_left_is_removed_by_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().join("c")).unwrap();
+        let key = KeyBuilder::new("test 1").finish();
+        let kind = cache.root().join("kind");
+        let left = kind.join(format!("{}.abc{PARTIAL_SUFFIX}", &key.as_str()[..16]));
+        let others = kind.join(format!("{}.abc{PARTIAL_SUFFIX}", "0".repeat(16)));
+        for path in [&left, &others] {
+            fs::create_dir_all(path.join("linux")).unwrap();
+        }
+        cache.find_or_make(&Shell::new(true), "kind", &key, |_| Ok(())).unwrap();
+        assert!(!left.exists() && others.exists());
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_while_one_waited_is_taken_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out/lock");
+        let shell = Shell::new(true);
+        let first = lock(&shell, &path).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(&Shell::new(true), &path).unwrap());
+            fs::remove_dir_all(path.parent().unwrap()).unwrap();
+            drop(first);
+            let second = waiting.join().unwrap();
+            assert!(is_at(&second, &path).unwrap());
+        });
+    }
+
+    #[test]
+    fn the_cache_is_removed_once_nobody_uses_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("c");
+        let user = Cache::at(root.clone()).unwrap();
+        let remover = Cache::at(root.clone()).unwrap();
+        std::thread::scope(|scope| {
+            let removing = scope.spawn(|| remover.remove(&Shell::new(true)));
+            let used = user.workspace("w").unwrap();
+            assert!(used.is_dir(), "while it is used it stays");
+            drop(user);
+            removing.join().unwrap().unwrap();
+        });
+        assert!(!root.exists());
+    }
+
+    #[test]
+    fn a_directory_is_known_by_all_that_is_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = || KeyBuilder::new("test 1").directory("d", directory.path()).unwrap().finish();
+        let before = key();
+        fs::create_dir(directory.path().join("empty")).unwrap();
+        let with_directory = key();
+        assert_ne!(before, with_directory);
+        let pipe = directory.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert_ne!(with_directory, key(), "and nobody waits for the pipe");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::shell::Shell;
 use super::{fingerprint, names};
 
 /// The lock file of an output directory.
-const LOCK: &str = ".lock";
+pub const LOCK: &str = ".lock";
 /// What an output is called while it is written: `.NAME.partial`.
 const PARTIAL_SUFFIX: &str = ".partial";
 /// What a file is called that outputs are made of: `.NAME.scratch`.

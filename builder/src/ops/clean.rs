@@ -49,8 +49,9 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     }
     remove_if_empty(&output);
     if args.cache {
-        let root = Cache::open()?.root().to_owned();
-        fs::remove_dir_all(&root).at("remove", &root)?;
+        let cache = Cache::open()?;
+        let root = cache.root().to_owned();
+        cache.remove(shell)?;
         shell.note(format_args!("removed {}", root.display()));
     }
     Ok(())
@@ -62,11 +63,14 @@ fn clean_outputs(shell: &Shell, directory: &Path) -> Result<()> {
     for entry in fs::read_dir(directory).at("read", directory)? {
         let path = entry.at("read", directory)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if staging::is_ours(&name) {
+        // The lock goes last: what comes after it is another builder's.
+        if staging::is_ours(&name) && name != staging::LOCK {
             removed += fs::symlink_metadata(&path).at("read", &path)?.len();
             fs::remove_file(&path).at("remove", &path)?;
         }
     }
+    let lock = directory.join(staging::LOCK);
+    fs::remove_file(&lock).at("remove", &lock)?;
     drop(ours);
     remove_if_empty(directory);
     let mib = removed.div_ceil(crate::format::MIB);
