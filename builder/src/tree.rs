@@ -7,6 +7,7 @@
 //! directory always comes before what is in it.
 
 pub mod device_table;
+mod hard_links;
 pub mod host;
 pub mod links;
 pub mod pattern;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use hard_links::HardLinks;
 
 /// A path on the target without its leading `/`; the root is empty. Components
 /// are not empty, not `.` and not `..`.
@@ -205,12 +207,14 @@ impl fmt::Debug for TreePath {
 #[derive(Clone, Debug)]
 pub struct FileTree {
     nodes: BTreeMap<TreePath, Node>,
+    hard_links: HardLinks,
 }
 
 impl Default for FileTree {
     fn default() -> Self {
         let root = Node::new(NodeKind::Directory, 0o755, "the root directory");
-        Self { nodes: BTreeMap::from([(TreePath::root(), root)]) }
+        let nodes = BTreeMap::from([(TreePath::root(), root)]);
+        Self { nodes, hard_links: HardLinks::default() }
     }
 }
 
@@ -234,7 +238,8 @@ impl FileTree {
                 first.origin, second.origin
             )));
         }
-        let mut tree = Self { nodes: entries.into_iter().collect() };
+        let hard_links = HardLinks::of(&entries);
+        let mut tree = Self { nodes: entries.into_iter().collect(), hard_links };
         if !tree.nodes.contains_key(b"".as_slice()) {
             tree.nodes.extend(Self::new().nodes);
         }
@@ -282,6 +287,7 @@ impl FileTree {
                 .hint("let one of the two go, or mark the later one as `replace`"))
             }
             _ => {
+                self.hard_links.note(&path, &node);
                 self.nodes.insert(path, node);
                 Ok(())
             }
@@ -289,13 +295,14 @@ impl FileTree {
     }
 
     /// Adds an entry in place of whatever single entry is there, for overlays
-    /// whose author said so. A directory with content is not replaced.
+    /// whose author said so. A directory with content is not replaced, and of a
+    /// file with several names the others stay what they are.
     ///
     /// # Errors
     /// See [`FileTree::insert`].
     pub fn replace(&mut self, path: TreePath, node: Node) -> Result<()> {
         if matches!(self.nodes.get(&path), Some(old) if !matches!(old.kind, NodeKind::Directory)) {
-            self.nodes.remove(&path);
+            self.remove(&path);
         }
         self.insert(path, node)
     }
@@ -334,23 +341,6 @@ impl FileTree {
         self.nodes.iter()
     }
 
-    /// The file that `link`, a hard link to `target`, is a further name of.
-    ///
-    /// # Errors
-    /// If there is no regular file at `target`.
-    pub fn hard_link_target(&self, target: &TreePath, link: &Node) -> Result<(&TreePath, &Node)> {
-        match self.nodes.get_key_value(target) {
-            Some((path, node)) if matches!(node.kind, NodeKind::File(_)) => Ok((path, node)),
-            found => {
-                let what = if found.is_some() { "is no regular file" } else { "does not exist" };
-                Err(Error::definition(format!(
-                    "a hard link from {} names {target}, which {what}",
-                    link.origin
-                )))
-            }
-        }
-    }
-
     /// The entry at a path given as bytes without a leading `/`.
     #[must_use]
     pub fn get_bytes(&self, path: &[u8]) -> Option<&Node> {
@@ -371,37 +361,4 @@ impl FileTree {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path(text: &str) -> TreePath {
-        TreePath::new(text).unwrap()
-    }
-
-    fn file(origin: &str) -> Node {
-        Node::new(NodeKind::File(Content::Bytes(b"x".as_slice().into())), 0o644, origin)
-    }
-
-    #[test]
-    fn paths_are_normal_and_stay_inside() {
-        assert_eq!(path("/usr//bin/./sh").as_bytes(), b"usr/bin/sh");
-        assert_eq!(path("/usr/bin/sh").parent(), Some(path("usr/bin")));
-        assert_eq!(path("usr").parent(), Some(TreePath::root()));
-        assert_eq!(path("/usr/bin/sh").file_name(), b"sh");
-        assert!(TreePath::new("usr/../../etc").is_err());
-        assert!(TreePath::new(b"a\0b").is_err());
-    }
-
-    #[test]
-    fn parents_come_first_and_conflicts_name_both_sides() {
-        let mut tree = FileTree::new();
-        tree.insert(path("usr/bin/sh"), file("crate shell")).unwrap();
-        let order: Vec<String> = tree.iter().map(|(path, _)| path.to_string()).collect();
-        assert_eq!(order, ["/", "/usr", "/usr/bin", "/usr/bin/sh"]);
-        let twice = tree.insert(path("usr/bin/sh"), file("overlay x")).unwrap_err().to_string();
-        assert!(twice.contains("crate shell") && twice.contains("overlay x"), "{twice}");
-        assert!(tree.insert(path("usr/bin/sh/x"), file("z")).is_err());
-        tree.replace(path("usr/bin/sh"), file("overlay x")).unwrap();
-        assert_eq!(&*tree.get(&path("usr/bin/sh")).unwrap().origin, "overlay x");
-    }
-}
+mod tests;
