@@ -53,6 +53,9 @@ const FOREIGN_VARIABLES: [&str; 18] = [
 ];
 /// The file that remembers how many objects the last full build had.
 const OBJECT_COUNT: &str = ".keelson-object-count";
+/// What `make modules_install` leaves beside the modules for compiling others: links to the
+/// object directory and, before Linux 6.6, to the source.
+const HOST_LINKS: [&str; 2] = ["build", "source"];
 /// Objects per enabled option, measured on the default configuration; the
 /// estimate before a first build.
 const OBJECTS_PER_OPTION: f64 = 1.9;
@@ -153,14 +156,7 @@ impl Build<'_> {
             // The indexes are the builder's own: no host needs depmod.
             .arg("DEPMOD=true")
             .run()?;
-        // A link to the object directory, for compiling further modules.
-        let link = into.join("build");
-        match fs::remove_file(&link) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).at("remove", &link)
-            }
-            _ => Ok(()),
-        }
+        remove_host_links(into)
     }
 
     /// The image's path below the object directory.
@@ -228,6 +224,20 @@ impl Build<'_> {
     }
 }
 
+/// Takes out of a directory of modules what is a path of this host.
+fn remove_host_links(directory: &Path) -> Result<()> {
+    for name in HOST_LINKS {
+        let link = directory.join(name);
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).at("remove", &link);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Whether a line of kbuild's output tells of one more object: `  CC      init/main.o`.
 fn is_object(line: &str) -> bool {
     matches!(line.split_whitespace().next(), Some("CC" | "AS"))
@@ -261,6 +271,28 @@ mod tests {
         let maps = "-ffile-prefix-map=/o=. -ffile-prefix-map=/s=.";
         assert_eq!(flags(false), maps);
         assert_eq!(flags(true), format!("{maps} {WITHOUT_DIAGNOSTICS}"));
+    }
+
+    #[test]
+    fn no_link_to_the_host_stays_beside_the_modules() {
+        let directory = tempfile::tempdir().unwrap();
+        let [host, modules] = ["host", "modules"].map(|name| directory.path().join(name));
+        for path in [&host, &modules] {
+            fs::create_dir(path).unwrap();
+        }
+        fs::write(host.join("Makefile"), "").unwrap();
+        fs::write(modules.join("modules.order"), "").unwrap();
+        // As before Linux 6.6, as since then, and with nothing left to do.
+        for links in [&["build", "source"][..], &["build"], &[]] {
+            for name in links {
+                std::os::unix::fs::symlink(&host, modules.join(name)).unwrap();
+            }
+            remove_host_links(&modules).unwrap();
+            let left: Vec<_> =
+                fs::read_dir(&modules).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, ["modules.order"]);
+        }
+        assert!(host.join("Makefile").exists());
     }
 
     #[test]

@@ -67,7 +67,8 @@ fn read_one(directory: &Path, path: &str) -> Result<Module> {
     Ok(Module { path: path.to_owned(), info })
 }
 
-/// Every file of a directory of modules, below it, sorted.
+/// Every regular file of a directory of modules, below it, sorted. A link is none of them: the
+/// cache may hold kernels before Linux 6.6 with one to their source, which leads out of it.
 ///
 /// # Errors
 /// If a directory cannot be read.
@@ -78,9 +79,12 @@ pub fn files(directory: &Path) -> Result<Vec<PathBuf>> {
         for entry in fs::read_dir(&next).at("read", &next)? {
             let entry = entry.at("read", &next)?;
             let path = entry.path();
-            if entry.file_type().at("read", &path)?.is_dir() {
+            let kind = entry.file_type().at("read", &path)?;
+            if kind.is_dir() {
                 directories.push(path);
-            } else if let Ok(below) = path.strip_prefix(directory) {
+            } else if kind.is_file()
+                && let Ok(below) = path.strip_prefix(directory)
+            {
                 files.push(below.to_owned());
             }
         }
@@ -108,6 +112,7 @@ mod tests {
         assert!(error.contains("no 64-bit little-endian ELF file"), "{error}");
         fs::write(path.join(ORDER), "").unwrap();
         write_lists(path).unwrap();
+        std::os::unix::fs::symlink("/", path.join("source")).unwrap();
         let found = files(path).unwrap();
         let expected =
             ["kernel/a.ko", "modules.alias", "modules.dep", "modules.order", "modules.softdep"];
