@@ -7,6 +7,7 @@
 //! need no `dpkg --add-architecture` and every dependency is told. Installing
 //! packages on the host is [`crate::host_needs`]' affair.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,9 @@ use crate::cache::{Cache, lock};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::host::Invocation;
 use crate::shell::Shell;
+
+/// The command of apt-get that tells of dependencies too.
+const INSTALL: [&str; 2] = ["--yes", "install"];
 
 /// A package that is wanted of the archive.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -124,16 +128,24 @@ impl<'a> Apt<'a> {
         if wishes.is_empty() {
             return Ok(Vec::new());
         }
-        let command: &[&str] =
-            if with_dependencies { &["--yes", "install"] } else { &["download"] };
-        let ask = || {
-            let words = wishes.iter().map(Wish::argument);
-            let query = self.get(&self.directory).arg("--print-uris").args(command).args(words);
-            query.read_text()
-        };
-        let text = self.answer(Lists::All, ask)?;
-        let files: Vec<Wish> = text.lines().filter_map(printed_file).collect();
+        let command: &[&str] = if with_dependencies { &INSTALL } else { &["download"] };
+        let files = self.answer(Lists::All, || self.files(wishes, command))?;
         self.records(&files)
+    }
+
+    /// The names of a package and of all that it depends on, if it can be had by itself, by the
+    /// lists of the last answer.
+    #[must_use]
+    pub fn needs(&self, wish: &Wish) -> Option<BTreeSet<String>> {
+        let files = self.files(std::slice::from_ref(wish), &INSTALL).ok()?;
+        Some(files.into_iter().map(|file| file.name).collect())
+    }
+
+    /// The files that a command of apt-get would fetch.
+    fn files(&self, wishes: &[Wish], command: &[&str]) -> Result<Vec<Wish>> {
+        let words = wishes.iter().map(Wish::argument);
+        let query = self.get(&self.directory).arg("--print-uris").args(command).args(words);
+        Ok(query.read_text()?.lines().filter_map(printed_file).collect())
     }
 
     /// Downloads packages into `directory`, as apt names them. Of an archive that cannot be

@@ -4,6 +4,7 @@
 //! clone gets the same bytes. The format is TOML, read as strictly as any other
 //! file that a person may edit. Pure: who reads and writes the file is elsewhere.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use init_core::diagnostic::{Finding, Place};
@@ -20,6 +21,9 @@ const FORMAT: u32 = 1;
 pub struct Lock {
     /// By architecture and name.
     packages: Vec<Locked>,
+    /// The names of what packages named with `depends = true` need, by their architecture and
+    /// name. Locks that are older than this field have it for none of them.
+    needs: BTreeMap<(String, String), BTreeSet<String>>,
 }
 
 /// What to do about a version that cannot be had.
@@ -62,6 +66,17 @@ struct Document {
     format: u32,
     #[serde(default)]
     package: Vec<Locked>,
+    #[serde(default)]
+    needs: Vec<Needs>,
+}
+
+/// What a package needs, as the file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Needs {
+    arch: String,
+    name: String,
+    packages: BTreeSet<String>,
 }
 
 impl Locked {
@@ -117,6 +132,13 @@ impl Lock {
         }
         let mut lock = Self::default();
         document.package.into_iter().for_each(|locked| lock.add(locked));
+        for Needs { arch, name, packages } in document.needs {
+            if let Some(wrong_name) = packages.iter().chain([&name]).find(|name| !is_name(name)) {
+                let offset = text.find(&format!("\"{wrong_name}\"")).unwrap_or(0);
+                return Err(wrong(offset, format!("the name {wrong_name} is none")));
+            }
+            lock.set_needs(&arch, &name, packages);
+        }
         Ok(lock)
     }
 
@@ -139,6 +161,13 @@ impl Lock {
                 locked.size_bytes,
                 locked.sha256,
                 locked.role.as_str()
+            );
+        }
+        for ((arch, name), packages) in &self.needs {
+            let lines: String = packages.iter().map(|name| format!("    \"{name}\",\n")).collect();
+            let _never_fails = write!(
+                text,
+                "\n[[needs]]\narch = \"{arch}\"\nname = \"{name}\"\npackages = [\n{lines}]\n"
             );
         }
         text
@@ -187,9 +216,41 @@ impl Lock {
         })
     }
 
-    /// Leaves out packages at other versions than wanted.
+    /// Notes by name what a package that is named with `depends = true` needs.
+    pub fn set_needs(&mut self, arch: &str, name: &str, packages: BTreeSet<String>) {
+        self.needs.insert((arch.to_owned(), name.to_owned()), packages);
+    }
+
+    /// Leaves out packages that are not wanted.
     pub fn retain(&mut self, wanted: impl Fn(&Locked) -> bool) {
         self.packages.retain(wanted);
+    }
+
+    /// Leaves out what is neither named nor needed; `named` says in which role the definition
+    /// names a package. Where it is not noted what a package needs, every dependency may be.
+    pub fn prune(&mut self, named: impl Fn(&Locked) -> Option<Role>) {
+        let needing = |locked: &&Locked| named(locked) == Some(Role::NamedWithDependencies);
+        let keys = self.packages.iter().filter(needing);
+        let roots: BTreeSet<(String, String)> =
+            keys.map(|locked| (locked.arch.clone(), locked.name.clone())).collect();
+        let Self { packages, needs } = self;
+        needs.retain(|root, _| roots.contains(root));
+        let is_needed = |locked: &Locked| {
+            roots.iter().filter(|(arch, _)| *arch == locked.arch).any(|root| {
+                match needs.get(root) {
+                    Some(names) => names.contains(&locked.name),
+                    None => locked.role == Role::Dependency,
+                }
+            })
+        };
+        packages.retain_mut(|locked| {
+            if named(locked).is_some() {
+                return true;
+            }
+            let stays = is_needed(locked);
+            locked.role = Role::Dependency;
+            stays
+        });
     }
 
     /// Every package, by architecture and name.
@@ -269,10 +330,69 @@ mod tests {
         assert_eq!(lock.iter().count(), 1);
     }
 
+    /// `tool` needs `libc` and `libtool`, and `more` what is given here.
+    fn with_needs(more: &[&str]) -> Lock {
+        let mut lock = Lock::default();
+        for name in ["libc", "libtool", "libmore"] {
+            lock.add(locked(name, Role::Dependency));
+        }
+        for name in ["tool", "more"] {
+            lock.add(locked(name, Role::NamedWithDependencies));
+        }
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        lock.set_needs("amd64", "tool", names(&["libc", "libtool"]));
+        lock.set_needs("amd64", "more", names(more));
+        lock
+    }
+
+    /// What is left where the definition names these packages with `depends = true`.
+    fn pruned(mut lock: Lock, named: &[&str]) -> Vec<(String, Role)> {
+        let role =
+            |locked: &Locked| named.contains(&&*locked.name).then_some(Role::NamedWithDependencies);
+        lock.prune(role);
+        assert_eq!(Lock::parse("x.lock", &lock.text("x")).unwrap(), lock);
+        lock.iter().map(|locked| (locked.name.clone(), locked.role)).collect()
+    }
+
+    #[test]
+    fn what_nobody_needs_any_more_goes() {
+        use Role::{Dependency, NamedWithDependencies};
+        let of = |list: &[(&str, Role)]| -> Vec<(String, Role)> {
+            list.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect()
+        };
+        let lock = with_needs(&["libc", "libmore"]);
+        assert_eq!(pruned(lock.clone(), &["tool", "more"]).len(), 5);
+        assert_eq!(
+            pruned(lock.clone(), &["tool"]),
+            of(&[("libc", Dependency), ("libtool", Dependency), ("tool", NamedWithDependencies)])
+        );
+        assert_eq!(pruned(lock, &[]), []);
+        let needed = with_needs(&["libc", "libmore", "tool"]);
+        assert_eq!(
+            pruned(needed, &["more"]),
+            of(&[
+                ("libc", Dependency),
+                ("libmore", Dependency),
+                ("more", NamedWithDependencies),
+                ("tool", Dependency),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_lock_that_does_not_say_who_needs_what_keeps_every_dependency() {
+        let lock = Lock { needs: BTreeMap::new(), ..with_needs(&[]) };
+        assert!(!lock.text("x").contains("needs"));
+        let left = pruned(lock.clone(), &["tool"]);
+        assert_eq!(left.len(), 4, "all but the other package: {left:?}");
+        assert_eq!(pruned(lock, &[]), []);
+    }
+
     #[test]
     fn a_wrong_file_is_told_with_its_place() {
         let mut lock = Lock::default();
         lock.add(locked("aa", Role::Named));
+        lock.set_needs("amd64", "aa", BTreeSet::from(["libc".to_owned()]));
         let good = lock.text("x");
         for (from, to, says) in [
             ("format = 1", "format = 2", "its format is 2"),
@@ -280,6 +400,8 @@ mod tests {
             ("size-bytes", "size", "unknown field"),
             ("sha256 = \"0f", "sha256 = \"0F", "the sha256 of aa is none"),
             ("name = \"aa\"", "name = \"-oaa\"", "the name of -oaa is none"),
+            ("libc", "Libc", "the name Libc is none"),
+            ("packages = ", "package = ", "unknown field"),
             ("1:2.3-4", "1 2", "the version of aa is none"),
         ] {
             let error = Lock::parse("x.lock", &good.replace(from, to)).unwrap_err().to_string();

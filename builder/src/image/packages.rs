@@ -1,5 +1,9 @@
 //! The Debian packages of an image: locked, fetched, and put into its tree.
 
+mod relock;
+
+pub use relock::relock;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,14 +11,13 @@ use init_core::diagnostic::Finding;
 
 use crate::arch::Arch;
 use crate::cache::Cache;
-use crate::debian::apt::{Apt, Wish};
 use crate::debian::lock::{Lock, Locked, Role};
 use crate::debian::place;
 use crate::debian::store::{self, Unpacked};
 use crate::definition::Image;
 use crate::definition::resolved::Package;
 use crate::elf::machine::Machine;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::shell::Shell;
 use crate::tree::pattern::Pattern;
@@ -75,59 +78,6 @@ pub fn lock(
     relock(shell, cache, project, image, false)
 }
 
-/// Writes the lock file of an image: what it lacks is added and what is not
-/// asked for any more goes. With `is_update` every package is taken at the best
-/// version that the archive has.
-///
-/// # Errors
-/// If the archive lacks a package or cannot be asked, or the file cannot be written.
-pub fn relock(
-    shell: &Shell,
-    cache: &Cache,
-    project: &Project,
-    image: &Image,
-    is_update: bool,
-) -> Result<Lock> {
-    let path = lock_path(image);
-    let old = read(project, &path)?;
-    let mut lock = if is_update { Lock::default() } else { old.clone() };
-    lock.retain(|locked| is_asked_for(image, locked));
-    let lacking = lacking(image, &lock);
-    let mut machines: Vec<Machine> = lacking.iter().map(|(machine, _)| *machine).collect();
-    machines.dedup();
-    for machine in machines {
-        let apt = Apt::open(shell, cache, machine.debian())?;
-        if is_update {
-            apt.update()?;
-        }
-        let step = shell.step(format!("resolve packages for {}", machine.debian()));
-        for with_dependencies in [false, true] {
-            let wanted = lacking
-                .iter()
-                .filter(|(of, one)| *of == machine && one.depends == with_dependencies);
-            let wishes: Vec<Wish> = wanted
-                .map(|(_, one)| Wish { name: one.name.clone(), version: one.version.clone() })
-                .collect();
-            for record in apt.resolve(&wishes, with_dependencies)? {
-                let is_named = wishes.iter().any(|wish| wish.name == record.name);
-                let role = match (is_named, with_dependencies) {
-                    (true, true) => Role::NamedWithDependencies,
-                    (true, false) => Role::Named,
-                    (false, _) => Role::Dependency,
-                };
-                lock.add(Lock::entry(machine.debian(), record, role));
-            }
-        }
-        step.done("");
-    }
-    if lock != old {
-        let text = lock.text(&image.name);
-        fs::write(&path, text).at("write", &path)?;
-        shell.note(format_args!("{} is written", project.show(&path)));
-    }
-    Ok(lock)
-}
-
 fn read(project: &Project, path: &Path) -> Result<Lock> {
     match fs::read_to_string(path) {
         Ok(text) => Lock::parse(&project.show(path), &text),
@@ -159,20 +109,6 @@ fn lacking<'i>(image: &'i Image, lock: &Lock) -> Vec<(Machine, &'i Package)> {
 fn find<'l>(lock: &'l Lock, machine: Machine, package: &Package) -> Option<&'l Locked> {
     let version = package.version.as_deref();
     lock.find(machine.debian(), &package.name, version, role_of(package))
-}
-
-/// Whether a locked package may stay: dependencies always, others as long as
-/// the definition names them at this version.
-fn is_asked_for(image: &Image, locked: &Locked) -> bool {
-    let is_it = |package: &&Package| {
-        let arch = |arch: &Arch| package.machine(*arch).map(Machine::debian);
-        package.name == locked.name
-            && image.arches.iter().any(|one| arch(one) == Some(locked.arch.as_str()))
-    };
-    match image.packages.iter().find(is_it) {
-        Some(package) => package.version.as_ref().is_none_or(|it| *it == locked.version),
-        None => locked.role == Role::Dependency,
-    }
 }
 
 /// The packages of the system for `arch`, fetched where the cache lacks them.

@@ -12,7 +12,8 @@ use builder::cache::file_sha256;
 use crate::project::{Ending, Project};
 
 /// Answers like apt-get for the packages in the directory above it. It
-/// downloads what is named and, asked to install, tells of the whole archive.
+/// downloads what is named and, asked to install, tells of what `needs/NAME`
+/// lists there for it as well or, where that is missing, of the whole archive.
 const APT_GET: &str = r#"#!/bin/sh
 cd_to=$PWD; archive=$(dirname "$0")/../archive; uris=; all=; names=
 while [ $# -gt 0 ]; do
@@ -42,7 +43,13 @@ for name in $names; do
     [ "$uris" ] || cp "$file" "$cd_to/"
     [ "$all" ] || [ ! "$uris" ] || echo "'http://x/y' ${file##*/} 1 SHA256:0"
 done
-[ ! "$all" ] || for file in "$archive"/*.deb; do echo "'http://x/y' ${file##*/} 1 SHA256:0"; done
+[ ! "$all" ] || for name in $names; do
+    name=${name%%=*}
+    [ ! -e "$archive/needs/$name" ] || { echo "$name"; cat "$archive/needs/$name"; continue; }
+    for file in "$archive"/*.deb; do file=${file##*/}; echo "${file%%_*}"; done
+done | sort -u | while read -r name; do
+    for file in "$archive/$name"_*.deb; do echo "'http://x/y' ${file##*/} 1 SHA256:0"; done
+done
 [ ! "$lost" ] || exit 100
 "#;
 
@@ -58,6 +65,10 @@ done
 
 /// A package of version 1 with these files: path and content.
 fn package(project: &Project, name: &str, files: &[(&str, &[u8])]) {
+    package_at(project, name, "1", files);
+}
+
+fn package_at(project: &Project, name: &str, version: &str, files: &[(&str, &[u8])]) {
     let mut data = tar::Builder::new(Vec::new());
     for (path, content) in files {
         let mut header = tar::Header::new_gnu();
@@ -76,7 +87,7 @@ fn package(project: &Project, name: &str, files: &[(&str, &[u8])]) {
         let header = ar::Header::new(member.as_bytes().to_vec(), bytes.len() as u64);
         deb.append(&header, bytes).unwrap();
     }
-    project.write(&format!("archive/{name}_1_all.deb"), deb.into_inner().unwrap());
+    project.write(&format!("archive/{name}_{version}_all.deb"), deb.into_inner().unwrap());
 }
 
 /// A project with an archive, and the image `bad` with these entries.
@@ -245,6 +256,80 @@ fn what_the_lock_says_is_what_is_taken() {
     project.write("images/bad.lock", good.replace("role", "rule"));
     let says = ["images/bad.lock:", "unknown field", "hint: it is written by `cargo builder lock`"];
     run(&project, &["check", "bad"]).is(2, &says);
+}
+
+/// `tool` and `more`, each with a library of its own and both with the C library.
+fn with_dependencies() -> Project {
+    let project = project(&tool("depends = true"));
+    for name in ["tool", "more", "libc6", "libtool", "libmore"] {
+        package(&project, name, &[(&format!("./usr/share/{name}"), b"x")]);
+    }
+    project.write("archive/needs/tool", "libc6\nlibtool\n");
+    project.write("archive/needs/more", "libc6\nlibmore\n");
+    project
+}
+
+const MORE: &str = "[[package]]\nname = \"more\"\ndepends = true\n";
+
+fn lock_of(project: &Project) -> String {
+    fs::read_to_string(project.path("images/bad.lock")).unwrap()
+}
+
+#[test]
+fn what_is_new_does_not_come_with_versions_that_others_do_not_have() {
+    let project = with_dependencies();
+    run(&project, &["lock", "bad"]).is(0, &["3 packages are locked"]);
+    let before = lock_of(&project);
+    let old = project.path("archive/libc6_1_all.deb");
+    let bytes = fs::read(&old).unwrap();
+    fs::remove_file(&old).unwrap();
+    package_at(&project, "libc6", "2", &[("./usr/share/libc6", b"new")]);
+    run(&project, &["lock", "bad"]).is(0, &["3 packages are locked"]);
+
+    let both = tool("depends = true") + MORE;
+    project.write("images/bad.toml", definition(&both));
+    let says = [
+        "error: ",
+        "the lock of image bad has other versions than what is new in it:\n  libc6 for ",
+        ": 1 is locked, 2 is needed\n",
+        "hint: `cargo builder lock bad --update`",
+    ];
+    for arguments in [&["lock", "bad"][..], &["check", "bad"]] {
+        run(&project, arguments).is(1, &says);
+        assert_eq!(lock_of(&project), before);
+    }
+
+    // A version that the definition fixes is not apt's to choose.
+    fs::write(&old, bytes).unwrap();
+    let fixed = both.clone() + "[[package]]\nname = \"libc6\"\nversion = \"1\"\n";
+    project.write("images/bad.toml", definition(&fixed));
+    run(&project, &["lock", "bad"]).is(0, &["5 packages are locked"]);
+    assert!(!lock_of(&project).contains("version = \"2\""), "{}", lock_of(&project));
+
+    fs::remove_file(&old).unwrap();
+    project.write("images/bad.toml", definition(&both));
+    run(&project, &["lock", "bad", "--update"]).is(0, &["5 packages are locked"]);
+    let after = lock_of(&project);
+    assert!(after.contains("name = \"libc6\"\nversion = \"2\""), "{after}");
+    assert_eq!(after.matches("[[needs]]").count(), 2, "{after}");
+}
+
+#[test]
+fn what_nobody_needs_any_more_is_taken_out_without_asking_anybody() {
+    let project = with_dependencies();
+    run(&project, &["lock", "bad"]).is(0, &[]);
+    let alone = lock_of(&project);
+    project.write("images/bad.toml", definition(&(tool("depends = true") + MORE)));
+    run(&project, &["lock", "bad"]).is(0, &["5 packages are locked"]);
+    let added = lock_of(&project);
+    run(&project, &["lock", "bad", "--update"]).is(0, &["5 packages are locked"]);
+    assert_eq!(lock_of(&project), added, "resolved together as one after the other");
+
+    fs::remove_dir_all(project.path("archive")).unwrap();
+    fs::remove_dir_all(project.path("cache/keelson")).unwrap();
+    project.write("images/bad.toml", definition(&tool("depends = true")));
+    run(&project, &["lock", "bad"]).is(0, &["images/bad.lock is written", "3 packages are locked"]);
+    assert_eq!(lock_of(&project), alone);
 }
 
 #[test]
