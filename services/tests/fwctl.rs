@@ -3,6 +3,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a test ends where it fails, and says what it skips"
 )]
@@ -114,6 +115,72 @@ fn thousands_of_addresses_are_one_change() {
     let lines = "fw apply many.toml && fw --json show | grep -c rule-1";
     let Some(text) = script(directory.path(), "addresses", lines) else { return };
     assert_eq!(text, "1\n");
+}
+
+/// The packets that a rule of `fwctl --json show` has counted.
+fn counted(shown: &serde_json::Value, chain: &str, rule: &str) -> u64 {
+    let named = |list: &serde_json::Value, name: &str| {
+        list.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone()
+    };
+    named(&named(&shown["chains"], chain)["rules"], rule)["packets"].as_u64().unwrap()
+}
+
+/// Another machine on the link lan0, whose router this one is; `client` runs a program there.
+const CLIENT: &str = "ip link add lan0 type veth peer name eth0 || { echo no veth; exit 0; }
+    unshare -n sleep 30 >/dev/null 2>&1 & other=$!
+    while [ $(readlink /proc/$other/ns/net) = $(readlink /proc/self/ns/net) ]; do sleep 0.05; done
+    client() { nsenter -n -t $other \"$@\"; }
+    ip link set eth0 netns $other
+    ip address add 10.0.0.1/24 dev lan0
+    client ip address add 10.0.0.2/24 dev eth0
+    ip link set lan0 up
+    client ip link set eth0 up
+    client ip route add default via 10.0.0.1\n";
+
+#[test]
+fn a_forwarded_port_leaves_alone_what_is_for_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let forward = |name: &str, rest: &str| {
+        format!("[[forward-port]]\nname = \"{name}\"\nport = 443\nto = \"10.0.9.9\"\n{rest}\n")
+    };
+    let text = forward("outside", "in-interface = \"wan0\"")
+        + &forward("inside", "in-interface = \"lan0\"\ndestination = \"10.0.0.1\"");
+    fs::write(directory.path().join("router.toml"), text).unwrap();
+    let lines = format!(
+        "fw apply router.toml || exit 1\n{CLIENT}
+        for address in 192.0.2.1 10.0.0.1; do
+            client timeout 0.5 bash -c \"</dev/tcp/$address/443\" 2>/dev/null
+            fw --json show
+        done
+        kill $other"
+    );
+    let Some(text) = script(directory.path(), "a router", &lines) else { return };
+    if text == "no veth\n" {
+        println!("skipped: a router: the host has no veth");
+        return;
+    }
+    let packets = |shown, name| counted(shown, "prerouting", name);
+    let shown: Vec<serde_json::Value> =
+        serde_json::Deserializer::from_str(&text).into_iter().collect::<Result<_, _>>().unwrap();
+    let [elsewhere, here] = shown.as_slice() else { panic!("{text}") };
+    assert_eq!((packets(elsewhere, "outside"), packets(elsewhere, "inside")), (0, 0));
+    assert_eq!((packets(here, "outside"), packets(here, "inside")), (0, 1));
+}
+
+#[test]
+fn a_rule_for_everything_rejects_tcp_without_an_icmp_error() {
+    let directory = tempfile::tempdir().unwrap();
+    // Else the error would pass as a part of the connection, uncounted.
+    let text = "[implied]\nloopback = false\nestablished = false\n\
+        [[rule]]\nname = \"all\"\naction = \"reject\"\n\
+        [[rule]]\nname = \"errors\"\ndirection = \"out\"\naction = \"accept\"\nprotocol = \"icmp\"\n";
+    fs::write(directory.path().join("reject.toml"), text).unwrap();
+    let lines = "fw apply reject.toml || exit 1; probe >/dev/null; fw --json show";
+    let Some(text) = script(directory.path(), "rejecting", lines) else { return };
+    let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let packets = |chain: &str, name: &str| counted(&shown, chain, name);
+    assert!(packets("in", "all") > 0, "{shown}");
+    assert_eq!(packets("out", "errors"), 0, "{shown}");
 }
 
 fn check(directory: &Path, arguments: &[&str]) -> Output {

@@ -214,11 +214,16 @@ fn forwarded_ports(rules: &RuleSet, sets: &mut Sets) -> Vec<KernelRule> {
             IpAddr::V6(address) => (crate::expression::IPV6, address.octets().to_vec()),
         };
         let (port, to_port) = (forwarded.port, forwarded.to_port);
-        let comment = format!("{}: port {port} to {} port {to_port}", forwarded.name, forwarded.to);
+        let of = list(" of ", &forwarded.destination);
+        let comment = format!(
+            "{}: port {port}{of} in by {} to {} port {to_port}",
+            forwarded.name, forwarded.in_interface, forwarded.to
+        );
         for protocol in &forwarded.protocols {
             let conditions = Conditions {
-                in_interface: forwarded.in_interface.clone(),
+                in_interface: Some(forwarded.in_interface.clone()),
                 family: Some(family),
+                to: forwarded.destination.clone(),
                 ports: vec![port..=port],
                 ..Conditions::of_protocol(*protocol)
             };

@@ -1,5 +1,7 @@
 //! A rule set from the text of `/etc/firewall.toml`; `docs/firewall.md` has every key.
 
+mod translation;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
@@ -9,8 +11,7 @@ use services::config_file::{self, Reader, Section};
 
 use crate::icmp;
 use crate::rule_set::{
-    Action, Direction, ForwardedPort, Implied, Interface, Masquerade, Network, Policies, Protocol,
-    Rate, Rule, RuleSet,
+    Action, Direction, Implied, Interface, Network, Policies, Protocol, Rate, Rule, RuleSet,
 };
 
 const FILE_KEYS: [&str; 5] = ["policy", "implied", "rule", "masquerade", "forward-port"];
@@ -32,8 +33,6 @@ const RULE_KEYS: [&str; 14] = [
     "burst",
     "log",
 ];
-const MASQUERADE_KEYS: [&str; 3] = ["name", "out-interface", "from"];
-const FORWARD_PORT_KEYS: [&str; 6] = ["name", "in-interface", "protocol", "port", "to", "to-port"];
 
 /// Names that `fwctl show` gives to what is there without a rule.
 pub(crate) const RESERVED_NAMES: [&str; 7] = [
@@ -82,19 +81,14 @@ fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> RuleSet {
     let rules = rules.collect();
     let masquerades = reader.tables(root, "masquerade").into_iter().enumerate();
     let masquerades = masquerades.filter_map(|(index, section)| {
-        reader.check_keys(&section, &MASQUERADE_KEYS);
         let name = name(reader, &section, &mut names, || format!("masquerade-{}", index + 1));
-        let from = networks(reader, &section, "from");
-        let missing = "masquerading wants \"out-interface\", the one towards the other network";
-        required(reader, &section, "out-interface", missing);
-        let out_interface = reader.parsed(&section, "out-interface", interface)?;
-        Some(Masquerade { name, out_interface, from })
+        translation::masquerade(reader, &section, name)
     });
     let masquerades = masquerades.collect();
     let forwarded_ports = reader.tables(root, "forward-port").into_iter().enumerate();
     let forwarded_ports = forwarded_ports.filter_map(|(index, section)| {
         let name = name(reader, &section, &mut names, || format!("forward-port-{}", index + 1));
-        forwarded_port(reader, &section, name)
+        translation::forwarded_port(reader, &section, name)
     });
     let forwarded_ports = forwarded_ports.collect();
     RuleSet {
@@ -190,29 +184,6 @@ fn check_rule<'t>(reader: &mut Reader<'t>, section: &Section<'t>, rule: &Rule) {
             reader.report(section.span_of("protocol"), message);
         }
     }
-}
-
-fn forwarded_port<'t>(
-    reader: &mut Reader<'t>,
-    section: &Section<'t>,
-    name: String,
-) -> Option<ForwardedPort> {
-    reader.check_keys(section, &FORWARD_PORT_KEYS);
-    required(reader, section, "port", "\"port\" of this machine is missing");
-    required(reader, section, "to", "\"to\", the machine that answers, is missing");
-    let given = protocols(reader, section);
-    let protocols = if given.is_empty() { vec![Protocol::TCP] } else { given };
-    if protocols.iter().any(|protocol| !protocol.has_ports()) {
-        reader.report(section.span_of("protocol"), "only tcp, udp and sctp have ports");
-    }
-    let in_interface = reader.parsed(section, "in-interface", interface);
-    let to_port = port(reader, section, "to-port");
-    let address =
-        |text: &str| text.parse::<IpAddr>().map_err(|_| format!("{text:?} is no address"));
-    let to = reader.parsed(section, "to", address);
-    let port = port(reader, section, "port")?;
-    let to_port = to_port.unwrap_or(port);
-    Some(ForwardedPort { name, in_interface, protocols, port, to: to?, to_port })
 }
 
 fn required<'t>(reader: &mut Reader<'t>, section: &Section<'t>, key: &str, message: &str) {

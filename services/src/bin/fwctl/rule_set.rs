@@ -223,7 +223,10 @@ pub(crate) struct Masquerade {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct ForwardedPort {
     pub(crate) name: String,
-    pub(crate) in_interface: Option<Interface>,
+    /// What comes by another one is not meant: a router's clients have business elsewhere.
+    pub(crate) in_interface: Interface,
+    /// Of the family of `to`; empty for any.
+    pub(crate) destination: Vec<Network>,
     pub(crate) protocols: Vec<Protocol>,
     pub(crate) port: u16,
     pub(crate) to: IpAddr,

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use crate::expression::{Base, Comparison, Expression, IPV4, IPV6, Meta};
-use crate::rule_set::{Direction, Interface, Masquerade, Network, Protocol, Rule};
+use crate::rule_set::{Action, Direction, Interface, Masquerade, Network, Protocol, Rule};
 
 /// Ranges of keys of the same length, as big-endian bytes; sorted, apart from each other.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,8 @@ pub(super) struct Conditions {
     pub(super) out_interface: Option<Interface>,
     pub(super) family: Option<u8>,
     pub(super) protocol: Option<Protocol>,
+    /// Every protocol but this one.
+    pub(super) other_than: Option<Protocol>,
     pub(super) from: Vec<Network>,
     pub(super) to: Vec<Network>,
     pub(super) source_ports: Vec<RangeInclusive<u16>>,
@@ -59,12 +61,17 @@ impl Conditions {
 
     /// The conditions of a rule, once for each protocol and family that it names.
     pub(super) fn of_rule(rule: &Rule) -> Vec<Self> {
+        // TCP is rejected in a way of its own. Its packets that are too many for a rate must
+        // not come to the rule for the rest.
+        let is_split = rule.protocols.is_empty() && rule.action == Action::Reject;
         let protocols: Vec<Option<Protocol>> = match rule.protocols.as_slice() {
+            [] if is_split => vec![Some(Protocol::TCP), None],
             [] => vec![None],
             named => named.iter().copied().map(Some).collect(),
         };
         let mut found = Vec::new();
         for protocol in protocols {
+            let other_than = (is_split && protocol.is_none()).then_some(Protocol::TCP);
             let icmp_types: Vec<(Protocol, u8)> =
                 rule.icmp_types.iter().filter(|(of, _)| Some(*of) == protocol).copied().collect();
             if icmp_types.is_empty() && !rule.icmp_types.is_empty() {
@@ -76,6 +83,7 @@ impl Conditions {
                     out_interface: rule.out_interface.clone(),
                     family,
                     protocol,
+                    other_than,
                     from,
                     to,
                     source_ports: rule.source_ports.clone(),
@@ -117,9 +125,13 @@ impl Conditions {
                 found.extend(one_of(load, length, networks.iter().map(address_range), sets));
             }
         }
-        if let Some(protocol) = self.protocol {
-            found.push(Expression::Meta(Meta::Protocol));
-            found.push(Expression::Compare(Comparison::Equal, vec![protocol.0]));
+        let protocols =
+            [(Comparison::Equal, self.protocol), (Comparison::NotEqual, self.other_than)];
+        for (comparison, protocol) in protocols {
+            if let Some(protocol) = protocol {
+                found.push(Expression::Meta(Meta::Protocol));
+                found.push(Expression::Compare(comparison, vec![protocol.0]));
+            }
         }
         for (offset, ports) in [(0, &self.source_ports), (2, &self.ports)] {
             let load = Expression::Payload { base: Base::Transport, offset, length: 2 };

@@ -94,6 +94,14 @@ fn tcp_is_rejected_by_a_reset_and_the_rest_by_an_error() {
         ends,
         [Expression::Reject(Rejection::TcpReset), Expression::Reject(Rejection::PortUnreachable)]
     );
+    let rules = own("[[rule]]\naction = \"reject\"\nrate = \"1/day\"\n", "in");
+    let [tcp, rest] = rules.as_slice() else { panic!("{rules:?}") };
+    let is_tcp = |comparison| Expression::Compare(comparison, vec![Protocol::TCP.0]);
+    assert!(tcp.expressions.contains(&is_tcp(Comparison::Equal)));
+    assert_eq!(tcp.expressions.last(), Some(&Expression::Reject(Rejection::TcpReset)));
+    // What comes faster than the first one's rate is none of the second's business.
+    assert!(rest.expressions.contains(&is_tcp(Comparison::NotEqual)));
+    assert_eq!(rest.expressions.last(), Some(&Expression::Reject(Rejection::PortUnreachable)));
     let policy = chain("[policy]\nin = \"reject\"\n", "in");
     assert!(policy.drops, "what is rejected goes no further");
     let is_rejected = |rule: &&KernelRule| rule.comment == "policy: reject";
@@ -110,11 +118,29 @@ fn what_is_implied_can_be_left_out() {
 
 #[test]
 fn translation_has_chains_of_its_own() {
-    let text = "[[masquerade]]\nout-interface = \"wan0\"\n[[forward-port]]\nport = 80\nto = \"10.0.0.2\"\n";
+    let text = "[[masquerade]]\nout-interface = \"wan0\"\n[[forward-port]]\nin-interface = \"wan0\"\nport = 80\nto = \"10.0.0.2\"\n";
     let program = compile(&parse("f", text).unwrap());
     let names: Vec<_> = program.chains.iter().map(|chain| (chain.name, chain.kind)).collect();
     assert_eq!(names[3..], [("prerouting", "nat"), ("postrouting", "nat")]);
     let forward = chain(text, "forward");
     assert!(forward.rules.iter().any(|rule| rule.comment == "forwarded-ports: accept"));
     assert_eq!(compile(&RuleSet::default()).chains.len(), 3);
+}
+
+#[test]
+fn only_what_comes_by_the_interface_to_the_destination_is_forwarded() {
+    let text = "[[forward-port]]\nname = \"web\"\nin-interface = \"lan0\"\nport = 443\n\
+                to = \"10.0.0.2\"\ndestination = \"192.0.2.1\"\n";
+    let rules = own(text, "prerouting");
+    let [rule] = rules.as_slice() else { panic!("{rules:?}") };
+    let comment = "web: port 443 of 192.0.2.1 in by lan0 to 10.0.0.2 port 443";
+    assert_eq!(rule.comment, comment);
+    let mut conditions = conditions::interface(Meta::InInterface, "lan0", false);
+    conditions.extend([
+        Expression::Meta(Meta::Family),
+        Expression::Compare(Comparison::Equal, vec![crate::expression::IPV4]),
+        Expression::Payload { base: Base::Network, offset: 16, length: 4 },
+        Expression::Compare(Comparison::Equal, vec![192, 0, 2, 1]),
+    ]);
+    assert_eq!(rule.expressions[..conditions.len()], conditions);
 }

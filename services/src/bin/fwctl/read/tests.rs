@@ -1,5 +1,6 @@
 //! What a file means, and what is said about one that is wrong.
 
+use super::translation::{FORWARD_PORT_KEYS, MASQUERADE_KEYS};
 use super::*;
 
 fn messages(text: &str) -> Vec<String> {
@@ -25,7 +26,8 @@ fn every_key_is_understood() {
          in-interface = \"lan*\"\nout-interface = \"wan0\"\nrate = \"3/hour\"\nburst = 9\nlog = \"a: \"\n\
          [[rule]]\naction = \"accept\"\nprotocol = [\"icmp\", \"icmpv6\"]\nicmp-types = [\"echo-request\", 200]\n\
          [[masquerade]]\nout-interface = \"wan0\"\n\
-         [[forward-port]]\nport = 80\nto = \"fd00::2\"\n",
+         [[forward-port]]\nin-interface = \"wan0\"\nport = 80\nto = \"fd00::2\"\n\
+         destination = \"2001:db8::1\"\n",
     )
     .unwrap();
     assert_eq!(rules.policies.input, Action::Reject);
@@ -44,6 +46,8 @@ fn every_key_is_understood() {
     let forwarded = &rules.forwarded_ports[0];
     assert_eq!((forwarded.port, forwarded.to_port), (80, 80));
     assert_eq!(forwarded.protocols, [Protocol::TCP]);
+    assert_eq!(forwarded.in_interface, interface("wan0").unwrap());
+    assert_eq!(forwarded.destination, [network("2001:db8::1").unwrap()]);
 }
 
 #[test]
@@ -102,11 +106,28 @@ fn translation_wants_to_know_where() {
         Some("masquerading wants \"out-interface\"")
     );
     let forward = messages("[[forward-port]]\nprotocol = \"icmp\"\n");
-    assert_eq!(forward.len(), 3, "{forward:?}");
-    assert_eq!(
-        messages("[[forward-port]]\nport = 1\nto = \"x\"\n"),
-        ["\"forward-port 1.to\": \"x\" is no address"]
-    );
+    assert_eq!(forward.len(), 4, "{forward:?}");
+    let forward = "[[forward-port]]\nin-interface = \"wan0\"\nport = 1\n";
+    for (text, message) in [
+        ("to = \"x\"", "\"forward-port 1.to\": \"x\" is no address"),
+        (
+            "to = \"fd00::2\"\ndestination = [\"2001:db8::1\", \"192.0.2.1\"]",
+            "\"destination\" and \"to\" are of different families: a packet keeps its own",
+        ),
+    ] {
+        assert_eq!(messages(&format!("{forward}{text}\n")), [message], "{text}");
+    }
+}
+
+#[test]
+fn a_port_is_forwarded_for_one_interface() {
+    let text = "[policy]\n[[forward-port]]\nport = 443\nto = \"10.0.0.2\"\n";
+    let [finding] = parse("f", text).unwrap_err().try_into().unwrap();
+    assert!(finding.message.contains("wants \"in-interface\""), "{finding:?}");
+    assert!(finding.hint.unwrap().contains("in-interface = "));
+    assert_eq!((finding.place.line, finding.place.column), (2, 1));
+    let any = text.replace("port = 443", "port = 443\nin-interface = \"*\"");
+    assert_eq!(messages(&any).len(), 1, "every interface is none");
 }
 
 #[test]
