@@ -21,6 +21,8 @@ use tempfile::TempDir;
 
 const DNSD: &str = env!("CARGO_BIN_EXE_dnsd");
 const NSLOOKUP: &str = env!("CARGO_BIN_EXE_nslookup");
+/// How long a slow answer takes: a server is asked again after twice that.
+const SLOW: Duration = Duration::from_millis(400);
 
 /// How a server answers, which the first label of the name says.
 fn answer(query: &[u8], is_stream: bool) -> Option<Vec<u8>> {
@@ -33,8 +35,11 @@ fn answer(query: &[u8], is_stream: bool) -> Option<Vec<u8>> {
     header.set_id(query.header().id());
     header.set_qr(true);
     header.set_ra(true);
+    // As a server does that has proven all it says (RFC 6840, 5.7).
+    header.set_ad(query.header().ad());
     match kind.split('.').next().unwrap() {
         "silent" => return None,
+        "slow" => std::thread::sleep(SLOW),
         "forged" => header.set_id(query.header().id().wrapping_add(1)),
         "refused" => header.set_rcode(Rcode::REFUSED),
         "missing" => header.set_rcode(Rcode::NXDOMAIN),
@@ -107,6 +112,15 @@ impl Server {
 
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it was asked more than `before` times.
+    fn wait_until_asked(&self, before: usize) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.asked() <= before {
+            assert!(Instant::now() < deadline, "nobody asks");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -184,6 +198,64 @@ fn a_question_is_asked_once_and_answered_from_memory_then() {
     resolver.set_servers(&[other.address]);
     resolver.ask_for("a.example", Rtype::A);
     assert_eq!((server.asked(), other.asked()), (2, 1), "other servers may know other names");
+}
+
+#[test]
+fn what_a_former_server_says_late_is_not_remembered() {
+    let (former, other) = (Server::start(), Server::start());
+    let resolver = Resolver::start(&[former.address]);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| resolver.ask_for("slow.a.example", Rtype::A));
+        former.wait_until_asked(0);
+        resolver.set_servers(&[other.address]);
+        // From here on the resolver knows that they are others.
+        resolver.ask_for("b.example", Rtype::A);
+        assert_eq!(addresses_in(&asking.join().unwrap()).len(), 1, "who asked has an answer");
+    });
+    let before = other.asked();
+    resolver.ask_for("slow.a.example", Rtype::A);
+    assert!(other.asked() > before);
+}
+
+#[test]
+fn nobody_waits_for_a_former_server_who_asks_later() {
+    let (former, other) = (Server::start(), Server::start());
+    let resolver = Resolver::start(&[former.address]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| resolver.ask_for("slow.example", Rtype::A));
+        former.wait_until_asked(0);
+        resolver.set_servers(&[other.address]);
+        resolver.ask_for("slow.example", Rtype::A);
+    });
+    assert!(other.asked() > 0);
+}
+
+#[test]
+fn who_asks_for_it_hears_that_an_answer_is_proven() {
+    let server = Server::start();
+    let resolver = Resolver::start(&[server.address]);
+    let is_proven = |ad, do_bit| {
+        let mut message = MessageBuilder::new_vec();
+        message.header_mut().set_rd(true);
+        message.header_mut().set_ad(ad);
+        let mut message = message.question();
+        message.push((Name::<Vec<u8>>::vec_from_str("a.example").unwrap(), Rtype::A)).unwrap();
+        let mut message = message.additional();
+        let opt = message.opt(|opt| {
+            opt.set_dnssec_ok(do_bit);
+            Ok(())
+        });
+        opt.unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.send_to(&message.finish(), resolver.address).unwrap();
+        let mut reply = [0; 4096];
+        let length = socket.recv(&mut reply).unwrap();
+        Message::from_octets(&reply[..length]).unwrap().header().ad()
+    };
+    assert!(is_proven(true, false));
+    assert!(is_proven(false, true));
+    assert!(!is_proven(false, false));
 }
 
 #[test]

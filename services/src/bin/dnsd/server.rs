@@ -55,12 +55,14 @@ struct Watched<T> {
     path: PathBuf,
     /// Device, inode, size and time of change; `None` while there is no file.
     seen: Option<(u64, u64, u64, i64, i64)>,
+    /// How often it was read.
+    generation: u64,
     value: Arc<T>,
 }
 
 impl<T> Watched<T> {
     fn new(path: &Path, empty: T) -> Self {
-        Self { path: path.to_owned(), seen: None, value: Arc::new(empty) }
+        Self { path: path.to_owned(), seen: None, generation: 0, value: Arc::new(empty) }
     }
 
     /// Reads the file if it changed. A question costs one stat(2) that way, and nothing can be
@@ -72,15 +74,26 @@ impl<T> Watched<T> {
         let is_other = seen != self.seen;
         if is_other {
             self.seen = seen;
+            self.generation += 1;
             self.value = Arc::new(read(&self.path));
         }
         is_other
     }
 }
 
+/// Whom to ask.
+struct Servers {
+    addresses: Arc<Vec<SocketAddr>>,
+    /// Tells them from those that the file named before or after.
+    generation: u64,
+}
+
+/// A question, and the generation of the servers that are asked: others may know other names.
+type Pending = (u64, Key);
+
 struct Resolver {
     cache: Mutex<Cache>,
-    waiting: Mutex<BTreeMap<Key, Vec<Waiting>>>,
+    waiting: Mutex<BTreeMap<Pending, Vec<Waiting>>>,
     servers: Mutex<Watched<Vec<SocketAddr>>>,
     hosts: Mutex<Watched<Hosts>>,
     /// Place of the server that answered last.
@@ -196,21 +209,22 @@ impl Resolver {
     }
 
     /// The servers of now. When they change, what the former ones said is forgotten.
-    fn servers(&self) -> Arc<Vec<SocketAddr>> {
+    fn servers(&self) -> Servers {
         let mut servers = lock(&self.servers);
         let read = |path: &Path| parse_servers(&fs::read_to_string(path).unwrap_or_default());
         if servers.refresh(read) {
             lock(&self.cache).clear();
             self.preferred.store(0, Ordering::Relaxed);
         }
-        Arc::clone(&servers.value)
+        Servers { addresses: Arc::clone(&servers.value), generation: servers.generation }
     }
 
     /// Asks the servers, unless somebody is at it already.
     fn find_out(self: &Arc<Self>, request: &Request, who: Waiting) {
-        let key = Key::new(request);
+        let servers = self.servers();
+        let pending = (servers.generation, Key::new(request));
         let mut waiting = lock(&self.waiting);
-        if let Some(others) = waiting.get_mut(&key) {
+        if let Some(others) = waiting.get_mut(&pending) {
             if others.len() < WAITING_MAX {
                 others.push(who);
             }
@@ -220,40 +234,45 @@ impl Resolver {
             drop(waiting);
             return who.tell(&None);
         }
-        waiting.insert(key.clone(), vec![who]);
+        waiting.insert(pending.clone(), vec![who]);
         drop(waiting);
         let (resolver, request) = (Arc::clone(self), request.clone());
-        let failed_key = key.clone();
-        if let Err(problem) = spawn(move || resolver.ask_servers(&request, key)) {
+        if let Err(problem) = spawn(move || resolver.ask_servers(&request, &servers)) {
             warn(PROGRAM, problem);
-            self.tell_all(&failed_key, &None);
+            self.tell_all(&pending, &None);
         }
     }
 
-    fn ask_servers(&self, request: &Request, key: Key) {
-        let servers = self.servers();
+    fn ask_servers(&self, request: &Request, servers: &Servers) {
         let first = self.preferred.load(Ordering::Relaxed);
-        let found = upstream::resolve(&request.question, request.wanted, &servers, first);
-        let now = Instant::now();
-        let outcome = match found {
-            Some((message, place)) => {
-                self.preferred.store(place, Ordering::Relaxed);
-                lock(&self.cache).keep(key.clone(), &request.question, &message, now);
-                Some((Arc::new(message), 0))
-            }
-            None => {
-                // Without servers there is nothing to be spared.
-                if !servers.is_empty() {
-                    lock(&self.cache).keep_failure(key.clone(), now);
-                }
-                None
-            }
-        };
-        self.tell_all(&key, &outcome);
+        let (question, addresses) = (&request.question, &servers.addresses);
+        let found = upstream::resolve(question, request.wanted, addresses, first);
+        self.remember(request, servers, found.as_ref());
+        let outcome = found.map(|(message, _)| (Arc::new(message), 0));
+        self.tell_all(&(servers.generation, Key::new(request)), &outcome);
     }
 
-    fn tell_all(&self, key: &Key, outcome: &Outcome) {
-        let all = lock(&self.waiting).remove(key).unwrap_or_default();
+    /// Keeps what `servers` said, and which of them, if they are still the ones to ask.
+    fn remember(&self, request: &Request, servers: &Servers, found: Option<&(Vec<u8>, usize)>) {
+        // Held to the end: under this lock the memory is cleared when the servers change.
+        let current = lock(&self.servers);
+        if current.generation != servers.generation {
+            return;
+        }
+        let (key, now) = (Key::new(request), Instant::now());
+        match found {
+            Some((message, place)) => {
+                self.preferred.store(*place, Ordering::Relaxed);
+                lock(&self.cache).keep(key, &request.question, message, now);
+            }
+            // Without servers there is nothing to be spared.
+            None if servers.addresses.is_empty() => {}
+            None => lock(&self.cache).keep_failure(key, now),
+        }
+    }
+
+    fn tell_all(&self, pending: &Pending, outcome: &Outcome) {
+        let all = lock(&self.waiting).remove(pending).unwrap_or_default();
         for who in all {
             who.tell(outcome);
         }

@@ -98,6 +98,8 @@ fn query(question: &Question, wanted: Wanted) -> io::Result<(u16, Question, Vec<
     let mut message = MessageBuilder::new_vec();
     message.header_mut().set_id(id);
     message.header_mut().set_rd(true);
+    // Not only who wants signatures is told what is proven (RFC 6840, 5.7).
+    message.header_mut().set_ad(true);
     message.header_mut().set_cd(wanted.unchecked);
     let mut message = message.question();
     message.push((&asked.name, asked.rtype, asked.class)).map_err(too_long)?;
@@ -261,6 +263,17 @@ mod tests {
         assert!(accept(truncated, id, &asked).unwrap().is_truncated);
         for length in 0..bytes.len() {
             assert!(accept(bytes[..length].to_vec(), id, &asked).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn servers_are_asked_to_say_what_they_have_proven() {
+        for dnssec in [false, true] {
+            let wanted = Wanted { dnssec, ..Wanted::default() };
+            let (_, _, bytes) = query(&question(), wanted).unwrap();
+            let message = Message::from_octets(bytes).unwrap();
+            assert!(message.header().ad() && message.header().rd());
+            assert_eq!(message.opt().unwrap().dnssec_ok(), dnssec);
         }
     }
 
