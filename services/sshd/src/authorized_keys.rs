@@ -6,10 +6,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use russh::keys::PublicKey;
+use rustix::fs::{Mode, OFlags};
 use services::people::accounts::User;
 
 use crate::settings::Settings;
@@ -74,17 +76,12 @@ impl Found {
 
 /// The content of `path`, `None` where there is no such file.
 fn read(path: &Path, owners: &[u32], guarded: &[&Path]) -> io::Result<Option<String>> {
-    // A fifo or a device in the user's home must not hold up the server.
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = match File::options().read(true).custom_flags(nonblocking).open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let opened = file.metadata()?;
-    if !opened.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
     for place in guarded {
         guard(place, &fs::metadata(place)?, owners)?;
     }
@@ -95,6 +92,20 @@ fn read(path: &Path, owners: &[u32], guarded: &[&Path]) -> io::Result<Option<Str
     let mut bytes = Vec::new();
     file.take(BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Opens what `path` leads to once it is known to be a regular file: the user's links may lead
+/// anywhere, and to some devices being opened by root is a command.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let found = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let found = File::from(found);
+    if !found.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    // A lease on the user's file must not hold up the server (fcntl(2)).
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
 fn guard(path: &Path, metadata: &fs::Metadata, owners: &[u32]) -> io::Result<()> {
@@ -199,5 +210,28 @@ mod tests {
         fs::remove_file(&own).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &own, rustix::fs::Mode::RUSR).unwrap();
         assert!(of_user(&world.settings, &world.user).complaints[0].contains("no regular file"));
+    }
+
+    #[test]
+    fn what_is_no_file_of_keys_is_not_even_opened() {
+        use rustix::fs::inotify;
+
+        let world = world();
+        let own = Path::new(&world.user.home).join(".ssh/authorized_keys");
+        // In the place of a device on which being opened has an effect.
+        let device = world.settings.authorized_keys_directory.join("device");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &device, rustix::fs::Mode::RUSR).unwrap();
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watch, &device, inotify::WatchFlags::OPEN).unwrap();
+        std::os::unix::fs::symlink(&device, &own).unwrap();
+        let found = of_user(&world.settings, &world.user);
+        assert!(found.complaints[0].contains("no regular file"), "{:?}", found.complaints);
+        let opened = rustix::io::read(&watch, &mut [0; 256]);
+        assert_eq!(opened, Err(rustix::io::Errno::AGAIN));
+        // The user's own links count as ever.
+        fs::remove_file(&own).unwrap();
+        write(&own.with_extension("kept"), KEY, 0o600);
+        std::os::unix::fs::symlink(own.with_extension("kept"), &own).unwrap();
+        assert_eq!(of_user(&world.settings, &world.user).keys.len(), 1);
     }
 }
