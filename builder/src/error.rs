@@ -38,6 +38,9 @@ impl Kind {
     }
 }
 
+/// What is done to a file, in the words of [`Error::io`], that changes nothing.
+const READING: [&str; 3] = ["find", "open", "read"];
+
 /// An error on its way to the person who can mend it.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
@@ -109,6 +112,9 @@ impl Error {
         match source.kind() {
             std::io::ErrorKind::StorageFull => error.hint(
                 "free space on that file system, or choose another with --output or XDG_CACHE_HOME",
+            ),
+            std::io::ErrorKind::PermissionDenied if READING.contains(&action) => error.hint(
+                "let the user who runs the builder read it, and enter the directories above it",
             ),
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
                 error.hint("choose a directory you can write to with --output or XDG_CACHE_HOME")
@@ -244,5 +250,20 @@ mod tests {
             "cannot build image a: the definition is wrong\nimages/a.toml:3:1: unknown key\nhint: see images/README.md"
         );
         assert_eq!(error.kind().exit_code(), 2);
+    }
+
+    #[test]
+    fn who_may_not_read_is_not_sent_to_write_elsewhere() {
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let text = |action| Error::io(action, Path::new("/a/b"), &denied).to_string();
+        for action in ["read", "open", "find"] {
+            assert!(
+                text(action).ends_with("the builder read it, and enter the directories above it")
+            );
+        }
+        for action in ["write", "create", "remove", "lock", "create a directory in", "unpack into"]
+        {
+            assert!(text(action).ends_with("with --output or XDG_CACHE_HOME"), "{action}");
+        }
     }
 }

@@ -322,7 +322,11 @@ fn make(
         build.install_modules(&directory)?;
         modules::write_lists(&directory)?;
     }
-    Ok(())
+    plan.source.require_unchanged(shell, cache).inspect_err(|_changed| {
+        // Here too is what was made of the changed files, and make may take it for made of the
+        // old ones, should they come back with their old times.
+        let _stays_at_worst = fs::remove_dir_all(&objects);
+    })
 }
 
 /// Whether a kernel is to load modules.

@@ -12,12 +12,13 @@ use crate::definition::{self, Image};
 use crate::elf;
 use crate::error::{Context, Error, IoContext, Result};
 use crate::format::bios_boot::BootCode;
+use crate::kernel::{self, source};
 use crate::project::Project;
 use crate::shell::Shell;
 
 use super::check::{self, Plan};
 use super::descriptions::Description;
-use super::fingerprint::{self, State};
+use super::fingerprint::{Fingerprint, State};
 use super::manifest::{FORMAT, FileRecord, Manifest, SystemRecord};
 use super::names::{DISK, ISO, KERNEL, MANIFEST, NAMES, QCOW2, ROOT, UKI};
 use super::outputs::Outputs;
@@ -52,18 +53,37 @@ fn build_loaded(shell: &Shell, request: &ImageRequest, image: &Image) -> Result<
     let cache = Cache::open()?;
     let access = Access { is_offline: request.offline, is_locked: request.locked };
     let lock = packages::lock(shell, &cache, &request.project, image, access)?;
-    let fingerprint = fingerprint::of_request(shell, &cache, request, image, &lock)?;
-    if let Some(state) = State::find(&path, &fingerprint) {
+    let fingerprint = Fingerprint::of_request(shell, &cache, request, image, &lock)?;
+    if let Some(state) = fresh(shell, &cache, request, &path, &fingerprint)? {
         return Ok(built(request, image, &path, &state, true));
     }
     let directory = OutputDirectory::open(shell, &path)?;
     // Another builder may have done it while this one waited for the lock.
-    if let Some(state) = State::find(&path, &fingerprint) {
+    if let Some(state) = fresh(shell, &cache, request, &path, &fingerprint)? {
         return Ok(built(request, image, &path, &state, true));
     }
     let state = Builder { shell, cache: &cache, request, image, lock: &lock, access }
         .build(&directory, fingerprint)?;
     Ok(built(request, image, &path, &state, false))
+}
+
+/// The last build's state, if another build would do nothing: not even take the pinned kernel
+/// in place of the distribution's, now that the cache has it.
+fn fresh(
+    shell: &Shell,
+    cache: &Cache,
+    request: &ImageRequest,
+    directory: &Path,
+    fingerprint: &Fingerprint,
+) -> Result<Option<State>> {
+    let Some(state) = State::find(directory, fingerprint) else { return Ok(None) };
+    if let Some(package) = &state.kernel_fallback {
+        if source::cached_release(cache, &kernel::read_pin(&request.project)?).is_some() {
+            return Ok(None);
+        }
+        source::note_fallback(shell, package);
+    }
+    Ok(Some(state))
 }
 
 fn built(
@@ -118,7 +138,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn build(&self, directory: &OutputDirectory, fingerprint: String) -> Result<State> {
+    fn build(&self, directory: &OutputDirectory, fingerprint: Fingerprint) -> Result<State> {
         let epoch_s = epoch_s()?;
         let (shell, cache, request, image) = (self.shell, self.cache, self.request, self.image);
         let arches = image.system_arches(request.arch);
@@ -170,7 +190,7 @@ impl Builder<'_> {
     fn pack(
         &self,
         directory: &OutputDirectory,
-        fingerprint: String,
+        fingerprint: Fingerprint,
         outputs: &Outputs<'_>,
         descriptions: &[Description],
     ) -> Result<State> {
@@ -182,10 +202,39 @@ impl Builder<'_> {
         let names: Vec<String> = staging.names().map(str::to_owned).collect();
         staging.commit()?;
         remove_stale(directory.path(), &names)?;
-        let partuuid = outputs.partuuid()?.map(|guid| guid.to_string());
-        let state = State::of_outputs(directory.path(), &names, fingerprint, partuuid)?;
-        state.write(directory.path())?;
+        let fallback = outputs.systems.iter().find_map(|system| system.kernel.source.fallback());
+        let mut state = State::of_outputs(directory.path(), &names, fingerprint)?;
+        state.root_partuuid = outputs.partuuid()?.map(|guid| guid.to_string());
+        state.kernel_fallback = fallback.map(str::to_owned);
+        self.remember(directory.path(), &state)?;
         Ok(state)
+    }
+
+    /// Writes a state that the outputs have for certain. Of a program that came or changed
+    /// meanwhile, perhaps by the build itself, nothing is said: the next build looks again.
+    fn remember(&self, directory: &Path, state: &State) -> Result<()> {
+        match self.fingerprint_now() {
+            Ok(now) if now == state.fingerprint => state.write(directory),
+            Ok(now) if now.sources == state.fingerprint.sources => Ok(()),
+            Ok(_) | Err(_) => {
+                self.shell.warn(format_args!(
+                    "what the image {} is made of changed while it was built\n\
+                     hint: build it again: the outputs may be made of old and new",
+                    self.image.name
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    /// The fingerprint that a build would have which began now.
+    fn fingerprint_now(&self) -> Result<Fingerprint> {
+        let (shell, cache, request) = (self.shell, self.cache, self.request);
+        let image = definition::load(&request.project, &request.image)?;
+        // Of the lock only what is in its file: nothing is fetched for this.
+        let access = Access { is_offline: true, is_locked: true };
+        let lock = packages::lock(shell, cache, &request.project, &image, access)?;
+        Fingerprint::of_request(shell, cache, request, &image, &lock)
     }
 
     fn manifest(

@@ -4,7 +4,8 @@
 //! sources by content, programs of the host by what stat(2) says. It may differ
 //! where a build would give the same, but not the other way round. It is kept
 //! beside the outputs together with their own stat(2) data, so that an output
-//! somebody touched is made anew.
+//! somebody touched is made anew. It is taken before a build and again after it:
+//! of what changed meanwhile nobody can tell what went into the outputs.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -38,15 +39,26 @@ const VARIABLES: [&str; 8] = [
     "XDG_CACHE_HOME",
 ];
 
+/// Everything that a build looks at, in two digests.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Fingerprint {
+    /// What an image is made of, and what is asked for.
+    pub(super) sources: String,
+    /// The programs that make it. A build may bring some itself.
+    host: String,
+}
+
 /// What the last build of an output directory was made of and left there.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     /// What it was made of.
-    fingerprint: String,
+    pub(super) fingerprint: Fingerprint,
     /// What it left.
     outputs: Vec<Stamp>,
     /// `PARTUUID` of the root partition, if there is a disk.
     pub(super) root_partuuid: Option<String>,
+    /// The distribution's package that its kernel was made of for want of the pinned release.
+    pub(super) kernel_fallback: Option<String>,
 }
 
 /// An output as stat(2) sees it.
@@ -67,19 +79,18 @@ impl State {
     pub(super) fn of_outputs(
         directory: &Path,
         names: &[String],
-        fingerprint: String,
-        root_partuuid: Option<String>,
+        fingerprint: Fingerprint,
     ) -> Result<Self> {
         let outputs = names.iter().map(|name| stamp(directory, name)).collect::<Result<_>>()?;
-        Ok(Self { fingerprint, outputs, root_partuuid })
+        Ok(Self { fingerprint, outputs, root_partuuid: None, kernel_fallback: None })
     }
 
     /// The last build's state, if it was made of the same and all it left is untouched.
-    pub(super) fn find(directory: &Path, fingerprint: &str) -> Option<Self> {
+    pub(super) fn find(directory: &Path, fingerprint: &Fingerprint) -> Option<Self> {
         let text = fs::read_to_string(directory.join(STATE)).ok()?;
         let state: Self = serde_json::from_str(&text).ok()?;
         let untouched = |old: &Stamp| stamp(directory, &old.name).is_ok_and(|now| now == *old);
-        (state.fingerprint == fingerprint && state.outputs.iter().all(untouched)).then_some(state)
+        (state.fingerprint == *fingerprint && state.outputs.iter().all(untouched)).then_some(state)
     }
 
     /// The outputs' names.
@@ -110,11 +121,26 @@ fn stamp(directory: &Path, name: &str) -> Result<Stamp> {
     })
 }
 
-/// The fingerprint of a build.
-///
-/// # Errors
-/// If a source cannot be read.
-pub(super) fn of_request(
+impl Fingerprint {
+    /// The fingerprint of a build.
+    ///
+    /// # Errors
+    /// If a source cannot be read.
+    pub(super) fn of_request(
+        shell: &Shell,
+        cache: &Cache,
+        request: &ImageRequest,
+        image: &Image,
+        lock: &Lock,
+    ) -> Result<Self> {
+        Ok(Self {
+            sources: of_sources(shell, cache, request, image, lock)?,
+            host: of_host(request, image),
+        })
+    }
+}
+
+fn of_sources(
     shell: &Shell,
     cache: &Cache,
     request: &ImageRequest,
@@ -122,8 +148,9 @@ pub(super) fn of_request(
     lock: &Lock,
 ) -> Result<String> {
     let project = &request.project;
-    let mut key = KeyBuilder::new("image fingerprint 1")
-        .part("image", &image.name)
+    let mut key = KeyBuilder::new("image fingerprint 2")
+        // As it was read, with the keys of users: a file may have changed since.
+        .part("definition", format!("{image:?}"))
         .part("arch", request.arch.as_str())
         .part("locked", request.locked.to_string())
         .part("packages", lock.text(&image.name));
@@ -142,18 +169,8 @@ pub(super) fn of_request(
     if image.outputs.has_boot_file() {
         key = uefi::add_sources(key, project.root())?;
     }
-    let mut programs = Vec::new();
     if image.outputs.has_medium() {
         key = key.directory("bios loader", &bios::sources(project))?;
-        programs.extend(bios::programs());
-    }
-    for arch in image.system_arches(request.arch) {
-        programs.extend(toolchain::fingerprint_files(arch));
-        programs.extend(kernel_toolchain::fingerprint_files(arch));
-    }
-    programs.extend(std::env::current_exe());
-    for program in programs {
-        key = add_identity(key, &program);
     }
     if let Some(source) = &request.kernel_source {
         key = match source.is_dir() {
@@ -164,12 +181,23 @@ pub(super) fn of_request(
     Ok(key.finish().as_str().to_owned())
 }
 
+fn of_host(request: &ImageRequest, image: &Image) -> String {
+    let mut programs = Vec::new();
+    if image.outputs.has_medium() {
+        programs.extend(bios::programs());
+    }
+    for arch in image.system_arches(request.arch) {
+        programs.extend(toolchain::fingerprint_files(arch));
+        programs.extend(kernel_toolchain::fingerprint_files(arch));
+    }
+    programs.extend(std::env::current_exe());
+    let key = KeyBuilder::new("image fingerprint of the host 1");
+    let key = programs.iter().fold(key, |key, program| add_identity(key, program));
+    key.finish().as_str().to_owned()
+}
+
 /// What a definition names outside the repository's own places.
 fn add_named(mut key: KeyBuilder, image: &Image) -> Result<KeyBuilder> {
-    // The definition has read the files these come from.
-    for user in &image.users {
-        key = key.part("ssh-keys", user.ssh_keys.join("\n"));
-    }
     let mut files: Vec<&PathBuf> = Vec::new();
     for file in &image.files {
         if let FileContent::Source(path) = &file.content {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::{Cache, Key, KeyBuilder, lock};
 use crate::download::{self, Failure, Wanted};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Context, Error, IoContext, Result};
 use crate::shell::Shell;
 
 use super::pin::Pin;
@@ -73,6 +73,14 @@ pub struct SourceRecord {
     pub origin: String,
 }
 
+impl SourceRecord {
+    /// The file name of the distribution's package, if that stands in for the pinned release.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&str> {
+        (self.kind == SourceKind::DistributionPackage).then_some(self.origin.as_str())
+    }
+}
+
 /// A source that is on this host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
@@ -99,6 +107,21 @@ impl Source {
             Material::Archive(path) => unpacked(shell, cache, path, &self.record.sha256),
         }
     }
+
+    /// Makes sure that a tree which somebody else may change still is what the record says.
+    ///
+    /// # Errors
+    /// If it is not, or cannot be read any more.
+    pub fn require_unchanged(&self, shell: &Shell, cache: &Cache) -> Result<()> {
+        let Material::Tree(path) = &self.material else { return Ok(()) };
+        let changed = || format!("the kernel source {} changed while it was built", path.display());
+        let sha256 = tree_digest::digest(shell, cache, path).context(changed)?;
+        if sha256 == self.record.sha256 {
+            return Ok(());
+        }
+        Err(Error::failure(format!("{}: this kernel is not kept", changed()))
+            .hint("build it again once nothing writes there any more"))
+    }
 }
 
 /// Finds or fetches the source that `request` asks for.
@@ -109,18 +132,15 @@ pub fn resolve(shell: &Shell, cache: &Cache, pin: &Pin, request: &SourceRequest)
     if let Some(path) = &request.given {
         return given(shell, cache, pin, request, path);
     }
-    let key = tarball_key(pin);
-    if let Some(entry) = cache.find(TARBALLS, &key) {
+    if let Some(entry) = cached_release(cache, pin) {
         return Ok(release(pin, &entry));
     }
     // A fallback is remembered, so that a build with nothing to do does not
-    // knock at the network's door; a mirror in the environment asks to knock.
-    let may_recall = !request.locked && request.mirror.is_none();
+    // knock at the network's door; a mirror in the environment asks to knock,
+    // where that is allowed.
+    let may_recall = !request.locked && (request.mirror.is_none() || request.offline);
     if let Some(package) = debian::find(cache, &pin.debian_packages).filter(|_| may_recall) {
-        shell.note(format_args!(
-            "kernel source: {} of the distribution, as kernel.org was out of reach; --locked tries again",
-            package.file_name
-        ));
+        note_fallback(shell, &package.file_name);
         return distribution(shell, cache, package);
     }
     if request.offline {
@@ -130,13 +150,26 @@ pub fn resolve(shell: &Shell, cache: &Cache, pin: &Pin, request: &SourceRequest)
         ))
         .hint("build once without --offline, or give a source with --kernel-source"));
     }
-    match fetch_release(shell, cache, pin, request, &key)? {
+    match fetch_release(shell, cache, pin, request)? {
         Fetched::Here(entry) => Ok(release(pin, &entry)),
         Fetched::OutOfReach(reasons) if request.locked => {
             Err(out_of_reach(pin, &reasons, "--locked refuses any other source"))
         }
         Fetched::OutOfReach(reasons) => fall_back(shell, cache, pin, &reasons),
     }
+}
+
+/// Where the pinned release is, if the cache has it.
+#[must_use]
+pub fn cached_release(cache: &Cache, pin: &Pin) -> Option<PathBuf> {
+    cache.find(TARBALLS, &tarball_key(pin))
+}
+
+/// Says that the distribution's package of this name stands in for the pinned release.
+pub fn note_fallback(shell: &Shell, package: &str) {
+    shell.note(format_args!(
+        "kernel source: {package} of the distribution, as kernel.org was out of reach; --locked tries again"
+    ));
 }
 
 fn tarball_key(pin: &Pin) -> Key {
@@ -172,13 +205,12 @@ fn fetch_release(
     cache: &Cache,
     pin: &Pin,
     request: &SourceRequest,
-    key: &Key,
 ) -> Result<Fetched> {
     let workspace = cache.workspace("kernel-download")?;
     let partial = workspace.join(format!("{}.partial", pin.sha256));
     let _lock = lock(shell, &workspace.join(format!("{}.lock", pin.sha256)))?;
     let mut reasons = None;
-    let made = cache.find_or_make(shell, TARBALLS, key, |directory| {
+    let made = cache.find_or_make(shell, TARBALLS, &tarball_key(pin), |directory| {
         let urls = pin.urls(request.mirror.as_deref());
         shell.note(format_args!("kernel source: Linux {} from {}", pin.version, urls[0]));
         match download::fetch(shell, &wanted(pin), &urls, &partial) {

@@ -4,8 +4,10 @@
 //! A pinned crate is built with the lock file its author published, so its key
 //! needs no more than name, version, features, compiler and recipe.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::cargo::{CargoCall, RELEASE_PROFILE};
 use super::{BuiltBinary, Userland, snapshot};
@@ -18,6 +20,8 @@ use crate::host_needs;
 const RECIPE: &str = "crate 1";
 /// The cache's name for finished crates.
 const CACHE_KIND: &str = "crate";
+/// Who may execute a file: its owner, its group, everybody.
+const EXECUTE_BITS: u32 = 0o111;
 
 impl Userland<'_> {
     /// Builds a crate's binaries if they are not in the cache, in the definition's order.
@@ -26,18 +30,20 @@ impl Userland<'_> {
     /// If the crate cannot be had, does not compile, lacks one of the binaries,
     /// or one of them is not static.
     pub fn foreign(&self, wanted: &Crate) -> Result<Vec<BuiltBinary>> {
-        let key = self.crate_key(wanted)?;
+        let key = self.crate_key(wanted, &wanted.source)?;
         let directory = match self.cache.find(CACHE_KIND, &key) {
             Some(directory) => directory,
             None => self
-                .build_crate(wanted, &key)
+                .build_crate(wanted)
                 .context(|| format!("{}: cannot build crate {}", wanted.place, wanted.name))?,
         };
         let built = |name: &String| BuiltBinary { name: name.clone(), path: directory.join(name) };
         Ok(wanted.binaries.iter().map(|binary| built(&binary.name)).collect())
     }
 
-    fn crate_key(&self, wanted: &Crate) -> Result<Key> {
+    /// The key of what is wanted, made from `source`: where that is a directory, its place does
+    /// not show.
+    fn crate_key(&self, wanted: &Crate, source: &CrateSource) -> Result<Key> {
         let mut key = KeyBuilder::new(RECIPE)
             .part("name", &wanted.name)
             .part("features", wanted.features.join(" "))
@@ -48,46 +54,74 @@ impl Userland<'_> {
         for binary in &wanted.binaries {
             key = key.part("binary", &binary.name);
         }
-        Ok(match &wanted.source {
+        Ok(match source {
             CrateSource::Registry(version) => key.part("version", version),
             CrateSource::Directory(path) => add_sources(key, "source", path)?,
         }
         .finish())
     }
 
-    fn build_crate(&self, wanted: &Crate, key: &Key) -> Result<std::path::PathBuf> {
-        let triple = self.toolchain.triple();
-        let work = match &wanted.source {
-            CrateSource::Registry(_) => self.cache.workspace(&format!("crates-{triple}"))?,
-            // Directories get a place each: Cargo must not mistake one for another.
+    fn build_crate(&self, wanted: &Crate) -> Result<PathBuf> {
+        let work = self.workspace_of(&wanted.source)?;
+        let _lock = lock(self.shell, &work.join("lock"))?;
+        // From here on the copy counts: the original may change while Cargo works.
+        let source = match &wanted.source {
+            CrateSource::Registry(version) => CrateSource::Registry(version.clone()),
             CrateSource::Directory(path) => {
-                let place =
-                    KeyBuilder::new("place").part("path", path.as_os_str().as_encoded_bytes());
-                let short = place.finish().as_str()[..16].to_owned();
-                self.cache.workspace(&format!("crate-{triple}-{short}"))?
+                let copy = work.join("source");
+                snapshot::sync_entry(path, &copy)?;
+                sync_execute_bits(path, &copy)?;
+                CrateSource::Directory(copy)
             }
         };
-        let _lock = lock(self.shell, &work.join("lock"))?;
-        if let Some(directory) = self.cache.find(CACHE_KIND, key) {
+        let key = self.crate_key(wanted, &source)?;
+        if let Some(directory) = self.cache.find(CACHE_KIND, &key) {
             return Ok(directory);
         }
         let install = work.join("install");
         if install.exists() {
             fs::remove_dir_all(&install).at("remove", &install)?;
         }
+        self.install(wanted, source, &work, &install)?;
+        let names = wanted.binaries.iter().map(|binary| binary.name.as_str());
+        let files: Vec<_> = names.map(|name| (name, install.join("bin").join(name))).collect();
+        self.keep(CACHE_KIND, &key, &files)
+    }
+
+    /// Where Cargo works on a crate.
+    fn workspace_of(&self, source: &CrateSource) -> Result<PathBuf> {
+        let triple = self.toolchain.triple();
+        match source {
+            CrateSource::Registry(_) => self.cache.workspace(&format!("crates-{triple}")),
+            // Directories get a place each: Cargo must not mistake one for another.
+            CrateSource::Directory(path) => {
+                let place =
+                    KeyBuilder::new("place").part("path", path.as_os_str().as_encoded_bytes());
+                let short = place.finish().as_str()[..16].to_owned();
+                self.cache.workspace(&format!("crate-{triple}-{short}"))
+            }
+        }
+    }
+
+    /// Has Cargo compile what is wanted from `source` and put it below `install`.
+    fn install(
+        &self,
+        wanted: &Crate,
+        source: CrateSource,
+        work: &Path,
+        install: &Path,
+    ) -> Result<()> {
         let mut arguments =
             vec!["install".to_owned(), "--locked".to_owned(), "--no-track".to_owned()];
         let mut prefixes = Vec::new();
-        let version = match &wanted.source {
+        let version = match source {
             CrateSource::Registry(version) => {
                 arguments.extend([wanted.name.clone(), "--version".into(), format!("={version}")]);
-                version.clone()
+                version
             }
             CrateSource::Directory(path) => {
-                let source = work.join("source");
-                snapshot::sync_entry(path, &source)?;
-                arguments.extend(["--path".to_owned(), source.display().to_string()]);
-                prefixes.push((source, "/source"));
+                arguments.extend(["--path".to_owned(), path.display().to_string()]);
+                prefixes.push((path, "/source"));
                 "of its own directory".to_owned()
             }
         };
@@ -105,7 +139,7 @@ impl Userland<'_> {
             shell: self.shell,
             compiler: self.toolchain,
             offline: self.offline,
-            title: format!("compile {} {version} for {triple}", wanted.name),
+            title: format!("compile {} {version} for {}", wanted.name, self.toolchain.triple()),
             target_directory: work.join("target"),
             prefixes,
             directory: None,
@@ -115,11 +149,33 @@ impl Userland<'_> {
                 Some(hint) => error.hint(hint),
                 None => error,
             }
-        })?;
-        let names = wanted.binaries.iter().map(|binary| binary.name.as_str());
-        let files: Vec<_> = names.map(|name| (name, install.join("bin").join(name))).collect();
-        self.keep(CACHE_KIND, key, &files)
+        })
     }
+}
+
+/// Makes the files of `copy` executable where those of `source` are: it counts in a key, and a
+/// build script may start what lies beside it.
+///
+/// # Errors
+/// If a file is gone from `source`, or a copy cannot be changed.
+fn sync_execute_bits(source: &Path, copy: &Path) -> Result<()> {
+    if copy.is_dir() {
+        for entry in fs::read_dir(copy).at("read", copy)? {
+            let name = entry.at("read", copy)?.file_name();
+            sync_execute_bits(&source.join(&name), &copy.join(&name))?;
+        }
+        return Ok(());
+    }
+    let wanted = fs::metadata(source).at("read", source)?.permissions().mode() & EXECUTE_BITS;
+    let mode = fs::metadata(copy).at("read", copy)?.permissions().mode();
+    if mode & EXECUTE_BITS != wanted {
+        let file = File::options().write(true).open(copy).at("write", copy)?;
+        let permissions = Permissions::from_mode(mode & !EXECUTE_BITS | wanted);
+        file.set_permissions(permissions).at("write", copy)?;
+        // Cargo looks at the time alone.
+        file.set_modified(SystemTime::now()).at("write", copy)?;
+    }
+    Ok(())
 }
 
 /// Adds every source file of a crate's directory but what Cargo makes there.
@@ -141,4 +197,100 @@ pub fn add_sources(mut key: KeyBuilder, name: &str, directory: &Path) -> Result<
         key = if path.is_dir() { add_sources(key, &name, &path)? } else { key.file(&name, &path)? };
     }
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use init_core::diagnostic::Place;
+
+    use super::*;
+    use crate::arch::Arch;
+    use crate::cache::Cache;
+    use crate::definition::resolved::Binary;
+    use crate::project::Project;
+    use crate::shell::Shell;
+    use crate::tree::TreePath;
+    use crate::userland::Toolchain;
+
+    /// A crate of one binary that prints `text`.
+    fn write_crate(directory: &Path, text: &str) -> Crate {
+        let manifest = "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+        let lock = "version = 4\n[[package]]\nname = \"tiny\"\nversion = \"0.1.0\"\n";
+        fs::create_dir_all(directory.join("src")).unwrap();
+        fs::write(directory.join("Cargo.toml"), manifest).unwrap();
+        fs::write(directory.join("Cargo.lock"), lock).unwrap();
+        let main = format!("fn main() {{ println!(\"{text}\"); }}\n");
+        fs::write(directory.join("src/main.rs"), main).unwrap();
+        let path = TreePath::new("usr/bin/tiny").unwrap();
+        Crate {
+            name: "tiny".into(),
+            source: CrateSource::Directory(directory.to_owned()),
+            features: Vec::new(),
+            default_features: true,
+            binaries: vec![Binary { name: "tiny".into(), path, links: Vec::new() }],
+            descriptions: Vec::new(),
+            place: Place { file: "test".into(), line: 1, column: 1 },
+        }
+    }
+
+    #[test]
+    fn what_is_built_is_kept_under_what_it_was_made_of() {
+        let shell = Shell::new(true);
+        let toolchain = match Toolchain::find(&shell, Arch::host().unwrap(), true) {
+            Ok(toolchain) => toolchain,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().join("cache")).unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let project = Project::at(root).unwrap();
+        let userland = Userland {
+            shell: &shell,
+            cache: &cache,
+            project: &project,
+            toolchain: &toolchain,
+            offline: true,
+        };
+        let source = directory.path().join("tiny");
+        let wanted = write_crate(&source, "one");
+        let old = userland.crate_key(&wanted, &wanted.source).unwrap();
+        let work = userland.workspace_of(&wanted.source).unwrap();
+        let held = lock(&shell, &work.join("lock")).unwrap();
+        let built = std::thread::scope(|scope| {
+            let building = scope.spawn(|| userland.foreign(&wanted).unwrap());
+            // Long enough for it to look at the crate and wait for the lock.
+            std::thread::sleep(Duration::from_millis(300));
+            write_crate(&source, "two");
+            drop(held);
+            building.join().unwrap()
+        });
+        let new = userland.crate_key(&wanted, &wanted.source).unwrap();
+        assert_eq!(cache.find(CACHE_KIND, &old), None, "nothing was made of the old source");
+        let place = cache.find(CACHE_KIND, &new).unwrap();
+        assert_eq!(built[0].path, place.join("tiny"));
+        let bytes = fs::read(place.join("tiny")).unwrap();
+        assert!(bytes.windows(4).any(|window| window == b"two\n"));
+    }
+
+    #[test]
+    fn a_copy_has_the_key_of_its_original() {
+        let directory = tempfile::tempdir().unwrap();
+        let (source, copy) = (directory.path().join("source"), directory.path().join("copy"));
+        write_crate(&source, "one");
+        fs::create_dir_all(source.join("target")).unwrap();
+        let script = source.join("src/generate.sh");
+        fs::write(&script, "").unwrap();
+        let key = |place: &Path| add_sources(KeyBuilder::new("test 1"), "s", place).unwrap();
+        for mode in [0o644, 0o755, 0o644] {
+            fs::set_permissions(&script, Permissions::from_mode(mode)).unwrap();
+            let before = fs::metadata(copy.join("src/generate.sh")).and_then(|was| was.modified());
+            snapshot::sync_entry(&source, &copy).unwrap();
+            sync_execute_bits(&source, &copy).unwrap();
+            assert_eq!(key(&copy).finish(), key(&source).finish(), "{mode:o}");
+            let after = fs::metadata(copy.join("src/generate.sh")).unwrap().modified().unwrap();
+            assert!(before.is_err() || before.unwrap() < after, "Cargo sees it too");
+        }
+    }
 }

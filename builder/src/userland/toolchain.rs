@@ -195,7 +195,15 @@ pub fn fingerprint_files(arch: Arch) -> Vec<PathBuf> {
     }
     files.extend([DEBIAN_RUSTC, DEBIAN_CARGO].map(PathBuf::from));
     files.extend(find_program(gnu::compiler(arch)));
+    files.extend(static_libc_places(arch));
     files
+}
+
+/// Where Debian has the static glibc: for the host's own compiler and for a cross
+/// compiler. Only the compiler knows which one it takes.
+fn static_libc_places(arch: Arch) -> [PathBuf; 2] {
+    let triplet = CrossTools::of(arch).triplet;
+    [format!("/usr/lib/{triplet}/libc.a"), format!("/usr/{triplet}/lib/libc.a")].map(PathBuf::from)
 }
 
 fn triple(arch: Arch, libc: Libc) -> String {
@@ -222,4 +230,26 @@ fn gnu_packages(arch: Arch) -> String {
         "rustc-web, cargo-web, libstd-rust-web-dev:{debian}, {compiler} and libc6-dev:{debian} \
          (after `dpkg --add-architecture {debian}`)"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_static_c_library_is_looked_at() {
+        for (arch, places) in [
+            (
+                Arch::X86_64,
+                ["/usr/lib/x86_64-linux-gnu/libc.a", "/usr/x86_64-linux-gnu/lib/libc.a"],
+            ),
+            (
+                Arch::Aarch64,
+                ["/usr/lib/aarch64-linux-gnu/libc.a", "/usr/aarch64-linux-gnu/lib/libc.a"],
+            ),
+        ] {
+            let files = fingerprint_files(arch);
+            assert!(places.iter().all(|place| files.contains(&PathBuf::from(place))), "{files:?}");
+        }
+    }
 }

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use builder::cache::file_sha256;
 
-use crate::project::{Project, has_kernel_tools, kernel_source};
+use crate::project::{Ending, Project, can_build_images, has_kernel_tools, kernel_source};
 
 #[test]
 fn options_that_do_not_hold_stop_the_build_before_the_compile() {
@@ -138,7 +139,7 @@ fn a_damaged_tarball_is_refused_from_the_command_line_and_from_the_network() {
 
         let mut fetching = project.builder(&["kernel", "--locked"]);
         fetching.env("KEELSON_KERNEL_MIRROR", serve(bad.clone()));
-        let ending = crate::project::Ending::of(&mut fetching);
+        let ending = Ending::of(&mut fetching);
         ending.is(1, &["linux-6.6.1.tar.xz is not the pinned file", &digests, remedy]);
         assert_eq!(files_below(&project.path("cache"), "linux-"), [""; 0], "nothing of it is kept");
 
@@ -154,6 +155,65 @@ fn a_damaged_tarball_is_refused_from_the_command_line_and_from_the_network() {
         );
         assert_eq!(files_below(&project.path("cache"), "Makefile"), [""; 0], "no half of a tree");
     }
+}
+
+/// A Debian source package with the tarball inside.
+fn package() -> Vec<u8> {
+    let source = tarball();
+    let mut data = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(source.len() as u64);
+    header.set_mode(0o644);
+    data.append_data(&mut header, "./usr/src/linux-source-6.12.tar.xz", &source[..]).unwrap();
+    let members = [
+        ("debian-binary", b"2.0\n".to_vec()),
+        ("control.tar", Vec::new()),
+        ("data.tar", data.into_inner().unwrap()),
+    ];
+    let mut package = ar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        package.append(&ar::Header::new(name.into(), bytes.len() as u64), &bytes[..]).unwrap();
+    }
+    package.into_inner().unwrap()
+}
+
+#[test]
+fn an_image_of_the_distributions_kernel_says_so_until_the_pinned_one_is_here() {
+    if !can_build_images() {
+        return;
+    }
+    let (project, _) = project_with_pin(&tarball());
+    let pin = fs::read_to_string(project.path("kernel-config/linux.toml")).unwrap();
+    let with_package = pin.replace("packages = []", "packages = [\"linux-source-6.12\"]");
+    project.write("kernel-config/linux.toml", with_package);
+    project.write("package", package());
+    let definition = "inherit = [\"base.toml\"]\ninitramfs.compression = \"none\"\n";
+    project.write("images/good.toml", definition);
+    let name = "linux-source-6.12_6.12.9-1_all.deb";
+    project.write(
+        "bin/apt-get",
+        format!("#!/bin/sh\ncp '{}' {name}\n", project.path("package").display()),
+    );
+    fs::set_permissions(project.path("bin/apt-get"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    let image = || {
+        let mut builder = project.builder(&["image", "good", "--output", "out"]);
+        Ending::of(builder.env("PATH", &path))
+    };
+    let note = format!("kernel source: {name} of the distribution");
+
+    image().is(0, &["warning: Linux 6.6.1 is out of reach", name]);
+    image().is(0, &["is up to date", &note]);
+    let mut fetching = project.builder(&["kernel", "--locked"]);
+    fetching.env("KEELSON_KERNEL_MIRROR", serve(tarball()));
+    Ending::of(&mut fetching).is(0, &[]);
+    let ending = image();
+    ending.is(0, &[]);
+    assert!(!ending.stderr.contains("is up to date"), "{}", ending.stderr);
+    assert!(!ending.stderr.contains(&note), "{}", ending.stderr);
+    let ending = image();
+    ending.is(0, &["is up to date"]);
+    assert!(!ending.stderr.contains(&note), "{}", ending.stderr);
 }
 
 /// The files below a directory whose name begins so.

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "all of this is test code")]
 
+mod changes;
 mod definitions;
 mod kernel;
 mod mounts;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::server::nobodys_url;
-use crate::support::{Outcome, Workplace, can_build, tree};
+use crate::support::{Outcome, Workplace, can_build, tar, tree};
 
 fn workplace(fragments: &[(&str, &str)]) -> Workplace {
     Workplace::new(&nobodys_url("linux-6.6.1.tar.xz"), &"0".repeat(64), fragments)
@@ -136,6 +136,62 @@ fn a_failed_compile_shows_the_end_of_its_log_and_keeps_it() {
     assert!(text.contains("init/main.c:7:1: error: the source is broken"), "{text}");
     let log = text.lines().find_map(|line| line.strip_prefix("hint: the whole log is ")).unwrap();
     assert!(fs::read_to_string(log).unwrap().contains("the source is broken"));
+}
+
+#[test]
+fn a_kernel_whose_source_changed_while_it_was_built_is_not_kept() {
+    if !can_build() {
+        return;
+    }
+    let place = workplace(&[GOOD]);
+    tar::Archive::new(&tar()[..]).unpack(place.directory.path()).unwrap();
+    let changed = place.path("linux-6.6.1/fs/Kconfig");
+    // The first of the compile's calls, which are those with `-j`, edits a file.
+    place.program(
+        "make",
+        &format!(
+            "case \"$*\" in *' -j'*) [ -e edited ] || echo '# edited' >> '{}'; : > edited;; esac\n\
+             PATH=${{PATH#*:}}; exec make \"$@\"",
+            changed.display()
+        ),
+    );
+    let arguments = ["--kernel-source", "linux-6.6.1"];
+    let text = place.kernel(&arguments).ends_with(1);
+    assert!(
+        text.contains("linux-6.6.1 changed while it was built: this kernel is not kept\nhint: "),
+        "{text}"
+    );
+    let kept = fs::read_dir(place.path("cache/keelson/kernel")).unwrap();
+    assert_eq!(kept.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(), 0);
+    let text = place.kernel(&arguments).ends_with(0);
+    assert!(text.contains("compile kernel"), "{text}");
+}
+
+#[test]
+fn gccs_headers_for_plugins_make_another_kernel() {
+    if !can_build() {
+        return;
+    }
+    let place = workplace(&[GOOD]);
+    let gcc = place.path("gcc");
+    place.program(
+        "gcc",
+        &format!(
+            "case \"$1\" in -print-libgcc-file-name) echo '{}/libgcc.a'; exit;; esac\n\
+             PATH=${{PATH#*:}}; exec gcc \"$@\"",
+            gcc.display()
+        ),
+    );
+    let without = build(&place, &[]);
+    without.ends_with(0);
+    let headers = gcc.join("plugin/include");
+    fs::create_dir_all(&headers).unwrap();
+    fs::write(headers.join("plugin-version.h"), "").unwrap();
+    let with = build(&place, &[]);
+    assert!(with.ends_with(0).contains("compile kernel"), "{}", with.stderr());
+    assert_ne!(with.stdout(), without.stdout());
+    fs::remove_dir_all(&headers).unwrap();
+    assert_eq!(build(&place, &[]).stdout(), without.stdout(), "as if they had never been there");
 }
 
 #[test]

@@ -219,4 +219,9 @@ fn the_fallback_is_announced_remembered_and_refused_when_locked() {
     let text = place.kernel(&["why", "PROC_FS"]).ends_with(0);
     assert!(text.contains("--locked tries again"), "said again: {text}");
     assert_eq!(fs::read_to_string(place.path("apt.log")).unwrap(), "ran\n", "but fetched once");
+    let mirror = nobodys_url("");
+    let text = place.kernel_by_mirror(&["why", "PROC_FS", "--offline"], &mirror).ends_with(0);
+    assert!(text.contains("--locked tries again"), "offline the mirror is not asked: {text}");
+    let text = place.kernel_by_mirror(&["why", "PROC_FS"], &mirror).ends_with(0);
+    assert!(text.contains("warning: Linux 6.6.1 is out of reach"), "else it is: {text}");
 }

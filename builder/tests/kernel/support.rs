@@ -113,6 +113,11 @@ impl Workplace {
 
     /// Runs `builder kernel` here.
     pub(crate) fn kernel(&self, arguments: &[&str]) -> Outcome {
+        self.kernel_by_mirror(arguments, "")
+    }
+
+    /// The same with the URL of a mirror in the environment.
+    pub(crate) fn kernel_by_mirror(&self, arguments: &[&str], mirror: &str) -> Outcome {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let output = Command::new(env!("CARGO_BIN_EXE_builder"))
             .arg("kernel")
@@ -120,7 +125,7 @@ impl Workplace {
             .current_dir(self.directory.path())
             .env("XDG_CACHE_HOME", self.path("cache"))
             .env("PATH", path)
-            .env_remove("KEELSON_KERNEL_MIRROR")
+            .env("KEELSON_KERNEL_MIRROR", mirror)
             .output()
             .unwrap();
         Outcome(output)
