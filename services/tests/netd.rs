@@ -94,6 +94,15 @@ until_so 'grep -q "nameserver 2001:db8:77::54" "$DIR/run/resolv.conf"'
 ip -6 route | grep -q "default via fe80:"
 "$NETTOOLS" ping -6 -c 1 2001:db8:77::1
 [ "$("$NETPEER" --call '[2001:db8:77::1]:7' text)" = text ]
+# The kernel does not say again that there is a DHCPv6 server.
+nsenter -t $P -n "$NETTOOLS" ip link set peer0 down
+until_so '! grep -q "nameserver 2001:db8:77::54" "$DIR/run/resolv.conf"'
+nsenter -t $P -n "$NETTOOLS" ip link set peer0 up
+until_so 'grep -q "nameserver 2001:db8:77::54" "$DIR/run/resolv.conf"'
+kill $N; wait $N
+rm "$DIR/run/resolv.conf"
+netd
+until_so 'grep -q "nameserver 2001:db8:77::54" "$DIR/run/resolv.conf"'
 echo done
 "#;
     assert_done(run(DHCP, script));
@@ -120,6 +129,36 @@ until_so 'ip -4 route | grep -q default'
 ctl status no-such && exit 1 || [ $? = 4 ]
 kill $N; wait $N
 ip -4 -br addr | grep -q 10.77.0.9
+echo done
+"#;
+    assert_done(run(DHCP, script));
+}
+
+#[test]
+fn addresses_of_one_network_take_each_others_place_and_routes_stay() {
+    let script = r#"
+peer --address 10.77.0.1/24 --dhcp 10.77.0.50 --server 10.77.0.1 --lease 60 --echo 7
+netd
+has_route() { ip -4 route | grep -q "default via 10.77.0.1"; }
+until_so 'ip -4 -br addr | grep -q 10.77.0.50'
+until_so has_route
+has() { printf '[[link]]\nmatch = { name = "eth0" }\n%s\n' "$1" > "$DIR/network.toml"; ctl reload; }
+has 'addresses = ["10.77.0.9/24"]
+gateway = ["10.77.0.1"]'
+until_so '! ip -4 -br addr | grep -q 10.77.0.50'
+ip -4 -br addr | grep -q 10.77.0.9
+has_route
+has 'addresses = ["10.77.0.8/24"]
+gateway = ["10.77.0.1"]'
+until_so '! ip -4 -br addr | grep -q 10.77.0.9'
+ip -4 -br addr | grep -q 10.77.0.8
+has_route
+"$NETTOOLS" ping -c 1 10.77.0.1
+# The lease's network is where the gateway of the file is.
+has 'dhcp = true
+gateway = ["10.77.0.1"]'
+until_so 'ip -4 -br addr | grep -q 10.77.0.50'
+until_so has_route
 echo done
 "#;
     assert_done(run(DHCP, script));

@@ -26,6 +26,11 @@ const REFRESH_DEFAULT: Duration = Duration::from_secs(86_400);
 const REFRESH_MIN: Duration = Duration::from_secs(600);
 /// Most entries taken of one option.
 const ENTRIES_MAX: usize = 16;
+/// Length of a message's type and transaction id, and of an option's code and length.
+const HEADER_BYTES: usize = 4;
+/// The options that are read: client and server identifier, resolvers, domains, refresh
+/// time (RFC 8415, 24; RFC 3646).
+const OPTIONS_READ: [u16; 5] = [1, 2, 23, 24, 32];
 
 /// What a server says about the network.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -99,8 +104,7 @@ impl InformationClient {
     fn encode(&self, now: Duration) -> Option<Vec<u8>> {
         let mut message = Message::new_with_id(MessageType::InformationRequest, self.transaction);
         let options = message.opts_mut();
-        // A DUID of type 3, link-layer address, and hardware type 1, Ethernet (11.4).
-        options.insert(DhcpOption::ClientId([&[0, 3, 0, 1][..], &self.mac.0].concat()));
+        options.insert(DhcpOption::ClientId(self.identifier()));
         let hundredths = now.saturating_sub(self.since).as_millis() / 10;
         options.insert(DhcpOption::ElapsedTime(u16::try_from(hundredths).unwrap_or(u16::MAX)));
         options.insert(DhcpOption::ORO(ORO {
@@ -115,17 +119,28 @@ impl InformationClient {
         Some(bytes)
     }
 
+    /// A DUID of type 3, link-layer address, and hardware type 1, Ethernet (11.4).
+    fn identifier(&self) -> Vec<u8> {
+        [&[0, 3, 0, 1][..], &self.mac.0].concat()
+    }
+
+    /// The server's answer in a datagram, if it is one to what was asked (RFC 8415, 16.10).
+    fn answer(&self, bytes: &[u8]) -> Option<Message> {
+        let [kind, transaction @ ..] = bytes.first_chunk::<HEADER_BYTES>()?;
+        let is_reply = MessageType::from(*kind) == MessageType::Reply;
+        if self.sent == 0 || !is_reply || *transaction != self.transaction {
+            return None;
+        }
+        let message = Message::decode(&mut Decoder::new(&only_read_options(bytes))).ok()?;
+        let options = message.opts();
+        let is_ours =
+            options.get(OptionCode::ClientId) == Some(&DhcpOption::ClientId(self.identifier()));
+        (is_ours && options.get(OptionCode::ServerId).is_some()).then_some(message)
+    }
+
     /// Takes a server's answer. Whether it said something new.
     pub(crate) fn take(&mut self, bytes: &[u8], now: Duration) -> bool {
-        let Ok(message) = Message::decode(&mut Decoder::new(bytes)) else { return false };
-        let has_server = message.opts().get(OptionCode::ServerId).is_some();
-        let is_answer = self.sent > 0
-            && message.msg_type() == MessageType::Reply
-            && message.xid() == self.transaction
-            && has_server;
-        if !is_answer {
-            return false;
-        }
+        let Some(message) = self.answer(bytes) else { return false };
         let mut information = Information::default();
         let mut refresh = REFRESH_DEFAULT;
         for option in message.opts().iter() {
@@ -150,6 +165,22 @@ impl InformationClient {
         self.information = Some(information);
         is_new
     }
+}
+
+/// A message without the options that nobody reads: `dhcproto` 0.15 goes into options
+/// within options without end, and its subtractions trust a stranger's lengths.
+fn only_read_options(bytes: &[u8]) -> Vec<u8> {
+    let (header, mut rest) = bytes.split_at(bytes.len().min(HEADER_BYTES));
+    let mut kept = header.to_vec();
+    while let [a, b, c, d, ..] = rest {
+        let length = HEADER_BYTES + usize::from(u16::from_be_bytes([*c, *d]));
+        let Some(option) = rest.get(..length) else { break };
+        if OPTIONS_READ.contains(&u16::from_be_bytes([*a, *b])) {
+            kept.extend(option);
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    kept
 }
 
 /// After how many seconds to ask again (RFC 8415, 21.23). `dhcproto` 0.15 writes this
@@ -181,6 +212,7 @@ mod tests {
         assert_eq!(request.msg_type(), MessageType::InformationRequest);
         let mut message = Message::new_with_id(MessageType::Reply, request.xid());
         message.opts_mut().insert(DhcpOption::ServerId(vec![0, 3, 0, 1, 2, 0, 0, 0, 0, 9]));
+        message.opts_mut().insert(request.opts().get(OptionCode::ClientId).unwrap().clone());
         for option in options {
             message.opts_mut().insert(option.clone());
         }
@@ -234,6 +266,47 @@ mod tests {
                 assert!(!client.take(&bytes, now), "{at}");
             }
             assert!(!client.take(&good[..at.min(4)], now));
+        }
+    }
+
+    /// A client that has just asked, and an answer to it.
+    fn asked() -> (InformationClient, Duration, Vec<u8>) {
+        let mut client = InformationClient::new(Mac([2, 0, 0, 0, 0, 1]), 3, Duration::ZERO);
+        let now = client.deadline();
+        let request = client.time(now).unwrap();
+        (client, now, answer(&request, &[]))
+    }
+
+    #[test]
+    fn an_answer_has_both_identifiers_and_the_clients_own() {
+        let (mut client, now, good) = asked();
+        let identifier = client.identifier();
+        let at = good.windows(10).position(|bytes| bytes == identifier).unwrap();
+        let mut others = good.clone();
+        others[at + 9] ^= 1;
+        assert!(!client.take(&others, now), "another client's");
+        let without = [&good[..at - 4], &good[at + 10..]].concat();
+        assert!(!client.take(&without, now), "nobody's");
+        let alone = [&good[..4], &good[at - 4..at + 10]].concat();
+        assert!(!client.take(&alone, now), "no server's");
+        assert!(client.take(&good, now));
+    }
+
+    #[test]
+    fn options_within_options_and_wrong_lengths_do_no_harm() {
+        let (mut client, now, good) = asked();
+        // IA_TA: a code, a length, four bytes, and options.
+        let depth = 8_000_u16;
+        let nested = (1..=depth).rev().flat_map(|left| {
+            let length = 4 + (left - 1) * 8;
+            [&[0, 4][..], &length.to_be_bytes(), &[0; 4]].concat()
+        });
+        let deep: Vec<u8> = good.iter().copied().chain(nested).collect();
+        assert!(deep.len() > 60_000);
+        assert!(client.take(&deep, now));
+        for short in [&[0, 13, 0, 0][..], &[0, 11, 0, 1, 0], &[0, 17, 0, 0], &[0, 23, 0xff, 0xff]] {
+            let (mut client, now, good) = asked();
+            assert!(client.take(&[&good[..], short].concat(), now), "{short:?}");
         }
     }
 }

@@ -44,7 +44,8 @@ impl Edge {
     fn one(&mut self, output: Output) -> io::Result<()> {
         match output {
             Output::Change(change) => ignore_missing(&change, change.make(&mut self.kernel)),
-            Output::Inet6 { link, key, value } => set_inet6(&link, key, value),
+            Output::Inet4 { link, key, value } => set_inet("ipv4", &link, key, value),
+            Output::Inet6 { link, key, value } => set_inet("ipv6", &link, key, value),
             Output::Listen4 { index, on: true } => self.sockets.listen4(index),
             Output::Listen4 { index, on: false } => {
                 self.sockets.close(index, Kind::Dhcp4);
@@ -122,6 +123,7 @@ fn describe(output: &Output) -> String {
             format!("take the route to {} away", route.destination)
         }
         Output::Change(_) => "change a neighbour".to_owned(),
+        Output::Inet4 { link, key, .. } => format!("set IPv4's {key} of {link}"),
         Output::Inet6 { link, key, .. } => format!("set IPv6's {key} of {link}"),
         Output::Listen4 { index, .. } => format!("hear DHCP servers on link {index}"),
         Output::Listen6 { index, .. } => format!("hear DHCPv6 servers on link {index}"),
@@ -136,9 +138,10 @@ fn describe(output: &Output) -> String {
     }
 }
 
-/// Sets one of IPv6's settings of a link. A kernel without IPv6 has none.
-fn set_inet6(link: &str, key: &str, value: u32) -> io::Result<()> {
-    let base = Path::new("/proc/sys/net/ipv6/conf");
+/// Sets one of the settings that a protocol has of a link. A kernel without the protocol
+/// has none.
+fn set_inet(protocol: &str, link: &str, key: &str, value: u32) -> io::Result<()> {
+    let base = Path::new("/proc/sys/net").join(protocol).join("conf");
     if !base.exists() {
         return Ok(());
     }

@@ -101,6 +101,10 @@ impl Daemon {
         for link in view::links(&mut self.edge.kernel).context(asking)? {
             self.link(link);
         }
+        for (index, flags) in view::inet6_flags(&mut self.edge.kernel).context(asking)? {
+            let outputs = self.manager.event(Event::Inet6Flags { index, flags }, now());
+            self.edge.perform(outputs);
+        }
         let addresses = view::addresses(&mut self.edge.kernel).context(asking)?;
         let outputs = self.manager.found_addresses(&addresses, now());
         self.edge.perform(outputs);

@@ -2,11 +2,15 @@
 //! somebody listens.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::BindToDevice;
+use rustix::net::netdevice::index_to_name;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
     sockopt,
@@ -76,6 +80,9 @@ impl Sockets {
         sockopt::set_ipv6_v6only(&fd, true)?;
         sockopt::set_socket_reuseaddr(&fd, true)?;
         sockopt::set_ipv6_multicast_if(&fd, index)?;
+        // Or of the sockets of several links one hears what is said to all of them.
+        let name = index_to_name(&fd, index)?;
+        setsockopt(&fd, BindToDevice, &OsString::from(name))?;
         let any = Ipv6Addr::UNSPECIFIED;
         bind(&fd, &SocketAddrV6::new(any, dhcp6::CLIENT_PORT, 0, index))?;
         self.0.insert((index, Kind::Dhcp6), fd);

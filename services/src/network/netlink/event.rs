@@ -7,11 +7,10 @@
 use std::net::Ipv6Addr;
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkProtoInfoInet6};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::connection::{header_of, split, u16_at, u32_at};
-use super::view::{Address, Link};
+use super::view::{Address, Link, inet6_flags_of};
 
 /// `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV6_IFADDR`, `_IPV6_IFINFO` and
 /// `_ND_USEROPT`, as the bits that [`super::Connection::listen`] takes.
@@ -23,8 +22,6 @@ const ROUTER_OPTION_MESSAGE: u16 = 68;
 const ROUTER_OPTION_HEADER_BYTES: usize = 16;
 /// Length of `struct nlmsghdr`.
 const NETLINK_HEADER_BYTES: usize = 16;
-/// `IFLA_INET6_FLAGS`.
-const INET6_FLAGS: u16 = 1;
 /// Addresses of resolvers, and domains to search (RFC 8106, 5.1 and 5.2).
 const OPTION_RDNSS: u8 = 25;
 const OPTION_DNSSL: u8 = 31;
@@ -93,7 +90,9 @@ fn decode_message(bytes: &[u8]) -> Vec<Event> {
     let NetlinkPayload::InnerMessage(message) = message.payload else { return Vec::new() };
     let event = match &message {
         RouteNetlinkMessage::NewLink(message) => match message.header.interface_family {
-            AddressFamily::Inet6 => inet6_flags(message),
+            AddressFamily::Inet6 => {
+                inet6_flags_of(message).map(|(index, flags)| Event::Inet6Flags { index, flags })
+            }
             // A bridge tells about its ports in a family of its own.
             AddressFamily::Unspec => {
                 Link::from_message(message).map(|link| Event::Link(Box::new(link)))
@@ -114,24 +113,6 @@ fn decode_message(bytes: &[u8]) -> Vec<Event> {
         _ => None,
     };
     event.into_iter().collect()
-}
-
-fn inet6_flags(message: &LinkMessage) -> Option<Event> {
-    use netlink_packet_core::Nla;
-    let flags = message.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::ProtoInfoInet6(infos) => infos.iter().find_map(|info| match info {
-            LinkProtoInfoInet6::Other(one) if one.kind() == INET6_FLAGS => {
-                let mut value = [0; 4];
-                (one.value_len() == value.len()).then(|| {
-                    one.emit_value(&mut value);
-                    u32::from_le_bytes(value)
-                })
-            }
-            _ => None,
-        }),
-        _ => None,
-    })?;
-    Some(Event::Inet6Flags { index: message.header.index, flags })
 }
 
 /// `struct nduseroptmsg` and the options behind it.
@@ -239,6 +220,18 @@ mod tests {
             decode(&datagram(&options)),
             [resolvers, domains].map(|option| Event::Router { index: 3, option })
         );
+    }
+
+    #[test]
+    fn what_ipv6_knows_about_a_link_is_read() {
+        // struct ifinfomsg of link 3, and IFLA_PROTINFO with IFLA_INET6_FLAGS.
+        let mut body = vec![10, 0, 1, 0, 3, 0, 0, 0];
+        body.extend([0; 8]);
+        body.extend([12, 0, 12, 0, 8, 0, 1, 0, 0xd0, 0, 0, 0x80]);
+        let mut bytes = u32::try_from(body.len() + 16).unwrap().to_le_bytes().to_vec();
+        bytes.extend([16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        bytes.extend(body);
+        assert_eq!(decode(&bytes), [Event::Inet6Flags { index: 3, flags: 0x8000_00d0 }]);
     }
 
     #[test]

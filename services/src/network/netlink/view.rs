@@ -4,10 +4,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use netlink_packet_core::Nla;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
-    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State,
-    Stats64,
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    LinkProtoInfoInet6, State, Stats64,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
@@ -20,6 +21,9 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use super::Connection;
 use crate::network::mac::Mac;
 use crate::network::prefix::Prefix;
+
+/// `IFLA_INET6_FLAGS` (include/uapi/linux/if_link.h).
+const INET6_FLAGS: u16 = 1;
 
 /// A network interface.
 #[derive(Clone, PartialEq, Debug)]
@@ -302,6 +306,39 @@ pub fn links(connection: &mut Connection) -> io::Result<Vec<Link>> {
     let mut links: Vec<Link> = entries.iter().filter_map(link).collect();
     links.sort_by_key(|link| link.index);
     Ok(links)
+}
+
+/// What IPv6 knows about the links, by index: the `IF_RA_*` bits and others.
+///
+/// # Errors
+/// What the kernel answers.
+pub fn inet6_flags(connection: &mut Connection) -> io::Result<Vec<(u32, u32)>> {
+    let mut message = LinkMessage::default();
+    message.header.interface_family = AddressFamily::Inet6;
+    let entries = connection.dump(&RouteNetlinkMessage::GetLink(message))?;
+    let flags = |entry: &RouteNetlinkMessage| match entry {
+        RouteNetlinkMessage::NewLink(message) => inet6_flags_of(message),
+        _ => None,
+    };
+    Ok(entries.iter().filter_map(flags).collect())
+}
+
+/// A link's index with what IPv6 knows about it; `None` if a message does not say.
+pub(super) fn inet6_flags_of(message: &LinkMessage) -> Option<(u32, u32)> {
+    let flags = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::ProtoInfoInet6(infos) => infos.iter().find_map(|info| match info {
+            LinkProtoInfoInet6::Other(one) if one.kind() == INET6_FLAGS => {
+                let mut value = [0; 4];
+                (one.value_len() == value.len()).then(|| {
+                    one.emit_value(&mut value);
+                    u32::from_le_bytes(value)
+                })
+            }
+            _ => None,
+        }),
+        _ => None,
+    })?;
+    Some((message.header.index, flags))
 }
 
 /// All addresses, in the kernel's order.

@@ -6,7 +6,8 @@
 //!    ^                                                   │ Nak             │ T1
 //!    │<──────────────────────────────────────────────────┘              Renewing
 //!    │<── Nak, expiry ── Rebinding <── T2 ─────────────────────────────────┘
-//!   Rebooting: the cable is back; the old address is asked for again first
+//!   Rebooting: the cable is back; the old address is asked for again first. Where
+//!   nobody answers it is kept, and Selecting looks for servers beside it.
 //! ```
 
 use std::net::Ipv4Addr;
@@ -22,7 +23,7 @@ const RESEND_FIRST: Duration = Duration::from_secs(2);
 const RESEND_MAX: Duration = Duration::from_secs(64);
 /// Requests without an answer before the client begins anew.
 const REQUESTS_MAX: u32 = 4;
-/// Likewise while it asks for its old address again.
+/// Requests for its old address before it looks for servers beside that.
 const REBOOT_REQUESTS_MAX: u32 = 2;
 /// Least pause between requests to extend a lease (RFC 2131, 4.4.5).
 const EXTEND_PAUSE_MIN: Duration = Duration::from_secs(60);
@@ -87,6 +88,8 @@ pub(crate) struct Machine {
     transaction: u32,
     /// When the present transaction began.
     since: Duration,
+    /// When an address was last asked for: a lease counts from there (RFC 2131, 4.4.1).
+    asked: Duration,
     /// Messages sent in the present state.
     sent: u32,
     /// When something is to be done next by itself.
@@ -105,6 +108,7 @@ impl Machine {
             lease: None,
             transaction: 0,
             since: Duration::ZERO,
+            asked: Duration::ZERO,
             sent: 0,
             deadline: None,
             probing_until: Duration::ZERO,
@@ -219,7 +223,12 @@ impl Machine {
             State::Requesting(_) if self.sent >= REQUESTS_MAX => {
                 self.begin(Duration::ZERO, now);
             }
-            State::Rebooting if self.sent >= REBOOT_REQUESTS_MAX => self.reboot_unanswered(now),
+            // The address may still be used until it expires (RFC 2131, 3.2.4), but a server
+            // that has never heard of it is silent as well (4.3.2).
+            State::Rebooting if self.sent >= REBOOT_REQUESTS_MAX => {
+                self.transact(State::Selecting, now);
+                self.send(now, actions);
+            }
             State::Bound => {
                 self.transact(State::Renewing, now);
                 self.send(now, actions);
@@ -240,17 +249,6 @@ impl Machine {
         }
     }
 
-    /// Nobody knows the old address. It may still be used until it expires (RFC 2131,
-    /// 3.2.4), and its server may come back.
-    fn reboot_unanswered(&mut self, now: Duration) {
-        self.state = State::Renewing;
-        self.transaction = self.random.next_u32();
-        self.since = now;
-        self.sent = 0;
-        let rebinding = self.time_of(|lease| lease.times.rebinding);
-        self.deadline = rebinding.map(|rebinding| rebinding.max(now));
-    }
-
     fn time_of(&self, which: impl Fn(&Lease) -> Option<Duration>) -> Option<Duration> {
         self.lease.as_ref().and_then(|lease| which(lease).map(|time| lease.since + time))
     }
@@ -258,36 +256,59 @@ impl Machine {
     /// Sends what the state asks for and sets the time to do so again.
     fn send(&mut self, now: Duration, actions: &mut Vec<Action>) {
         self.sent = self.sent.saturating_add(1);
-        let seconds = u16::try_from(now.saturating_sub(self.since).as_secs()).unwrap_or(u16::MAX);
-        let transaction = self.transaction;
-        let lease = self.lease.as_ref().map(|lease| (lease.address, lease.server));
-        let outgoing = match (&self.state, lease) {
-            (State::Selecting, _) => Some(Outgoing::Discover { transaction, seconds }),
-            (State::Requesting(offer), _) => Some(Outgoing::Request {
-                transaction,
-                seconds,
-                address: offer.address,
-                server: Some(offer.server),
-            }),
-            (State::Rebooting, Some((address, _))) => {
-                Some(Outgoing::Request { transaction, seconds, address, server: None })
-            }
-            (State::Renewing, Some((address, server))) => {
-                Some(Outgoing::Extend { transaction, seconds, address, server: Some(server) })
-            }
-            (State::Rebinding, Some((address, _))) => {
-                Some(Outgoing::Extend { transaction, seconds, address, server: None })
-            }
-            _ => None,
-        };
-        actions.extend(outgoing.map(Action::Send));
+        let outgoing = self.outgoing(now);
+        if outgoing.iter().any(|one| !matches!(one, Outgoing::Discover { .. })) {
+            self.asked = now;
+        }
+        actions.extend(outgoing.into_iter().map(Action::Send));
         self.deadline = Some(match self.state {
             State::Renewing => {
                 self.extension_retry(now, self.time_of(|lease| lease.times.rebinding))
             }
             State::Rebinding => self.extension_retry(now, self.time_of(|lease| lease.times.expiry)),
+            State::Selecting => {
+                let next = now + self.pause();
+                self.extension_begins(now).map_or(next, |begins| begins.min(next))
+            }
             _ => now + self.pause(),
         });
+    }
+
+    /// What the state asks for.
+    fn outgoing(&self, now: Duration) -> Vec<Outgoing> {
+        let seconds = u16::try_from(now.saturating_sub(self.since).as_secs()).unwrap_or(u16::MAX);
+        let transaction = self.transaction;
+        let lease = self.lease.as_ref().map(|lease| (lease.address, lease.server));
+        let request = |address, server| Outgoing::Request { transaction, seconds, address, server };
+        let extend = |address, server| Outgoing::Extend { transaction, seconds, address, server };
+        match (&self.state, lease) {
+            (State::Selecting, _) => {
+                let extension =
+                    lease.filter(|_| self.is_renewable(now)).map(|(address, server)| {
+                        let rebinding = self.time_of(|lease| lease.times.rebinding);
+                        extend(address, rebinding.is_none_or(|time| now < time).then_some(server))
+                    });
+                let discover = Outgoing::Discover { transaction, seconds };
+                std::iter::once(discover).chain(extension).collect()
+            }
+            (State::Requesting(offer), _) => vec![request(offer.address, Some(offer.server))],
+            (State::Rebooting, Some((address, _))) => vec![request(address, None)],
+            (State::Renewing, Some((address, server))) => vec![extend(address, Some(server))],
+            (State::Rebinding, Some((address, _))) => vec![extend(address, None)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it is time to have the lease extended.
+    fn is_renewable(&self, now: Duration) -> bool {
+        self.time_of(|lease| lease.times.renewal).is_some_and(|renewal| renewal <= now)
+    }
+
+    /// When the next of T1 and T2 is, if one is still to come.
+    fn extension_begins(&self, now: Duration) -> Option<Duration> {
+        let renewal = self.time_of(|lease| lease.times.renewal);
+        let rebinding = self.time_of(|lease| lease.times.rebinding);
+        [renewal, rebinding].into_iter().flatten().find(|time| now < *time)
     }
 
     /// Half of what is left, but no more often than every minute (RFC 2131, 4.4.5).
@@ -325,21 +346,33 @@ impl Machine {
             (State::Rebooting | State::Renewing | State::Rebinding, Reply::Ack { lease, .. }) => {
                 self.bind(*lease, now, actions)
             }
+            // To what is asked beside the search.
+            (State::Selecting, Reply::Ack { lease, .. }) if self.is_renewable(now) => {
+                self.bind(*lease, now, actions);
+            }
+            (State::Selecting, Reply::Nak { .. }) if self.is_renewable(now) => {
+                self.refuse(now, actions);
+            }
             (State::Requesting(offer), Reply::Nak { server, .. }) if server == offer.server => {
                 self.begin(NAK_PAUSE, now);
             }
             (State::Rebooting | State::Renewing | State::Rebinding, Reply::Nak { .. }) => {
-                self.lease = None;
-                actions.push(Action::Drop("the server says no"));
-                self.begin(Duration::ZERO, now);
-                self.time(now, actions);
+                self.refuse(now, actions);
             }
             _ => {}
         }
     }
 
+    /// The lease is not extended, or is nobody's here.
+    fn refuse(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        self.lease = None;
+        actions.push(Action::Drop("the server says no"));
+        self.begin(Duration::ZERO, now);
+        self.time(now, actions);
+    }
+
     fn bind(&mut self, mut lease: Lease, now: Duration, actions: &mut Vec<Action>) {
-        lease.since = self.since;
+        lease.since = self.asked;
         let is_new = self.lease.as_ref().is_none_or(|old| old.address != lease.address);
         if is_new && self.lease.is_some() {
             actions.push(Action::Drop("the server gives another address"));

@@ -67,6 +67,11 @@ impl Managed {
         if let Some(lease) = self.lease() {
             routes.extend(lease_routes(lease, index, entry.metric, has_gateway));
         }
+        // The kernel refuses a gateway while nothing says that it is on the link.
+        let is4 = |route: &Route| route.destination.address.is_ipv4();
+        if !self.has_ipv4() && !routes.iter().any(|route| is4(route) && route.gateway.is_none()) {
+            routes.retain(|route| !is4(route));
+        }
         // A gateway must be reached before anything is reached by it.
         routes.sort_by_key(|route| (route.gateway.is_some(), route.destination.length == 0));
         routes.dedup();

@@ -1,7 +1,7 @@
 //! One link: what the kernel says about it, what it was given, and the clients that
 //! ask the network on its behalf.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -31,23 +31,32 @@ pub(crate) struct Managed {
     /// The entry of the file for it.
     pub(super) entry: Option<LinkConfig>,
     /// Whether it is to be up: it has an entry, or something lies on it.
-    wanted: bool,
+    pub(super) wanted: bool,
     /// A person has switched it off.
     pub(super) held_down: bool,
     /// Settings that were asked for; none is asked for twice, so that whoever changes
     /// one by hand has it.
-    asked: Vec<LinkSetting>,
+    pub(super) asked: Vec<LinkSetting>,
     seed: u64,
     pub(super) dhcp: Option<Machine>,
     listens4: bool,
     pub(super) dhcp6: Option<InformationClient>,
     listens6: bool,
+    /// The `IF_RA_*` bits and others.
+    inet6_flags: u32,
     pub(super) router: FromRouter,
     /// What the kernel says it has.
     pub(super) addresses: Vec<Address>,
     /// What this daemon gave it, with the moment from which its lifetime counts.
     pub(super) given: BTreeMap<Prefix, Option<Duration>>,
+    /// What of that somebody else has taken away again. It stays away until the file is
+    /// read again.
+    pub(super) gone: BTreeSet<Prefix>,
+    /// What this daemon set.
     pub(super) routes: Vec<Route>,
+    /// The kernel may not have the IPv4 routes: it takes them away with the last address,
+    /// and refuses them before there is one.
+    pub(super) doubts_routes4: bool,
 }
 
 impl Managed {
@@ -64,10 +73,13 @@ impl Managed {
             listens4: false,
             dhcp6: None,
             listens6: false,
+            inet6_flags: 0,
             router: FromRouter::default(),
             addresses: Vec::new(),
             given: BTreeMap::new(),
+            gone: BTreeSet::new(),
             routes: Vec::new(),
+            doubts_routes4: false,
         }
     }
 
@@ -83,11 +95,19 @@ impl Managed {
             || config.carries(&name);
         let former = self.entry.as_ref().map(|entry| entry.ipv6);
         let ipv6 = entry.as_ref().map(|entry| entry.ipv6);
+        if former.is_none() && ipv6.is_some() {
+            // Or the kernel takes every address of a network away with its first one.
+            let key = "promote_secondaries";
+            outputs.push(Output::Inet4 { link: name, key, value: 1 });
+        }
         if former != ipv6 {
             self.set_ipv6(former.is_some(), ipv6, outputs);
         }
         if self.entry != entry {
             self.asked.clear();
+        }
+        for prefix in std::mem::take(&mut self.gone) {
+            self.given.remove(&prefix);
         }
         let wants_dhcp = entry.as_ref().is_some_and(|entry| entry.dhcp);
         self.entry = entry;
@@ -170,9 +190,6 @@ impl Managed {
         }
         let event = if had_carrier { DhcpEvent::Disconnected } else { DhcpEvent::Connected };
         self.dhcp4(event, now, outputs);
-        if had_carrier {
-            self.dhcp6 = None;
-        }
     }
 
     /// Whether packets can leave by it.
@@ -270,11 +287,23 @@ impl Managed {
         }
     }
 
-    /// What routers have told the kernel about this link has changed.
-    pub(super) fn inet6_flags(&mut self, flags: u32, now: Duration) {
+    /// What routers have told the kernel about this link. It is said only when it changes,
+    /// so it has to be kept for when the cable is back.
+    pub(super) fn inet6_flags(&mut self, flags: u32) {
+        self.inet6_flags = flags;
+    }
+
+    /// Whether a DHCPv6 server is to be asked.
+    fn wants_dhcp6(&self) -> bool {
         let is_auto = self.entry.as_ref().is_some_and(|entry| entry.ipv6 == Ipv6::Auto);
-        if !is_auto || flags & ROUTER_NAMES_DHCP6 == 0 {
+        is_auto && self.is_connected() && self.inet6_flags & ROUTER_NAMES_DHCP6 != 0
+    }
+
+    /// Begins or ends to ask DHCPv6 servers.
+    pub(super) fn settle_dhcp6(&mut self, now: Duration, outputs: &mut Vec<Output>) {
+        if !self.wants_dhcp6() {
             self.dhcp6 = None;
+            self.listen6(false, outputs);
         } else if self.dhcp6.is_none() {
             self.dhcp6 = self.link.mac.map(|mac| InformationClient::new(mac, self.seed ^ 6, now));
         }
@@ -287,12 +316,35 @@ impl Managed {
     }
 
     pub(super) fn add_address(&mut self, address: Address) {
-        self.remove_address(&address);
+        let prefix = address.prefix;
+        let is_known = self.addresses.iter().any(|one| one.prefix == prefix);
+        let was_gone = self.gone.remove(&prefix);
+        // Of an address that this daemon gives, the routes are set with it.
+        let is_ours = self.given.contains_key(&prefix) && !was_gone;
+        if prefix.address.is_ipv4() && !is_known && !is_ours {
+            self.doubts_routes4 = true;
+        }
+        self.addresses.retain(|one| one.prefix != prefix);
         self.addresses.push(address);
     }
 
-    pub(super) fn remove_address(&mut self, address: &Address) {
-        self.addresses.retain(|one| one.prefix != address.prefix);
+    /// An address is gone: by a person, by its time, or as this daemon wanted it.
+    pub(super) fn remove_address(&mut self, prefix: Prefix) {
+        if self.given.contains_key(&prefix) {
+            self.gone.insert(prefix);
+        }
+        let is_known = self.addresses.iter().any(|one| one.prefix == prefix);
+        if is_known && prefix.address.is_ipv4() {
+            self.doubts_routes4 = true;
+        }
+        self.addresses.retain(|one| one.prefix != prefix);
+    }
+
+    /// Whether it has an IPv4 address: the kernel's word, and what it was given just now.
+    pub(super) fn has_ipv4(&self) -> bool {
+        let given = self.given.keys().filter(|prefix| !self.gone.contains(prefix));
+        let known = self.addresses.iter().map(|address| &address.prefix);
+        given.chain(known).any(|prefix| prefix.address.is_ipv4())
     }
 
     /// There is an address from before this daemon was started. If it was a lease,
@@ -349,94 +401,6 @@ impl Managed {
             resolvers.add(&self.link.name, dns, &information.search);
         }
         resolvers
-    }
-
-    /// Makes up the difference between what it has and what it should have.
-    pub(super) fn settle(
-        &mut self,
-        indexes: &BTreeMap<String, u32>,
-        now: Duration,
-        outputs: &mut Vec<Output>,
-    ) {
-        if self.dhcp6.is_none() {
-            self.listen6(false, outputs);
-        }
-        self.settle_settings(indexes, outputs);
-        self.settle_addresses(now, outputs);
-        self.settle_routes(outputs);
-    }
-
-    fn settle_settings(&mut self, indexes: &BTreeMap<String, u32>, outputs: &mut Vec<Output>) {
-        if !self.wanted || self.held_down {
-            return;
-        }
-        let mut wanted = Vec::new();
-        let mtu = self.entry.as_ref().and_then(|entry| entry.mtu);
-        let leased = self.lease().and_then(|lease| lease.mtu);
-        if let Some(mtu) = mtu.or(leased).filter(|mtu| *mtu != self.link.mtu) {
-            wanted.push(LinkSetting::Mtu(mtu));
-        }
-        let bridge = self.entry.as_ref().and_then(|entry| entry.bridge.as_ref());
-        match bridge {
-            Some(name) => {
-                let index = indexes.get(name).copied();
-                if index.is_some() && index != self.link.controller {
-                    wanted.push(LinkSetting::Controller(index));
-                }
-            }
-            None => {
-                let was_asked = |one: &LinkSetting| matches!(one, LinkSetting::Controller(Some(_)));
-                if self.entry.is_some() && self.asked.iter().any(was_asked) {
-                    wanted.push(LinkSetting::Controller(None));
-                }
-            }
-        }
-        if !self.link.is_up() {
-            wanted.push(LinkSetting::Up(true));
-        }
-        for setting in wanted {
-            if !self.asked.contains(&setting) {
-                self.asked.push(setting.clone());
-                outputs.push(Output::Change(Change::SetLink(self.link.index, setting)));
-            }
-        }
-    }
-
-    fn settle_addresses(&mut self, now: Duration, outputs: &mut Vec<Output>) {
-        let index = self.link.index;
-        let desired = self.desired_addresses(now);
-        let is_unwanted = |prefix: &Prefix| !desired.iter().any(|one| one.prefix == *prefix);
-        let unwanted: Vec<Prefix> =
-            self.given.keys().filter(|prefix| is_unwanted(prefix)).copied().collect();
-        for prefix in unwanted {
-            self.given.remove(&prefix);
-            // The kernel takes the routes that leave from it away as well.
-            self.routes.retain(|route| route.source != Some(prefix.address));
-            outputs.push(Output::Change(Change::DeleteAddress { index, prefix }));
-        }
-        for one in desired {
-            if self.given.get(&one.prefix) != Some(&one.since) {
-                self.given.insert(one.prefix, one.since);
-                outputs.push(Output::Change(Change::AddAddress {
-                    index,
-                    prefix: one.prefix,
-                    valid_s: one.valid_s,
-                    metric: Some(self.metric()),
-                }));
-            }
-        }
-    }
-
-    fn settle_routes(&mut self, outputs: &mut Vec<Output>) {
-        let desired = self.desired_routes();
-        let (kept, unwanted): (Vec<Route>, Vec<Route>) =
-            std::mem::take(&mut self.routes).into_iter().partition(|one| desired.contains(one));
-        outputs
-            .extend(unwanted.into_iter().map(|route| Output::Change(Change::DeleteRoute(route))));
-        for route in desired.iter().filter(|route| !kept.contains(route)) {
-            outputs.push(Output::Change(Change::ReplaceRoute(route.clone())));
-        }
-        self.routes = desired;
     }
 
     /// Whether somebody may still say that its address is theirs.

@@ -2,16 +2,17 @@
 //! the time, what is to be done comes out.
 //!
 //! Code map: [`link`] is one link and what was done to it, [`desired`] what it is to
-//! have, [`status`] what people are told, [`output`] the vocabulary. Every input is
-//! followed by [`Manager::settle`], which makes up the difference between what
-//! there is and what there should be.
+//! have, [`settle`] how it gets that, [`status`] what people are told, [`output`] the
+//! vocabulary. Every input is followed by [`Manager::settle`], which makes up the
+//! difference between what there is and what there should be.
 
 mod desired;
 mod link;
 mod output;
+mod settle;
 mod status;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -34,8 +35,9 @@ pub(crate) use output::Output;
 pub(crate) struct Manager {
     config: Config,
     links: BTreeMap<u32, Managed>,
-    /// Links that this daemon has made, or asked for.
-    made: BTreeSet<String>,
+    /// Links that this daemon has made, or asked for, with what they lie on: the kernel
+    /// refuses one whose parent is going away, and it is to be made on the next parent.
+    made: BTreeMap<String, Option<u32>>,
     random: Random,
     /// What resolv.conf holds.
     resolvers: Option<String>,
@@ -48,7 +50,7 @@ impl Manager {
         Self {
             config,
             links: BTreeMap::new(),
-            made: BTreeSet::new(),
+            made: BTreeMap::new(),
             random: Random::new(seed),
             resolvers: None,
             hostname: None,
@@ -115,11 +117,9 @@ impl Manager {
             }
             Event::Address(address) => self.on(address.index, |link| link.add_address(address)),
             Event::AddressGone(address) => {
-                self.on(address.index, |link| link.remove_address(&address));
+                self.on(address.index, |link| link.remove_address(address.prefix));
             }
-            Event::Inet6Flags { index, flags } => {
-                self.on(index, |link| link.inet6_flags(flags, now));
-            }
+            Event::Inet6Flags { index, flags } => self.on(index, |link| link.inet6_flags(flags)),
             Event::Router { index, option } => self.on(index, |link| link.router(option, now)),
         }
         self.settle(now, &mut outputs);
@@ -208,7 +208,7 @@ impl Manager {
             link.adopt(&self.config, now, &mut outputs);
         }
         let unwanted: Vec<String> =
-            self.made.iter().filter(|name| !self.config.makes(name)).cloned().collect();
+            self.made.keys().filter(|name| !self.config.makes(name)).cloned().collect();
         for name in unwanted {
             self.made.remove(&name);
             let index = self.index_of(&name);
@@ -277,15 +277,18 @@ impl Manager {
     fn make_links(&mut self, outputs: &mut Vec<Output>) {
         let mut wanted = Vec::new();
         for bridge in &self.config.bridges {
-            wanted.push((bridge.name.clone(), NewLink::Bridge { stp: bridge.stp }));
+            wanted.push((bridge.name.clone(), None, NewLink::Bridge { stp: bridge.stp }));
         }
         for vlan in &self.config.vlans {
             if let Some(parent) = self.index_of(&vlan.on) {
-                wanted.push((vlan.name.clone(), NewLink::Vlan { parent, id: vlan.id }));
+                let kind = NewLink::Vlan { parent, id: vlan.id };
+                wanted.push((vlan.name.clone(), Some(parent), kind));
             }
         }
-        for (name, kind) in wanted {
-            if self.index_of(&name).is_none() && self.made.insert(name.clone()) {
+        for (name, parent, kind) in wanted {
+            if self.index_of(&name).is_none()
+                && self.made.insert(name.clone(), parent) != Some(parent)
+            {
                 outputs.push(Output::Change(Change::AddLink { name, kind }));
             }
         }

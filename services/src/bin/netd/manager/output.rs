@@ -11,6 +11,8 @@ use crate::dhcp4::message::Outgoing;
 pub(crate) enum Output {
     /// Have the kernel change something.
     Change(Change),
+    /// Set `/proc/sys/net/ipv4/conf/LINK/KEY`.
+    Inet4 { link: String, key: &'static str, value: u32 },
     /// Set `/proc/sys/net/ipv6/conf/LINK/KEY`.
     Inet6 { link: String, key: &'static str, value: u32 },
     /// Begin or end to hear DHCP servers on a link.

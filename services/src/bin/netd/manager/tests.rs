@@ -63,7 +63,9 @@ fn words(outputs: &[Output]) -> Vec<String> {
             Change::DeleteRoute(route) => format!("unroute {}", route.destination),
             other => format!("{other:?}"),
         }),
-        Output::Inet6 { link, key, value } => Some(format!("{link}/{key} = {value}")),
+        Output::Inet4 { link, key, value } | Output::Inet6 { link, key, value } => {
+            Some(format!("{link}/{key} = {value}"))
+        }
         Output::Listen4 { on, .. } => Some(format!("dhcp {on}")),
         Output::Listen6 { on, .. } => Some(format!("dhcp6 {on}")),
         Output::Send4 { message, .. } => Some(message.name().to_owned()),
@@ -144,7 +146,12 @@ fn a_link_gets_its_lease_step_by_step() {
     let mut manager = manager(&["hostname = \"lease\"\n", DHCP].concat());
     assert_eq!(
         words(&manager.link(link(2, "eth0", DOWN), None, s(0))),
-        ["eth0/accept_ra = 2", "eth0/autoconf = 1", "set 2 Up(true)"]
+        [
+            "eth0/promote_secondaries = 1",
+            "eth0/accept_ra = 2",
+            "eth0/autoconf = 1",
+            "set 2 Up(true)"
+        ]
     );
     assert!(words(&manager.link(link(2, "eth0", up()), None, s(1))).is_empty());
     let outputs = manager.link(link(2, "eth0", connected()), None, s(2));
@@ -238,7 +245,12 @@ fn addresses_and_routes_of_the_file_are_set_once_the_link_is_up() {
     let mut manager = manager(STATIC);
     assert_eq!(
         words(&manager.link(link(2, "eth0", DOWN), None, s(0))),
-        ["eth0/accept_ra = 0", "eth0/autoconf = 0", "set 2 Up(true)"]
+        [
+            "eth0/promote_secondaries = 1",
+            "eth0/accept_ra = 0",
+            "eth0/autoconf = 0",
+            "set 2 Up(true)"
+        ]
     );
     let outputs = manager.link(link(2, "eth0", connected()), None, s(0));
     assert_eq!(
@@ -263,10 +275,11 @@ fn a_new_file_changes_what_is_different_and_nothing_else() {
     assert_eq!(
         words(&outputs),
         [
-            "- 192.0.2.2/24",
             "+ 192.0.2.3/24",
+            "- 192.0.2.2/24",
             "unroute 198.51.100.0/24",
             "route 198.51.100.0/24 via 192.0.2.8",
+            "route 0.0.0.0/0 via 192.0.2.1",
         ]
     );
     assert!(words(&manager.reload(parse_config("f", &changed).unwrap(), s(2))).is_empty());
@@ -291,12 +304,34 @@ fn vlans_and_bridges_are_made_when_what_they_need_is_there() {
     let outputs = manager.link(link(2, "eth0", DOWN), None, s(0));
     assert_eq!(words(&outputs), ["make lan", "set 2 Up(true)"]);
     let outputs = manager.link(link(3, "eth1", DOWN), None, s(0));
-    let expected = ["eth1/accept_ra = 2", "eth1/autoconf = 1", "set 3 Up(true)"];
+    let expected = [
+        "eth1/promote_secondaries = 1",
+        "eth1/accept_ra = 2",
+        "eth1/autoconf = 1",
+        "set 3 Up(true)",
+    ];
     assert_eq!(words(&outputs), expected);
     let outputs = manager.link(link(4, "br0", DOWN), None, s(0));
     assert_eq!(words(&outputs), ["set 3 Controller(Some(4))", "set 4 Up(true)"]);
     let outputs = manager.reload(Config::default(), s(1));
     assert!(words(&outputs).contains(&"unmake 4".to_owned()), "{outputs:?}");
+}
+
+#[test]
+fn a_vlan_is_made_again_on_whatever_takes_its_parents_place() {
+    let text = "[[vlan]]\nname = \"lan\"\non = \"eth0\"\nid = 7\n";
+    let make = "make lan".to_owned();
+    let mut manager = manager(text);
+    assert!(words(&manager.link(link(2, "eth0", DOWN), None, s(0))).contains(&make));
+    manager.link(link(3, "lan", DOWN), None, s(0));
+    // The VLAN goes first, while its parent still seems to be there.
+    assert_eq!(words(&manager.event(Event::LinkGone(3), s(1))), [make.clone()]);
+    assert!(words(&manager.time(s(1))).is_empty(), "it is not asked for over and over");
+    assert!(words(&manager.event(Event::LinkGone(2), s(1))).is_empty());
+    let outputs = manager.link(link(4, "eth0", DOWN), None, s(2));
+    assert!(words(&outputs).contains(&make), "{outputs:?}");
+    let outputs = manager.link(link(4, "eth1", DOWN), None, s(3));
+    assert!(!words(&outputs).contains(&make), "{outputs:?}");
 }
 
 #[test]
@@ -308,6 +343,23 @@ fn a_router_with_the_o_flag_makes_the_link_ask_by_dhcpv6() {
     assert!(words(&outputs).ends_with(&["dhcp6 true".into(), "information-request".into()]));
     let outputs = manager.event(Event::Inet6Flags { index: 2, flags: 0 }, s(3));
     assert_eq!(words(&outputs), ["dhcp6 false"]);
+}
+
+#[test]
+fn dhcpv6_is_asked_again_when_the_cable_is_back_and_nobody_repeats_the_flags() {
+    let mut manager = manager(DHCP);
+    manager.link(link(2, "eth0", connected()), None, s(0));
+    manager.event(Event::Inet6Flags { index: 2, flags: 0x40 }, s(1));
+    assert!(words(&manager.time(s(2))).contains(&"dhcp6 true".to_owned()));
+    let outputs = manager.link(link(2, "eth0", up()), None, s(3));
+    assert_eq!(words(&outputs).last().map(String::as_str), Some("dhcp6 false"));
+    assert!(!words(&manager.time(s(5))).contains(&"dhcp6 true".to_owned()), "without a cable");
+    manager.link(link(2, "eth0", connected()), None, s(6));
+    let outputs = manager.time(s(7));
+    assert!(words(&outputs).ends_with(&["dhcp6 true".into(), "information-request".into()]));
+    let fixed = [DHCP, "ipv6 = \"static\"\n"].concat();
+    let outputs = manager.reload(parse_config("f", &fixed).unwrap(), s(8));
+    assert!(words(&outputs).contains(&"dhcp6 false".to_owned()), "{outputs:?}");
 }
 
 #[test]
@@ -394,3 +446,5 @@ fn the_status_says_where_things_come_from() {
     assert_eq!(link["dns"][0], "192.0.2.53");
     assert_eq!(link["routes"][0]["via"], "192.0.2.1");
 }
+
+mod addresses;

@@ -242,17 +242,114 @@ fn an_address_of_another_network_is_dropped_after_the_cable_was_moved() {
     assert_eq!(sent(&actions), ["discover"]);
 }
 
+/// What a client sends by itself until its lease is over, and when.
+fn sent_until_dropped(machine: &mut Machine) -> Vec<(u64, Vec<&'static str>)> {
+    let mut times = Vec::new();
+    while let Some(at) = machine.deadline() {
+        let actions = machine.step(Event::Time, at);
+        times.push((at.as_secs(), sent(&actions)));
+        if dropped(&actions) {
+            break;
+        }
+    }
+    times
+}
+
+/// A client with a lease of `seconds` that nobody answers for since the cable came back.
+fn replugged(seconds: u32) -> Machine {
+    let mut machine = Machine::new(7);
+    machine.step(Event::Connected, s(0));
+    machine.offer(SERVER, s(0));
+    machine.ack(SERVER, seconds, s(0));
+    machine.step(Event::Disconnected, s(5));
+    assert_eq!(sent(&machine.step(Event::Connected, s(9))), ["request"]);
+    while machine.state_name() == "rebooting" {
+        let at = machine.deadline().unwrap();
+        machine.step(Event::Time, at);
+    }
+    assert_eq!(machine.state_name(), "selecting");
+    machine
+}
+
 #[test]
-fn a_silent_network_leaves_the_old_address_until_it_expires() {
+fn a_silent_network_is_asked_until_the_old_address_expires() {
     let mut machine = bound();
     machine.step(Event::Disconnected, s(5));
     machine.step(Event::Connected, s(9));
-    let mut names = Vec::new();
-    while machine.lease().is_some() {
-        let at = machine.deadline().unwrap();
-        names.extend(sent(&machine.step(Event::Time, at)));
+    let mut sent = Vec::new();
+    for (at, names) in sent_until_dropped(&mut machine) {
+        sent.extend(names.into_iter().map(|name| (at, name)));
     }
-    assert_eq!(names, ["request", "rebind", "discover"]);
+    let names: Vec<_> = sent.iter().map(|(_, name)| *name).collect();
+    let expected = [
+        "request", "discover", "discover", "discover", "discover", "discover", "renew", "discover",
+        "rebind", "discover",
+    ];
+    assert_eq!(names, expected, "{sent:?}");
+    let at = |wanted| sent.iter().find(|(_, name)| *name == wanted).map(|(at, _)| *at);
+    assert_eq!((at("renew"), at("rebind")), (Some(40), Some(70)));
+}
+
+#[test]
+fn a_long_lease_is_not_relied_on_in_a_silent_network() {
+    let times = sent_until_dropped(&mut replugged(86_400));
+    let pauses = times.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    assert!(pauses.max() <= Some(66));
+    let first =
+        |name: &str| times.iter().find(|(_, names)| names.contains(&name)).map(|(at, _)| *at);
+    assert_eq!((first("renew"), first("rebind")), (Some(43_200), Some(75_600)));
+}
+
+#[test]
+fn a_server_of_another_network_takes_the_old_address_place() {
+    let mut machine = replugged(86_400);
+    assert_eq!(sent(&machine.offer(OTHER, s(20))), ["request"]);
+    assert!(machine.lease().is_some(), "kept until the other one is granted");
+    let other = lease(Ipv4Addr::new(198, 51, 100, 7), OTHER, 80);
+    let reply = Reply::Ack { transaction: machine.transaction, lease: other.clone() };
+    let actions = machine.step(Event::Message(reply), s(21));
+    assert!(dropped(&actions), "{actions:?}");
+    assert_eq!(machine.lease().map(|lease| lease.address), Some(other.address));
+    assert_eq!((machine.state_name(), machine.deadline()), ("bound", Some(s(60))));
+}
+
+#[test]
+fn no_to_an_extension_beside_the_search_ends_the_lease() {
+    let mut machine = replugged(80);
+    assert_eq!(machine.ack(OTHER, 80, s(20)), [], "nothing was asked yet");
+    assert_eq!(machine.nak(OTHER, s(20)), [], "nothing was asked yet");
+    while machine.deadline() < Some(s(41)) {
+        let at = machine.deadline().unwrap();
+        machine.step(Event::Time, at);
+    }
+    assert!(dropped(&machine.nak(SERVER, s(41))));
+}
+
+#[test]
+fn a_lease_counts_from_the_request_that_was_answered() {
+    let mut machine = Machine::new(7);
+    machine.step(Event::Connected, s(0));
+    while machine.deadline() < Some(s(7_200)) {
+        let at = machine.deadline().unwrap();
+        assert_eq!(sent(&machine.step(Event::Time, at)), ["discover"]);
+    }
+    machine.offer(SERVER, s(7_200));
+    machine.ack(SERVER, 600, s(7_201));
+    assert_eq!((machine.state_name(), machine.deadline()), ("bound", Some(s(7_500))));
+    assert_eq!(machine.step(Event::Time, s(7_202)), []);
+}
+
+#[test]
+fn a_late_extension_counts_from_the_last_request() {
+    let mut machine = Machine::new(7);
+    machine.step(Event::Connected, s(0));
+    machine.offer(SERVER, s(0));
+    machine.ack(SERVER, 8_000, s(0));
+    for at in [4_000, 5_500] {
+        assert_eq!(sent(&machine.step(Event::Time, s(at))), ["renew"]);
+    }
+    machine.ack(SERVER, 600, s(5_501));
+    assert_eq!(machine.deadline(), Some(s(5_800)));
 }
 
 #[test]

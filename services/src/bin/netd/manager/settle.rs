@@ -1,0 +1,124 @@
+//! What is done to a link so that it has what it should have.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use services::network::netlink::Change;
+use services::network::netlink::change::LinkSetting;
+use services::network::netlink::view::Route;
+use services::network::prefix::Prefix;
+
+use super::link::Managed;
+use super::output::Output;
+
+impl Managed {
+    /// Makes up the difference between what it has and what it should have.
+    pub(super) fn settle(
+        &mut self,
+        indexes: &BTreeMap<String, u32>,
+        now: Duration,
+        outputs: &mut Vec<Output>,
+    ) {
+        self.settle_dhcp6(now, outputs);
+        self.settle_settings(indexes, outputs);
+        self.settle_addresses(now, outputs);
+        self.settle_routes(outputs);
+    }
+
+    fn settle_settings(&mut self, indexes: &BTreeMap<String, u32>, outputs: &mut Vec<Output>) {
+        if !self.wanted || self.held_down {
+            return;
+        }
+        let mut wanted = Vec::new();
+        let mtu = self.entry.as_ref().and_then(|entry| entry.mtu);
+        let leased = self.lease().and_then(|lease| lease.mtu);
+        if let Some(mtu) = mtu.or(leased).filter(|mtu| *mtu != self.link.mtu) {
+            wanted.push(LinkSetting::Mtu(mtu));
+        }
+        let bridge = self.entry.as_ref().and_then(|entry| entry.bridge.as_ref());
+        match bridge {
+            Some(name) => {
+                let index = indexes.get(name).copied();
+                if index.is_some() && index != self.link.controller {
+                    wanted.push(LinkSetting::Controller(index));
+                }
+            }
+            None => {
+                let was_asked = |one: &LinkSetting| matches!(one, LinkSetting::Controller(Some(_)));
+                if self.entry.is_some() && self.asked.iter().any(was_asked) {
+                    wanted.push(LinkSetting::Controller(None));
+                }
+            }
+        }
+        if !self.link.is_up() {
+            wanted.push(LinkSetting::Up(true));
+        }
+        for setting in wanted {
+            if !self.asked.contains(&setting) {
+                self.asked.push(setting.clone());
+                outputs.push(Output::Change(Change::SetLink(self.link.index, setting)));
+            }
+        }
+    }
+
+    /// New addresses are given before old ones are taken away: with its last IPv4 address
+    /// a link loses all its IPv4 routes.
+    fn settle_addresses(&mut self, now: Duration, outputs: &mut Vec<Output>) {
+        let index = self.link.index;
+        let desired = self.desired_addresses(now);
+        let is_unwanted = |prefix: &&Prefix| !desired.iter().any(|one| one.prefix == **prefix);
+        // The same address with another length is in its own way.
+        let is_in_the_way =
+            |prefix: &Prefix| desired.iter().any(|one| one.prefix.address == prefix.address);
+        let (first, last): (Vec<Prefix>, Vec<Prefix>) =
+            self.given.keys().filter(is_unwanted).copied().partition(is_in_the_way);
+        self.take_away(first, outputs);
+        for one in desired {
+            let former = self.given.insert(one.prefix, one.since);
+            if former == Some(one.since) {
+                continue;
+            }
+            if former.is_none() && one.prefix.address.is_ipv4() {
+                self.doubts_routes4 = true;
+            }
+            outputs.push(Output::Change(Change::AddAddress {
+                index,
+                prefix: one.prefix,
+                valid_s: one.valid_s,
+                metric: Some(self.metric()),
+            }));
+        }
+        self.take_away(last, outputs);
+    }
+
+    fn take_away(&mut self, addresses: Vec<Prefix>, outputs: &mut Vec<Output>) {
+        let index = self.link.index;
+        for prefix in addresses {
+            self.given.remove(&prefix);
+            self.gone.remove(&prefix);
+            self.addresses.retain(|one| one.prefix != prefix);
+            self.doubts_routes4 |= prefix.address.is_ipv4();
+            // The kernel takes the routes that leave from it away as well.
+            self.routes.retain(|route| route.source != Some(prefix.address));
+            outputs.push(Output::Change(Change::DeleteAddress { index, prefix }));
+        }
+    }
+
+    /// Routes that the kernel may have lost are set again: that changes nothing where it
+    /// has them.
+    fn settle_routes(&mut self, outputs: &mut Vec<Output>) {
+        let desired = self.desired_routes();
+        let (kept, unwanted): (Vec<Route>, Vec<Route>) =
+            std::mem::take(&mut self.routes).into_iter().partition(|one| desired.contains(one));
+        outputs
+            .extend(unwanted.into_iter().map(|route| Output::Change(Change::DeleteRoute(route))));
+        let doubts4 = std::mem::take(&mut self.doubts_routes4);
+        let is_certain = |route: &Route| {
+            kept.contains(route) && !(doubts4 && route.destination.address.is_ipv4())
+        };
+        for route in desired.iter().filter(|route| !is_certain(route)) {
+            outputs.push(Output::Change(Change::ReplaceRoute(route.clone())));
+        }
+        self.routes = desired;
+    }
+}
