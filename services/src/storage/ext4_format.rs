@@ -1,7 +1,8 @@
 //! Making an empty ext4 file system on a device, as `mkfs.ext4` and `datapart` do it.
 //!
 //! The layout is `mkext4`'s. What it leaves as zeros is made zero only where the file system
-//! relies on it: a disk that is not new keeps its old bytes in free blocks.
+//! relies on it, and where others look for what is on a device: a disk that is not new keeps
+//! its old bytes in other free blocks.
 
 use std::fs::File;
 use std::io;
@@ -12,6 +13,7 @@ use mkext4::{FsBuilder, InodeCount, RegionSink};
 
 use crate::problem::{Context, Problem, Result};
 use crate::random;
+use crate::storage::old_content;
 
 /// Block size in bytes, the only one there is.
 const BLOCK_BYTES: u64 = 4096;
@@ -99,6 +101,7 @@ pub fn format(ext4: &Ext4, target: &mut impl Target) -> Result<()> {
             .with_hint("it has from 16 MiB to 16 TiB, and a label at most 16 bytes")
     };
     let layout = FsBuilder::new(options).and_then(FsBuilder::seal).map_err(refused)?;
+    old_content::forget(target, ext4.size_bytes)?;
     let mut sink = Sink { target, zeros: Vec::new(), superblock: None };
     let writer = layout.writer(&mut sink).map_err(refused)?;
     writer.finish().map_err(refused)?;
@@ -211,6 +214,36 @@ mod tests {
             let issues = filesystem.verify().unwrap();
             assert!(issues.is_empty(), "{issues:?}");
         }
+    }
+
+    #[test]
+    fn of_what_was_there_nothing_is_recognized() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.set_len(64 << 20).unwrap();
+        fatfs::format_volume(&file, fatfs::FormatVolumeOptions::new()).unwrap();
+        // The headers of a GPT, the second of which a kernel takes for want of the first.
+        let last = (64 << 20) - 512;
+        for at in [512, last] {
+            file.write_all_at(b"EFI PART", at).unwrap();
+        }
+        // A btrfs, which lies beyond what the file system writes at its start.
+        file.write_all_at(b"_BHRfS_M", (64 << 10) + 64).unwrap();
+        let ext4 = Ext4 { size_bytes: 64 << 20, label: String::new(), uuid: [7; 16], now_s: 1 };
+        format(&ext4, &mut file).unwrap();
+        let image = bytes(&file);
+        assert!(image[..1024].iter().all(|byte| *byte == 0));
+        let is_left = |text: &[u8]| image.windows(8).any(|window| window == text);
+        assert!(!is_left(b"EFI PART") && !is_left(b"_BHRfS_M"));
+    }
+
+    #[test]
+    fn a_file_system_that_is_refused_leaves_what_was_there() {
+        let mut file = made_on(0, 16);
+        let before = bytes(&file);
+        let label = "seventeen letters".to_owned();
+        let ext4 = Ext4 { size_bytes: 16 << 20, label, uuid: [8; 16], now_s: 1 };
+        assert!(format(&ext4, &mut file).is_err());
+        assert!(bytes(&file) == before);
     }
 
     #[test]

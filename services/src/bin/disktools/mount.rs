@@ -6,12 +6,13 @@ use std::io;
 use init_core::mount::Source;
 use lexopt::{Arg, ValueExt as _};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::mount::UnmountFlags;
 use services::problem::{Context, Problem, Result};
 use services::storage::block::find::find;
 use services::storage::block::probe;
 use services::storage::block::sysfs::Sysfs;
 use services::storage::mounting::options::Options;
+use services::storage::mounting::remount::{self, Scope, remount};
 use services::storage::mounting::table;
 
 use crate::{Outcome, mounts_json};
@@ -22,10 +23,12 @@ Mounts a file system, or without arguments shows what is mounted.
 Usage: mount [--json]
        mount [-t TYPE] [-o OPTIONS] SOURCE DIRECTORY
        mount --bind [-o OPTIONS] SOURCE DIRECTORY
-       mount -o remount,OPTIONS DIRECTORY
+       mount -o remount[,bind],OPTIONS DIRECTORY
 
 SOURCE is a device, LABEL=, UUID=, PARTLABEL= or PARTUUID=, for --bind a file or directory,
 and for a file system without a device any word. Without -t it is looked at.
+`remount` changes the options that are named and leaves the others as they are; with `bind`,
+only those of this mount, not of the file system.
 
 Options:
       --bind      show a file or directory at a further place
@@ -102,14 +105,13 @@ pub(crate) fn run_mount(words: Vec<OsString>) -> Outcome {
     if asked.help {
         return Outcome::print(MOUNT_HELP);
     }
-    let remount = asked.take_option("remount");
-    let options = Options::of(asked.options.iter().map(String::as_str));
+    let is_remount = asked.take_option("remount");
     match asked.operands.as_slice() {
         [] => show(asked.json),
-        [target] | [_, target] if remount => again(target, &options).into(),
-        [source, target] if asked.bind => bind(source, target, &options).into(),
+        [target] | [_, target] if is_remount => again(target, &asked).into(),
+        [source, target] if asked.bind => bind(source, target, &asked.options).into(),
         [source, target] => match named(source) {
-            Ok(source) => mount(&source, target, asked.kind.as_deref(), &options).into(),
+            Ok(source) => mount(&source, target, &asked).into(),
             Err(problem) => Outcome::NoSuch(problem),
         },
         [_] => Outcome::usage("mount", "the directory is missing"),
@@ -144,8 +146,9 @@ fn named(source: &str) -> Result<String> {
     }
 }
 
-fn mount(source: &str, target: &str, kind: Option<&str>, options: &Options) -> Result<()> {
-    let kind = match kind {
+fn mount(source: &str, target: &str, asked: &Asked) -> Result<()> {
+    let options = Options::of(asked.options.iter().map(String::as_str));
+    let kind = match asked.kind.as_deref() {
         Some("fat") => "vfat".to_owned(),
         Some(kind) => kind.to_owned(),
         None => match probe::filesystem(source) {
@@ -156,36 +159,31 @@ fn mount(source: &str, target: &str, kind: Option<&str>, options: &Options) -> R
             }
         },
     };
-    let data = CString::new(&*options.data).context(|| "an option has a NUL byte".to_owned())?;
+    let data = CString::new(options.data).context(|| "an option has a NUL byte".to_owned())?;
     rustix::mount::mount(source, target, &*kind, options.flags, data.as_c_str())
-        .map_err(|errno| refused(&format!("mount {source} on {target} as {kind}"), errno))
+        .map_err(|errno| refused(&format!("mount {source} on {target} as {kind}"), errno.into()))
 }
 
-fn bind(source: &str, target: &str, options: &Options) -> Result<()> {
-    let what = format!("mount {source} on {target}");
-    rustix::mount::mount_bind(source, target).map_err(|errno| refused(&what, errno))?;
-    if options.flags.is_empty() {
-        return Ok(());
-    }
-    let flags = MountFlags::BIND | options.flags;
-    rustix::mount::mount_remount(target, flags, c"").map_err(|errno| refused(&what, errno))
+fn bind(source: &str, target: &str, options: &[String]) -> Result<()> {
+    remount::bind(source, target, options)
+        .map_err(|error| refused(&format!("mount {source} on {target}"), error))
 }
 
-/// Changes the options of what is mounted. Flags that are not named are cleared, as
-/// mount(2) has it.
-fn again(target: &str, options: &Options) -> Result<()> {
-    let data = CString::new(&*options.data).context(|| "an option has a NUL byte".to_owned())?;
-    rustix::mount::mount_remount(target, options.flags, data.as_c_str())
-        .map_err(|errno| refused(&format!("mount {target} anew"), errno))
+fn again(target: &str, asked: &Asked) -> Result<()> {
+    let scope = if asked.bind { Scope::Mount } else { Scope::Filesystem };
+    remount(target, scope, &asked.options)
+        .map_err(|error| refused(&format!("mount {target} anew"), error))
 }
 
-fn refused(what: &str, errno: Errno) -> Problem {
-    let problem = Problem::new(format!("cannot {what}: {}", io::Error::from(errno)));
-    match errno {
-        Errno::PERM => problem.with_hint("this takes root"),
-        Errno::INVAL => problem.with_hint("`dmesg` says what the kernel did not like"),
-        Errno::NODEV => problem.with_hint("`cat /proc/filesystems` lists what the kernel knows"),
-        Errno::BUSY => problem.with_hint("something still uses it"),
+fn refused(what: &str, error: io::Error) -> Problem {
+    let problem = Problem::new(format!("cannot {what}: {error}"));
+    match Errno::from_io_error(&error) {
+        Some(Errno::PERM) => problem.with_hint("this takes root"),
+        Some(Errno::INVAL) => problem.with_hint("`dmesg` says what the kernel did not like"),
+        Some(Errno::NODEV) => {
+            problem.with_hint("`cat /proc/filesystems` lists what the kernel knows")
+        }
+        Some(Errno::BUSY) => problem.with_hint("something still uses it"),
         _ => problem,
     }
 }
@@ -223,6 +221,6 @@ fn unmount(target: &str, flags: UnmountFlags) -> Result<()> {
     };
     rustix::mount::unmount(&*path, flags).map_err(|errno| match errno {
         Errno::INVAL => Problem::new(format!("`{target}` is not mounted")),
-        errno => refused(&format!("unmount {target}"), errno),
+        errno => refused(&format!("unmount {target}"), errno.into()),
     })
 }

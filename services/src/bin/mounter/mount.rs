@@ -14,6 +14,7 @@ use services::problem::{Context, Problem, Result, warn};
 use services::storage::block::sysfs::Sysfs;
 use services::storage::mounting::check::check;
 use services::storage::mounting::options::Options;
+use services::storage::mounting::remount;
 use services::storage::mounting::table::{self, Mounted};
 use services::sys::resize_ext4;
 
@@ -80,8 +81,7 @@ fn mount_anew(description: &MountDescription, source: &str) -> Result<()> {
         }
     }
     make_target(description, source)?;
-    let failed = |error: Errno| {
-        let error = io::Error::from(error);
+    let failed = |error: io::Error| {
         let problem = Problem::new(format!("cannot mount {source} on {target} as {kind}: {error}"));
         match error.raw_os_error() {
             Some(libc::EINVAL) => problem.with_hint("`dmesg` says what the kernel did not like"),
@@ -90,15 +90,11 @@ fn mount_anew(description: &MountDescription, source: &str) -> Result<()> {
         }
     };
     if description.kind == MountKind::Bind {
-        rustix::mount::mount_bind(source, target).map_err(failed)?;
-        if !options.flags.is_empty() {
-            let flags = MountFlags::BIND | options.flags;
-            rustix::mount::mount_remount(target, flags, c"").map_err(failed)?;
-        }
-        return Ok(());
+        return remount::bind(source, target, &description.options).map_err(failed);
     }
     let data = CString::new(options.data).unwrap_or_default();
-    rustix::mount::mount(source, target, kind, options.flags, data.as_c_str()).map_err(failed)
+    rustix::mount::mount(source, target, kind, options.flags, data.as_c_str())
+        .map_err(|errno| failed(errno.into()))
 }
 
 /// Makes the mount point where it is missing: a file for a bind mount of a file.

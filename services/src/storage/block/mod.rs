@@ -1,7 +1,7 @@
 //! Block devices: what sysfs says of them, and what is on them.
 //!
 //! - [`sysfs`]: the devices, their sizes and families
-//! - [`probe`]: file system and place in a partition table
+//! - [`probe`]: file system, partition table, and place in the table of a disk
 //! - [`find`]: the device that `LABEL=data` or its like names
 //!
 //! Absent: whatever writes.

@@ -12,7 +12,7 @@ pub struct Options {
 }
 
 /// Words and the flag each sets or, if the last field is false, clears (mount(8)).
-const WORDS: [(&str, MountFlags, bool); 21] = [
+const WORDS: [(&str, MountFlags, bool); 23] = [
     ("ro", MountFlags::RDONLY, true),
     ("rw", MountFlags::RDONLY, false),
     ("nosuid", MountFlags::NOSUID, true),
@@ -32,19 +32,35 @@ const WORDS: [(&str, MountFlags, bool); 21] = [
     ("strictatime", MountFlags::STRICTATIME, true),
     ("lazytime", MountFlags::LAZYTIME, true),
     ("nolazytime", MountFlags::LAZYTIME, false),
+    ("nosymfollow", MountFlags::NOSYMFOLLOW, true),
+    ("symfollow", MountFlags::NOSYMFOLLOW, false),
     ("silent", MountFlags::SILENT, true),
     ("defaults", MountFlags::empty(), true),
 ];
+
+/// When the time of an access is written: only one of these can be meant.
+pub(super) const ACCESS_TIME: MountFlags =
+    MountFlags::NOATIME.union(MountFlags::RELATIME).union(MountFlags::STRICTATIME);
 
 impl Options {
     /// Sorts the words. Of two that contradict each other the later counts.
     #[must_use]
     pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut flags = MountFlags::empty();
+        Self::changed(MountFlags::empty(), words)
+    }
+
+    /// What the words make of `flags`, which are set already.
+    #[must_use]
+    pub fn changed<'a>(mut flags: MountFlags, words: impl IntoIterator<Item = &'a str>) -> Self {
         let mut data: Vec<&str> = Vec::new();
         for word in words.into_iter().filter(|word| !word.is_empty()) {
             match WORDS.iter().find(|(name, ..)| *name == word) {
-                Some((_, flag, set)) => flags.set(*flag, *set),
+                Some((_, flag, set)) => {
+                    if *set && ACCESS_TIME.intersects(*flag) {
+                        flags.remove(ACCESS_TIME);
+                    }
+                    flags.set(*flag, *set);
+                }
                 None => data.push(word),
             }
         }
@@ -65,6 +81,10 @@ mod tests {
             ("ro,rw", MountFlags::empty(), ""),
             ("size=1m,nodev,mode=0755", MountFlags::NODEV, "size=1m,mode=0755"),
             ("data=journal,,noexec", MountFlags::NOEXEC, "data=journal"),
+            ("nosymfollow", MountFlags::NOSYMFOLLOW, ""),
+            ("noatime,relatime", MountFlags::RELATIME, ""),
+            ("strictatime,noatime", MountFlags::NOATIME, ""),
+            ("noatime,atime", MountFlags::empty(), ""),
         ] {
             let expected = Options { flags, data: data.to_owned() };
             assert_eq!(Options::of(text.split(',')), expected, "{text:?}");
