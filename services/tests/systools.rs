@@ -8,6 +8,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use tar::EntryType;
+
 fn run(place: &Path, line: &str) -> Output {
     feed(place, line, b"")
 }
@@ -133,28 +135,39 @@ fn names_are_listed_chosen_and_left_out() {
 }
 
 /// An archive of entries with names as they are, which no decent program writes.
-fn hostile(entries: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
+fn hostile(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
+    let with_mode = |&(name, kind, content)| (name, kind, 0o644, content);
+    archive(&entries.iter().map(with_mode).collect::<Vec<_>>())
+}
+
+/// The same with modes. The last word is what links lead to and others contain.
+fn archive(entries: &[(&str, EntryType, u32, &str)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
-    for (name, kind, content) in entries {
+    for (name, kind, mode, content) in entries {
         let mut header = tar::Header::new_gnu();
         header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_entry_type(*kind);
-        header.set_mode(0o644);
-        let is_file = kind.is_file();
-        if !is_file {
+        header.set_mode(*mode);
+        let is_link = kind.is_symlink() || kind.is_hard_link();
+        if is_link {
             header.as_gnu_mut().unwrap().linkname[..content.len()]
                 .copy_from_slice(content.as_bytes());
         }
-        header.set_size(if is_file { content.len() as u64 } else { 0 });
+        let content = if is_link { "" } else { content };
+        header.set_size(content.len() as u64);
         header.set_cksum();
-        archive.append(&header, if is_file { content.as_bytes() } else { b"" }).unwrap();
+        archive.append(&header, content.as_bytes()).unwrap();
     }
     archive.into_inner().unwrap()
 }
 
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
 #[test]
 fn nothing_in_an_archive_leads_out_of_the_directory() {
-    use tar::EntryType::{Link, Regular, Symlink};
+    use EntryType::{Fifo, Link, Regular, Symlink};
     let place = tempfile::tempdir().unwrap();
     let inside = place.path().join("inside");
     fs::write(place.path().join("secret"), "secret").unwrap();
@@ -163,7 +176,10 @@ fn nothing_in_an_archive_leads_out_of_the_directory() {
         &[("a/../../evil", Regular, "x")],
         &[("door", Symlink, ".."), ("door/evil", Regular, "x")],
         &[("door", Symlink, "../evil"), ("door", Regular, "x")],
+        &[("door", Symlink, "../evil"), ("door", Fifo, "")],
         &[("stolen", Link, "../secret")],
+        &[("door", Symlink, ".."), ("stolen", Link, "door/secret")],
+        &[("door", Symlink, ".."), ("copy", Link, "door"), ("copy/evil", Regular, "x")],
     ] {
         fs::create_dir(&inside).unwrap();
         let archive = hostile(entries);
@@ -180,6 +196,125 @@ fn nothing_in_an_archive_leads_out_of_the_directory() {
     let absolute = hostile(&[("/etc/x", Regular, "x")]);
     stdout(&feed(&inside, "tar x", &absolute));
     assert!(inside.join("etc/x").exists());
+}
+
+#[test]
+fn directories_in_an_archive_never_change_what_links_lead_to() {
+    use EntryType::{Directory, Link, Regular, Symlink};
+    let place = tempfile::tempdir().unwrap();
+    let (inside, outside) = (place.path().join("inside"), place.path().join("outside"));
+    fs::create_dir_all(outside.join("deep")).unwrap();
+    for directory in [&outside.join("deep"), &outside] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let before = |path: &Path| (mode(path), fs::metadata(path).unwrap().mtime());
+    let untouched = [before(&outside), before(&outside.join("deep"))];
+    let door = ("door", Symlink, 0o777, "../outside");
+    for (entries, code) in [
+        (&[door, ("door/", Directory, 0o777, "")][..], 0),
+        (&[door, ("door/", Regular, 0o777, "")], 0),
+        (&[door, ("copy", Link, 0, "door"), ("copy/", Directory, 0o777, "")], 0),
+        (&[door, ("door/deep/", Directory, 0o777, "")], 1),
+        (&[("door/", Directory, 0o777, ""), door], 1),
+        (&[("a/door/", Directory, 0o777, ""), ("a", Symlink, 0, "../outside")], 1),
+    ] {
+        fs::create_dir(&inside).unwrap();
+        let output = feed(&inside, "tar xp", &archive(entries));
+        assert_eq!(output.status.code(), Some(code), "{entries:?}");
+        let after = [before(&outside), before(&outside.join("deep"))];
+        assert_eq!(after, untouched, "{entries:?}");
+        if code == 0 {
+            let made = inside.join(entries.last().unwrap().0.trim_end_matches('/'));
+            assert!(fs::symlink_metadata(&made).unwrap().is_dir(), "{entries:?}");
+            assert_eq!(mode(&made), 0o777, "{entries:?}");
+        }
+        fs::remove_dir_all(&inside).unwrap();
+    }
+}
+
+#[test]
+fn without_p_the_umask_takes_its_bits_and_private_directories_stay_private() {
+    use EntryType::{Directory, Fifo, Regular};
+    let place = tempfile::tempdir().unwrap();
+    for (name, mode) in [("there", 0o711), ("shared", 0o2711)] {
+        fs::create_dir(place.path().join(name)).unwrap();
+        fs::set_permissions(place.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let archive = archive(&[
+        ("private/", Directory, 0o700, ""),
+        ("private/file", Regular, 0o666, "x"),
+        ("late/file", Regular, 0o4777, "x"),
+        ("late/", Directory, 0o1700, ""),
+        ("open/", Directory, 0o777, ""),
+        ("open/pipe", Fifo, 0o666, ""),
+        ("sealed/", Directory, 0o500, ""),
+        ("sealed/file", Regular, 0o600, "x"),
+        ("there/", Directory, 0o777, ""),
+        ("shared/", Directory, 0o777, ""),
+        ("shared/below/", Directory, 0o777, ""),
+    ]);
+    fs::write(place.path().join("a.tar"), archive).unwrap();
+    let script = "umask 027; exec \"$0\" tar xf a.tar --no-same-permissions --no-same-owner";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_systools")])
+        .current_dir(place.path())
+        .output();
+    stdout(&output.unwrap());
+    for (name, expected) in [
+        ("private", 0o700),
+        ("private/file", 0o640),
+        ("late/file", 0o750),
+        ("late", 0o700),
+        ("open", 0o750),
+        ("open/pipe", 0o640),
+        ("sealed", 0o500),
+        ("there", 0o711),
+        ("shared", 0o2711),
+        ("shared/below", 0o2750),
+    ] {
+        let found = mode(&place.path().join(name));
+        assert_eq!(found, expected, "{name}: {found:o}, not {expected:o}");
+    }
+}
+
+#[test]
+fn global_headers_are_no_members() {
+    use EntryType::{Regular, XGlobalHeader};
+    let place = tempfile::tempdir().unwrap();
+    let comment = "52 comment=0123456789012345678901234567890123456789\n";
+    let archive = archive(&[
+        ("pax_global_header", XGlobalHeader, 0o666, comment),
+        ("a", Regular, 0o644, "one"),
+    ]);
+    assert_eq!(stdout(&feed(place.path(), "tar t", &archive)), "a\n");
+    assert_eq!(stdout(&feed(place.path(), "tar xv", &archive)), "a\n");
+    assert!(!place.path().join("pax_global_header").exists());
+    assert_eq!(fs::read_to_string(place.path().join("a")).unwrap(), "one");
+    let named = feed(place.path(), "tar t pax_global_header", &archive);
+    assert_eq!(named.status.code(), Some(1));
+}
+
+#[test]
+fn the_checksum_of_compressed_archives_is_looked_at() {
+    let place = tempfile::tempdir().unwrap();
+    sample(place.path());
+    stdout(&run(place.path(), "tar czf a.tgz tree"));
+    let whole = fs::read(place.path().join("a.tgz")).unwrap();
+    let mut flipped = whole.clone();
+    let checksum = whole.len() - 8;
+    flipped[checksum] ^= 1;
+    fs::create_dir(place.path().join("out")).unwrap();
+    for broken in [&flipped[..], &whole[..checksum + 2]] {
+        for line in ["tar t", "tar tz", "tar xz -C out", "tar xO tree/a"] {
+            let output = feed(place.path(), line, broken);
+            assert_eq!(output.status.code(), Some(1), "{line}");
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(message.contains("cannot read the archive"), "{message}");
+        }
+    }
+    let sealed = mode(&place.path().join("out/tree/sub"));
+    assert_eq!(sealed, 0o500, "directories are finished all the same: {sealed:o}");
+    stdout(&feed(place.path(), "tar t", &whole));
 }
 
 #[test]

@@ -1,5 +1,13 @@
 //! Files out of an archive, or their names. The archive is anybody's: nothing in it
 //! leads out of the directory, by name or through a link.
+//!
+//! [`place`] is where an entry goes, [`directories`] makes and finishes those,
+//! [`attributes`] are modes, owners and times; [`listing`] is `-t`.
+
+mod attributes;
+mod directories;
+mod listing;
+mod place;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -7,24 +15,26 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode as FileMode, Timespec, Timestamps, Uid, chownat, makedev,
-    mknodat, utimensat,
-};
+use rustix::fs::{CWD, FileType, Mode as FileMode, chmod, makedev, mknodat};
 use services::failure::{Code, Failure};
-use services::log_record::format_timestamp;
 use services::people::accounts;
 use services::problem::{Context, Problem};
-use tar::{Archive, Entry, EntryType};
+use tar::{Archive, Entry, EntryType, Unpacked};
 
 use super::arguments::{Arguments, Mode};
 use super::{complain, fits};
 use crate::Result;
 use crate::output::{print, tame};
 
+use attributes::Attributes;
+use directories::Directories;
+use place::{refuse_links, replace, target};
+
 type Source = Box<dyn Read>;
+
+/// `S_ISUID` and `S_ISGID`.
+const SET_ID_BITS: u32 = 0o6000;
 
 /// Lists the archive, or extracts it.
 pub(super) fn read(arguments: &Arguments, input: Source) -> Result<()> {
@@ -32,18 +42,27 @@ pub(super) fn read(arguments: &Arguments, input: Source) -> Result<()> {
     let mut archive = Archive::new(input);
     archive.set_preserve_mtime(!arguments.touch);
     archive.set_preserve_permissions(arguments.same_modes);
+    // What runs with its owner's rights does so only once it has its owner.
+    let withheld = if arguments.same_owner { SET_ID_BITS } else { 0 };
+    archive.set_mask(!reader.kept_bits | withheld);
     // Owners are set here, by name where the names are known.
     archive.set_preserve_ownerships(false);
     archive.set_overwrite(!arguments.keep_old);
-    let broken = || "cannot read the archive".to_owned();
-    for entry in archive.entries().context(broken)? {
-        let entry = entry.map_err(|error| {
-            Problem::new(format!("cannot read the archive: {error}"))
-                .with_hint("it is damaged, truncated, or no tar archive")
-        })?;
-        reader.entry(entry)?;
-    }
-    reader.finish()
+    let whole = reader.entries(&mut archive).and_then(|()| drain(archive.into_inner()));
+    // Those of a damaged archive too: its files have their modes and owners already.
+    reader.finish_directories();
+    whole?;
+    reader.report()
+}
+
+/// Reads what is behind the archive's end. gzip's checksum stands behind it, and is
+/// looked at only by who reads so far.
+fn drain(mut input: Source) -> Result<()> {
+    io::copy(&mut input, &mut io::sink()).map_err(|error| {
+        Problem::new(format!("cannot read the archive to its end: {error}"))
+            .with_hint("it is damaged or truncated, and what came out of it may be wrong")
+    })?;
+    Ok(())
 }
 
 struct Reader<'a> {
@@ -52,18 +71,10 @@ struct Reader<'a> {
     groups: HashMap<String, u32>,
     /// Which of the wanted names have been found.
     found: Vec<bool>,
-    /// Directories whose mode, owner and time wait until all is in them.
-    directories: Vec<Waiting>,
+    /// The bits of modes that are taken over.
+    kept_bits: u32,
+    directories: Directories,
     well: bool,
-}
-
-/// A directory that is not finished.
-struct Waiting {
-    path: PathBuf,
-    mode: u32,
-    /// Seconds since 1970.
-    mtime: u64,
-    owner: Option<(u32, u32)>,
 }
 
 impl<'a> Reader<'a> {
@@ -75,9 +86,25 @@ impl<'a> Reader<'a> {
             users: users.into_iter().rev().map(|user| (user.name, user.uid)).collect(),
             groups: groups.into_iter().rev().map(|group| (group.name, group.gid)).collect(),
             found: vec![false; arguments.names.len()],
-            directories: Vec::new(),
+            kept_bits: attributes::kept_bits(arguments.same_modes),
+            directories: Directories::new(arguments.same_modes),
             well: true,
         }
+    }
+
+    fn entries(&mut self, archive: &mut Archive<Source>) -> Result<()> {
+        let broken = || "cannot read the archive".to_owned();
+        for entry in archive.entries().context(broken)? {
+            let entry = entry.map_err(|error| {
+                Problem::new(format!("cannot read the archive: {error}"))
+                    .with_hint("it is damaged, truncated, or no tar archive")
+            })?;
+            // It says something of all members, as `git archive` its commit, and is none.
+            if !entry.header().entry_type().is_pax_global_extensions() {
+                self.entry(entry)?;
+            }
+        }
+        Ok(())
     }
 
     fn entry(&mut self, mut entry: Entry<'_, Source>) -> Result<()> {
@@ -87,7 +114,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         match self.arguments.mode {
-            Mode::List => Ok(print(&self.line(&entry, &name)?)?),
+            Mode::List => Ok(print(&listing::line(self.arguments, &entry, &name)?)?),
             _ if self.arguments.to_stdout => {
                 if entry.header().entry_type().is_file() {
                     let mut out = io::stdout().lock();
@@ -137,47 +164,38 @@ impl<'a> Reader<'a> {
         if self.arguments.keep_old && fs::symlink_metadata(target).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let header = entry.header();
-        let (kind, mode, mtime) = (header.entry_type(), header.mode()?, header.mtime()?);
-        let owner = self.arguments.same_owner.then(|| self.owner(header));
-        if kind.is_dir() {
-            refuse_links(target)?;
-            fs::create_dir_all(target)?;
-            let path = target.to_owned();
-            self.directories.push(Waiting { path, mode, mtime, owner });
-            return Ok(());
+        let attributes = self.attributes(entry.header())?;
+        if is_directory(entry) {
+            return self.directories.add(target, attributes);
         }
-        refuse_links(target)?;
-        if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent)?;
-        }
-        match kind {
+        self.directories.add_parents(target)?;
+        match entry.header().entry_type() {
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
-                node(header, target, kind, mode)?;
+                node(entry.header(), target, attributes)
             }
-            EntryType::Link => {
-                let link = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
-                let source = self::target(&link, self.arguments.strip)
-                    .unwrap_or_else(|| Err(io::ErrorKind::InvalidData.into()))?;
-                refuse_links(&source)?;
-                replace(target)?;
-                return fs::hard_link(source, target);
-            }
-            _ => {
-                if !fs::symlink_metadata(target).is_ok_and(|found| found.is_dir()) {
-                    replace(target)?;
-                }
-                entry.unpack(target)?;
-            }
+            EntryType::Link => self.link(entry, target),
+            _ => unpack(entry, target, attributes),
         }
-        if let Some((uid, gid)) = owner {
-            give(target, uid, gid)?;
-            // A change of owner takes setuid bits away (chown(2)).
-            if kind.is_file() && mode & 0o6000 != 0 && self.arguments.same_modes {
-                set_mode(target, mode)?;
-            }
-        }
-        Ok(())
+    }
+
+    /// A further name of a file that has been extracted, or was there.
+    fn link(&self, entry: &Entry<'_, Source>, target: &Path) -> io::Result<()> {
+        let link = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
+        let source = place::target(&link, self.arguments.strip)
+            .unwrap_or_else(|| Err(io::ErrorKind::InvalidData.into()))?;
+        refuse_links(&source)?;
+        replace(target)?;
+        // Of a symbolic link it makes another, and does not follow it (linkat(2)).
+        fs::hard_link(source, target)
+    }
+
+    fn attributes(&self, header: &tar::Header) -> io::Result<Attributes> {
+        let mtime = header.mtime()?;
+        Ok(Attributes {
+            mode: header.mode()? & self.kept_bits,
+            mtime: (!self.arguments.touch).then_some(mtime),
+            owner: self.arguments.same_owner.then(|| self.owner(header)),
+        })
     }
 
     /// Owner and group, by their names on this system if it has them.
@@ -194,21 +212,15 @@ impl<'a> Reader<'a> {
         (user.copied().unwrap_or(uid), group.copied().unwrap_or(gid))
     }
 
-    /// Directories get their modes and times last, the deepest first; and what was asked
-    /// for and is not there is named.
-    fn finish(mut self) -> Result<()> {
-        while let Some(Waiting { path, mode, mtime, owner }) = self.directories.pop() {
-            let done = owner
-                .map_or(Ok(()), |(uid, gid)| give(&path, uid, gid))
-                .and_then(
-                    |()| if self.arguments.same_modes { set_mode(&path, mode) } else { Ok(()) },
-                )
-                .and_then(|()| if self.arguments.touch { Ok(()) } else { set_time(&path, mtime) });
-            if let Err(error) = done {
-                complain(&path, "finish", &error);
-                self.well = false;
-            }
+    fn finish_directories(&mut self) {
+        for (path, error) in self.directories.finish() {
+            complain(&path, "finish", &error);
+            self.well = false;
         }
+    }
+
+    /// What was asked for and is not there is named.
+    fn report(mut self) -> Result<()> {
         for (name, found) in self.arguments.names.iter().zip(&self.found) {
             if !found {
                 Problem::new(format!("`{}` is not in the archive", name.display())).print("tar");
@@ -217,77 +229,32 @@ impl<'a> Reader<'a> {
         }
         if self.well { Ok(()) } else { Err(Failure::Reported(Code::Failed)) }
     }
+}
 
-    fn line(&self, entry: &Entry<'_, Source>, name: &Path) -> Result<String> {
-        let broken = || "cannot read the archive".to_owned();
-        let name = tame(&name.to_string_lossy());
-        if !self.arguments.verbose {
-            return Ok(format!("{name}\n"));
+/// Whether it is a directory: by its type, or by its name as it was before POSIX. The
+/// second are the library's directories too, but it would not wait with their modes.
+fn is_directory(entry: &Entry<'_, Source>) -> bool {
+    let header = entry.header();
+    let kind = header.entry_type();
+    let is_old = header.as_ustar().is_none() && kind.is_file();
+    kind.is_dir() || (is_old && entry.path_bytes().ends_with(b"/"))
+}
+
+/// A file, a symbolic link, or what is taken for a file because nobody knows its type.
+fn unpack(entry: &mut Entry<'_, Source>, target: &Path, attributes: Attributes) -> io::Result<()> {
+    replace(target)?;
+    match entry.unpack(target)? {
+        Unpacked::File(file) => {
+            attributes::give_open(&file, attributes.owner)?;
+            let is_withheld = attributes.owner.is_some() && attributes.mode & SET_ID_BITS != 0;
+            if is_withheld { attributes::set_mode(&file, attributes.mode) } else { Ok(()) }
         }
-        let header = entry.header();
-        let owner = |name: Option<&str>, number: io::Result<u64>| match name {
-            Some(name) if !name.is_empty() && !self.arguments.numeric_owner => tame(name),
-            _ => number.map_or_else(|_| "?".to_owned(), |number| number.to_string()),
-        };
-        let user = owner(header.username().ok().flatten(), header.uid());
-        let group = owner(header.groupname().ok().flatten(), header.gid());
-        let time = Duration::from_secs(header.mtime().context(broken)?);
-        let time = format_timestamp(UNIX_EPOCH.checked_add(time).unwrap_or(UNIX_EPOCH));
-        let link = match entry.link_name().context(broken)? {
-            Some(target) if header.entry_type() == EntryType::Symlink => {
-                format!(" -> {}", tame(&target.to_string_lossy()))
-            }
-            Some(target) => format!(" link to {}", tame(&target.to_string_lossy())),
-            None => String::new(),
-        };
-        let mode = letters(header.entry_type(), header.mode().context(broken)?);
-        let time = time.get(..16).unwrap_or_default().replace('T', " ");
-        let size = entry.size();
-        Ok(format!("{mode} {user}/{group} {size:>9} {time} {name}{link}\n"))
+        _ => attributes::give(target, attributes.owner),
     }
 }
 
-/// Where an entry goes. `None` if nothing is left of its name, an error if the name has
-/// a `..`.
-fn target(name: &Path, strip: usize) -> Option<io::Result<PathBuf>> {
-    let mut parts = Vec::new();
-    for part in name.components() {
-        match part {
-            Component::Normal(part) => parts.push(part),
-            Component::ParentDir => {
-                return Some(Err(io::Error::other("its name leads out of the directory")));
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    let target: PathBuf = parts.into_iter().skip(strip).collect();
-    (!target.as_os_str().is_empty()).then_some(Ok(target))
-}
-
-/// Refuses to go through a symbolic link: an archive could have brought it.
-fn refuse_links(target: &Path) -> io::Result<()> {
-    let mut path = PathBuf::new();
-    let Some(parent) = target.parent() else { return Ok(()) };
-    for part in parent.components() {
-        path.push(part);
-        if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink()) {
-            let message = format!("`{}` is a symbolic link", path.display());
-            return Err(io::Error::other(message));
-        }
-    }
-    Ok(())
-}
-
-/// Removes what is in the way, but no directory.
-fn replace(target: &Path) -> io::Result<()> {
-    match fs::remove_file(target) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn node(header: &tar::Header, target: &Path, kind: EntryType, mode: u32) -> io::Result<()> {
-    let kind = match kind {
+fn node(header: &tar::Header, target: &Path, attributes: Attributes) -> io::Result<()> {
+    let kind = match header.entry_type() {
         EntryType::Char => FileType::CharacterDevice,
         EntryType::Block => FileType::BlockDevice,
         _ => FileType::Fifo,
@@ -298,78 +265,9 @@ fn node(header: &tar::Header, target: &Path, kind: EntryType, mode: u32) -> io::
         _ => makedev(number(header.device_major())?, number(header.device_minor())?),
     };
     replace(target)?;
-    mknodat(CWD, target, kind, FileMode::from_raw_mode(mode & 0o7777), device)?;
-    set_mode(target, mode)
-}
-
-fn give(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    Ok(chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    Ok(rustix::fs::chmod(path, FileMode::from_raw_mode(mode & 0o7777))?)
-}
-
-fn set_time(path: &Path, mtime: u64) -> io::Result<()> {
-    let time = Timespec { tv_sec: i64::try_from(mtime).unwrap_or(i64::MAX), tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
-    Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-/// Type and mode as `ls -l` shows them.
-fn letters(kind: EntryType, mode: u32) -> String {
-    let first = match kind {
-        EntryType::Directory => 'd',
-        EntryType::Symlink => 'l',
-        EntryType::Link => 'h',
-        EntryType::Char => 'c',
-        EntryType::Block => 'b',
-        EntryType::Fifo => 'p',
-        _ => '-',
-    };
-    let mut text = String::from(first);
-    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
-        let bits = mode >> shift;
-        text.push(if bits & 4 != 0 { 'r' } else { '-' });
-        text.push(if bits & 2 != 0 { 'w' } else { '-' });
-        text.push(match (bits & 1 != 0, mode & special != 0) {
-            (true, true) => letter,
-            (false, true) => letter.to_ascii_uppercase(),
-            (true, false) => 'x',
-            (false, false) => '-',
-        });
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_never_lead_out_of_the_directory() {
-        for (name, strip, expected) in [
-            ("a/b", 0, Some(Some("a/b"))),
-            ("/etc/passwd", 0, Some(Some("etc/passwd"))),
-            ("./a", 0, Some(Some("a"))),
-            ("a/b/c", 1, Some(Some("b/c"))),
-            ("a", 1, None),
-            (".", 0, None),
-            ("../a", 0, Some(None)),
-            ("a/../../b", 0, Some(None)),
-            ("a/../b", 2, Some(None)),
-        ] {
-            let found = target(Path::new(name), strip).map(|target| target.ok());
-            assert_eq!(found, expected.map(|path| path.map(PathBuf::from)), "{name}");
-        }
-    }
-
-    #[test]
-    fn modes_are_shown_as_ls_does() {
-        assert_eq!(letters(EntryType::Regular, 0o755), "-rwxr-xr-x");
-        assert_eq!(letters(EntryType::Directory, 0o1777), "drwxrwxrwt");
-        assert_eq!(letters(EntryType::Regular, 0o4700), "-rws------");
-        assert_eq!(letters(EntryType::Symlink, 0o2644), "lrw-r-Sr--");
-    }
+    let mode = FileMode::from_raw_mode(attributes.mode);
+    mknodat(CWD, target, kind, mode, device)?;
+    attributes::give(target, attributes.owner)?;
+    // The umask has been at the mode. The path leads to what was made just now, no link.
+    Ok(chmod(target, mode)?)
 }
