@@ -113,6 +113,13 @@ impl Person {
         self.terminal.write_all(format!("{line}\r").as_bytes()).unwrap();
     }
 
+    /// User, group and mode of the terminal's node.
+    fn terminals_owner(&self) -> (u32, u32, u32) {
+        let name = rustix::pty::ptsname(&self.terminal, Vec::new()).unwrap();
+        let node = rustix::fs::stat(&*name).unwrap();
+        (node.st_uid, node.st_gid, node.st_mode & 0o7777)
+    }
+
     /// What the terminal shows until its last program has ended, and the status.
     fn end(mut self) -> (String, Option<i32>) {
         let mut seen = Vec::new();
@@ -125,9 +132,13 @@ impl Person {
 fn the_right_password_opens_a_session_of_the_user() {
     let Some(system) = System::new() else { return };
     let mut person = system.sit_down("ann");
-    person.wait_for("Password: ");
+    let question = person.wait_for("Password: ");
+    assert!(!question.contains("warning"), "{question}");
+    // There is no group of those who may write to terminals.
+    assert_eq!(person.terminals_owner(), (0, 0, 0o600));
     person.type_line("secret");
     let greeting = person.wait_for("$ ");
+    assert_eq!(person.terminals_owner(), (1001, 0, 0o600));
     assert!(!greeting.contains("secret"), "the password is shown: {greeting:?}");
     assert!(greeting.contains("  kernel     Linux "), "{greeting:?}");
     person.type_line("echo \"<$(id -u) $(id -G) $USER $TERM $0>\"; exit 5");

@@ -117,6 +117,49 @@ fn getty_waits_for_somebody_where_nothing_answers() {
 }
 
 #[test]
+fn getty_takes_the_terminal_from_whoever_had_it() {
+    use rustix::fs::{Mode, OFlags, fchmod, open};
+    use std::os::unix::fs::{MetadataExt, fchown};
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can take a terminal");
+        return;
+    }
+    let (mut person, slave) = terminal();
+    let name = ptsname(&person, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let mut left: fs::File = open(&*name, flags, Mode::empty()).unwrap().into();
+    fchown(&slave, Some(12345), Some(12345)).unwrap();
+    fchmod(&slave, Mode::from_raw_mode(0o666)).unwrap();
+    let mut child = Command::new("setsid")
+        .args(["-c", GETTY, "--autologin", "root", "--term", "vt100"])
+        .env("PS1", "# ")
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    let banner = read_until(&mut person, "\x1b[6n");
+    assert!(!banner.contains("warning"), "{banner}");
+    // Hung up: the end to who reads, an error to who writes.
+    assert_eq!(left.read(&mut [0]).unwrap(), 0);
+    assert_eq!(left.write(b"login: ").unwrap_err().raw_os_error(), Some(5));
+    let groups = fs::read_to_string("/etc/group").unwrap();
+    let mode = if groups.lines().any(|line| line.starts_with("tty:")) { 0o620 } else { 0o600 };
+    let node = left.metadata().unwrap();
+    assert_eq!((node.uid(), node.mode() & 0o7777), (0, mode));
+    assert_ne!(node.gid(), 12345);
+    // As long as it is open the terminal does not end for the person.
+    drop(left);
+    // The new session has it all the same, as its controlling terminal too.
+    person.write_all(b"\x1b[33;101R").unwrap();
+    read_until(&mut person, "# ");
+    person.write_all(b"echo \"<$(stty size)>\" > /dev/tty; exit 4\r").unwrap();
+    let seen = read_to_end(&mut person);
+    assert!(seen.contains("<33 101>\r\n"), "{seen:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(4), "{seen}");
+}
+
+#[test]
 fn getty_refuses_strangers_and_says_why() {
     for (arguments, code, message) in [
         (&[][..], 1, "standard input is no terminal"),

@@ -75,6 +75,7 @@ fn open_session(settings: &Settings) -> Result<Infallible> {
         .context(|| "standard input is no terminal".to_owned())
         .map_err(|problem| problem.with_hint("the service needs `terminal = \"…\"`"))?;
     let device = terminal::behind_console(device.to_string_lossy().into_owned());
+    session::take_terminal(PROGRAM);
     terminal::make_sane().context(|| format!("cannot set up `{device}`"))?;
     print_banner(&device, user.is_some()).context(|| format!("cannot write to `{device}`"))?;
     let answers = terminal::meet().context(|| format!("cannot talk to `{device}`"))?;

@@ -2,8 +2,11 @@
 //!
 //! The kernel tells process and user of a sender (`SCM_CREDENTIALS`, unix(7)), and that is
 //! what a record says. What processes with root's rights say and what others do are two
-//! logs, so that nobody can push out the former by the latter. The user that the kernel
-//! tells is the real one; that sudo has root's rights all the same stands in `/proc`.
+//! logs, so that who only writes to the socket cannot push out the former. The user that the
+//! kernel tells is the real one; that sudo has root's rights all the same stands in `/proc`,
+//! and may have come about since the message was sent: docs/logging.md tells what that lets
+//! a user do. By the real user alone, sudo's records would be among those that anybody
+//! pushes out.
 //! Absent: streams, remote senders.
 
 use std::fs::{self, Permissions};
@@ -119,8 +122,8 @@ impl AsFd for Syslog {
     }
 }
 
-/// Whether a sender is root, or runs a program that is (set-user-ID, execve(2)). One
-/// that has ended is what its real user is.
+/// Whether a sender is root, or runs a program that is (set-user-ID, execve(2)) by now: there
+/// is no asking about the moment of sending. One that has ended is what its real user is.
 fn has_roots_rights(sender: &UCred) -> bool {
     sender.uid.is_root()
         || fs::read_to_string(format!("/proc/{}/status", sender.pid.as_raw_nonzero()))

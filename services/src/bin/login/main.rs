@@ -78,6 +78,9 @@ fn login(given: Option<&str>) -> Result<Option<String>> {
         .context(|| "standard input is no terminal".to_owned())?
         .to_string_lossy()
         .into_owned();
+    // As `getty` has done before it asked for the name: since then `devd` may have let others
+    // at the terminal, as the rules say of one that belongs to root.
+    session::take_terminal(PROGRAM);
     let asked =
         |answer: io::Result<Option<String>>| answer.context(|| format!("cannot ask at `{device}`"));
     let deadline = Instant::now() + PATIENCE;
