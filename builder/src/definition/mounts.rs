@@ -3,6 +3,8 @@
 //! Each becomes files of the image like any other: the description that `mounter`
 //! reads, by the very parser that it has, and the service that keeps the mount.
 
+use std::time::Duration;
+
 use init_core::diagnostic::Place;
 use init_core::mount::{MountDescription, MountKind, Source, parse_mount, service_name};
 use init_core::name::ServiceName;
@@ -24,6 +26,13 @@ const DATA_FILE: &str = "/usr/lib/data-partition.toml";
 
 /// The link that `datapart` makes to the partition.
 const DATA_DEVICE: &str = "/dev/disk/by-role/data";
+
+/// Longest time from the request to end until a check is killed. `e2fsck` does not stop
+/// before the journal is replayed: 1 GiB at most, at the 10 MB/s of a slow card.
+const CHECK_STOP_TIMEOUT: &str = "2min";
+
+/// Longest time that mounting takes once the device is there, its file system not checked.
+const MOUNT_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Longest name of a mount: that of its service begins with `mount-`.
 const NAME_BYTES_MAX: usize = init_core::name::NAME_LENGTH_MAX - 6;
@@ -198,16 +207,26 @@ fn service_text(mount: &Wanted, all: &[Wanted], has_devices: bool) -> String {
     requires.dedup();
     let requires: Vec<&str> = requires.iter().map(String::as_str).collect();
     let after: &[&str] = if has_devices { &["devd"] } else { &[] };
-    // The wait for the device, and then a check of the file system.
-    let start_timeout_s = mount.description.device_timeout.as_secs() + 120;
     format!(
         "description = {}\ncommand = [\"{MOUNTER}\", {}]\nrequires = {}\nafter = {}\n\
-         readiness = \"notify\"\nstart-timeout = \"{start_timeout_s}s\"\n",
+         readiness = \"notify\"\n{}",
         quoted(&format!("{} mounted", mount.description.target)),
         quoted(&mount.name),
         list(&requires),
-        list(after)
+        list(after),
+        timeouts(&mount.description)
     )
+}
+
+/// How long a mount may take. A check takes as long as the file system is large and damaged:
+/// one that is killed at a deadline leaves a repair half done, and the next is killed as well.
+/// `mounter` itself gives up when the device does not come.
+fn timeouts(mount: &MountDescription) -> String {
+    if mount.kind.is_on_device() && mount.check {
+        return format!("start-timeout = \"infinity\"\nstop-timeout = \"{CHECK_STOP_TIMEOUT}\"\n");
+    }
+    let start_timeout_s = (mount.device_timeout + MOUNT_TIME_MAX).as_secs();
+    format!("start-timeout = \"{start_timeout_s}s\"\n")
 }
 
 fn add_file(image: &mut Image, path: &str, text: &str, mount: &Wanted) {
@@ -316,6 +335,28 @@ mod tests {
         let home = TreePath::new("home").unwrap();
         assert!(image.directories.iter().any(|directory| directory.path == home));
         assert_eq!(image.tools.iter().filter(|tool| tool.binary.name == "mounter").count(), 1);
+    }
+
+    #[test]
+    fn a_check_has_all_the_time_it_needs_and_nothing_else_has() {
+        let image = load_text(
+            "[[mount]]\nname = \"disk\"\nwhat = \"LABEL=a\"\nwhere = \"/a\"\ntype = \"ext4\"\n\
+             [[mount]]\nname = \"stick\"\nwhat = \"LABEL=b\"\nwhere = \"/b\"\ntype = \"vfat\"\n\
+             device-timeout = \"5s\"\ncheck = false\n\
+             [[mount]]\nname = \"scratch\"\nwhere = \"/c\"\ntype = \"tmpfs\"\n",
+        )
+        .unwrap();
+        for (name, start, stop_s) in [
+            ("disk", Duration::MAX, 120),
+            ("stick", Duration::from_secs(125), 10),
+            ("scratch", Duration::from_secs(150), 10),
+        ] {
+            let service = ServiceName::new(&service_name(name)).unwrap();
+            let text = file(&image, &format!("usr/lib/services.d/{service}.toml"));
+            let service = parse_description(&service, name, text).unwrap();
+            let timeouts = (service.start_timeout, service.stop_timeout);
+            assert_eq!(timeouts, (start, Duration::from_secs(stop_s)), "{name}");
+        }
     }
 
     #[test]

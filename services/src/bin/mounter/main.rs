@@ -11,6 +11,7 @@ mod device;
 mod holders;
 mod mount;
 
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -91,7 +92,7 @@ fn keep(path: &std::path::Path) -> Result<()> {
     let termination = Termination::catch().context(|| "cannot catch signals".to_owned())?;
     let description = description::load(path)?;
     let Some(source) = device::wait_for(&description, &termination)? else { return Ok(()) };
-    let state = mount::establish(&description, &source)?;
+    let state = mount::establish(&description, &source, termination.as_fd())?;
     notify(&format!("READY=1\nSTATUS={state}"))
         .context(|| "cannot tell PID 1 that it is mounted".to_owned())?;
     loop {

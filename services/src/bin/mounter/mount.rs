@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,16 +27,21 @@ const UNMOUNT_WAIT: Duration = Duration::from_secs(8);
 /// Block size of the file systems that are grown.
 const EXT4_BLOCK_BYTES: u64 = 4096;
 
-/// Mounts `source` as described and says in a few words what is where.
+/// Mounts `source` as described and says in a few words what is where. Its check is ended
+/// once `termination` is readable.
 ///
 /// # Errors
 /// If it must not or cannot be mounted, with what stands in the way.
-pub(crate) fn establish(description: &MountDescription, source: &str) -> Result<String> {
+pub(crate) fn establish(
+    description: &MountDescription,
+    source: &str,
+    termination: BorrowedFd<'_>,
+) -> Result<String> {
     let target = &*description.target;
     let there = table::at(target).context(|| "cannot read the table of mounts".to_owned())?;
     match there {
         Some(there) if is_the_same(description, source, &there) => {}
-        _ => mount_anew(description, source)?,
+        _ => mount_anew(description, source, termination)?,
     }
     if description.grow {
         grow(source, target)?;
@@ -67,12 +73,16 @@ fn is_the_same(description: &MountDescription, source: &str, there: &Mounted) ->
     }
 }
 
-fn mount_anew(description: &MountDescription, source: &str) -> Result<()> {
+fn mount_anew(
+    description: &MountDescription,
+    source: &str,
+    termination: BorrowedFd<'_>,
+) -> Result<()> {
     let target = &*description.target;
     let kind = description.kind.as_str();
     let mut options = Options::of(description.options.iter().map(AsRef::as_ref));
     if description.kind.is_on_device() && description.check {
-        let fitness = check(source, kind)?;
+        let fitness = check(source, kind, termination)?;
         if fitness.read_only {
             options.flags |= MountFlags::RDONLY;
         }

@@ -325,7 +325,7 @@ fn a_vlan_is_made_again_on_whatever_takes_its_parents_place() {
     assert!(words(&manager.link(link(2, "eth0", DOWN), None, s(0))).contains(&make));
     manager.link(link(3, "lan", DOWN), None, s(0));
     // The VLAN goes first, while its parent still seems to be there.
-    assert_eq!(words(&manager.event(Event::LinkGone(3), s(1))), [make.clone()]);
+    assert_eq!(words(&manager.event(Event::LinkGone(3), s(1))), std::slice::from_ref(&make));
     assert!(words(&manager.time(s(1))).is_empty(), "it is not asked for over and over");
     assert!(words(&manager.event(Event::LinkGone(2), s(1))).is_empty());
     let outputs = manager.link(link(4, "eth0", DOWN), None, s(2));
