@@ -27,7 +27,7 @@ use crate::clock;
 use crate::console::Console;
 use crate::errno::explain;
 use crate::foreground::{self, Waited};
-use crate::sys::signal::{self, SignalFd};
+use crate::sys::signal::SignalFd;
 use crate::{files, log, rescue, shutdown};
 
 /// Where the new root is mounted before it becomes `/`.
@@ -56,12 +56,8 @@ pub(crate) fn switch(
     while let Err(cause) = try_switch(source, program, line, console, signals) {
         rescue::enter(format_args!("{cause}"), console, signals);
     }
-    if line.init.is_some() {
-        // Whoever it is expects what the kernel gives to its init.
-        signal::unblock_all();
-    }
     loop {
-        let cause = switch::execute(program);
+        let cause = switch::execute(program, line.init.is_some());
         rescue::enter(format_args!("{cause}"), console, signals);
     }
 }

@@ -16,6 +16,7 @@ use rustix::mount::{UnmountFlags, mount_move, unmount};
 use super::is_in_memory;
 use crate::errno::explain;
 use crate::sys::process::{self, CStrings};
+use crate::sys::signal;
 use crate::{environment, log, mounts};
 
 /// Makes what is mounted at `new_root` the root, with `program` in it, and frees
@@ -41,11 +42,17 @@ pub(super) fn switch(new_root: &str, program: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Becomes `program` of the root. Returns only on failure, with the cause.
-pub(super) fn execute(program: &str) -> String {
+/// Becomes `program` of the root. Returns only on failure, with the cause. One that
+/// `is_foreign` gets no blocked signal, as it would from the kernel.
+pub(super) fn execute(program: &str, is_foreign: bool) -> String {
     let path = CString::new(program).unwrap_or_default();
     let argv = CStrings::new([program]);
+    if is_foreign {
+        signal::unblock_all();
+    }
     let errno = process::exec(&path, &argv, &CStrings::new(environment::BASE));
+    // PID 1 goes on, and hears of nothing but by its signalfd.
+    signal::block_all();
     format!("cannot execute {program} in the new root: {}", explain(errno))
 }
 
