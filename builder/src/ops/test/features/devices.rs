@@ -200,10 +200,11 @@ fn make_and_mount(guest: &mut Guest) -> Result<Verdict> {
          case $kind in fat) mkfs.fat -I -n MADE /dev/vda1;; ext4) mkfs.ext4 -F -L MADE /dev/vda1;; esac; \
          sleep 1; mount LABEL=MADE /mnt && echo $kind > /mnt/f && umount /mnt && \
          mount /dev/vda1 /mnt && cat /mnt/f && umount /mnt; done; \
-         mkfs.ext4 /dev/vda2; echo refused $?; \
+         mkfs.ext4 -F /dev/vda2; echo root $?; mkfs.ext4 -F /dev/vda; echo disk $?; \
+         mount -o remount,size=64M /dev/shm; grep ' /dev/shm ' /proc/mounts; \
          dd if=/tmp/esp of=/dev/vda1 bs=1M 2> /dev/null; rm /tmp/esp; sync",
     )?;
-    Ok(expect(&text, &["fat\next4\n", "refused 1"]))
+    Ok(expect(&text, &["fat\next4\n", "root 1", "disk 1", "nosuid,nodev", "size=65536k"]))
 }
 
 /// Borrows the EFI system partition for a file system of another kind: `look` mounts it as a
