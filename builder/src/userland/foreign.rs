@@ -4,10 +4,8 @@
 //! A pinned crate is built with the lock file its author published, so its key
 //! needs no more than name, version, features, compiler and recipe.
 
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::cargo::{CargoCall, RELEASE_PROFILE};
 use super::{BuiltBinary, Userland, snapshot};
@@ -20,8 +18,6 @@ use crate::host_needs;
 const RECIPE: &str = "crate 1";
 /// The cache's name for finished crates.
 const CACHE_KIND: &str = "crate";
-/// Who may execute a file: its owner, its group, everybody.
-const EXECUTE_BITS: u32 = 0o111;
 
 impl Userland<'_> {
     /// Builds a crate's binaries if they are not in the cache, in the definition's order.
@@ -70,7 +66,6 @@ impl Userland<'_> {
             CrateSource::Directory(path) => {
                 let copy = work.join("source");
                 snapshot::sync_entry(path, &copy)?;
-                sync_execute_bits(path, &copy)?;
                 CrateSource::Directory(copy)
             }
         };
@@ -153,31 +148,6 @@ impl Userland<'_> {
     }
 }
 
-/// Makes the files of `copy` executable where those of `source` are: it counts in a key, and a
-/// build script may start what lies beside it.
-///
-/// # Errors
-/// If a file is gone from `source`, or a copy cannot be changed.
-fn sync_execute_bits(source: &Path, copy: &Path) -> Result<()> {
-    if copy.is_dir() {
-        for entry in fs::read_dir(copy).at("read", copy)? {
-            let name = entry.at("read", copy)?.file_name();
-            sync_execute_bits(&source.join(&name), &copy.join(&name))?;
-        }
-        return Ok(());
-    }
-    let wanted = fs::metadata(source).at("read", source)?.permissions().mode() & EXECUTE_BITS;
-    let mode = fs::metadata(copy).at("read", copy)?.permissions().mode();
-    if mode & EXECUTE_BITS != wanted {
-        let file = File::options().write(true).open(copy).at("write", copy)?;
-        let permissions = Permissions::from_mode(mode & !EXECUTE_BITS | wanted);
-        file.set_permissions(permissions).at("write", copy)?;
-        // Cargo looks at the time alone.
-        file.set_modified(SystemTime::now()).at("write", copy)?;
-    }
-    Ok(())
-}
-
 /// Adds every source file of a crate's directory but what Cargo makes there.
 ///
 /// # Errors
@@ -201,6 +171,8 @@ pub fn add_sources(mut key: KeyBuilder, name: &str, directory: &Path) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
     use init_core::diagnostic::Place;
@@ -287,7 +259,6 @@ mod tests {
             fs::set_permissions(&script, Permissions::from_mode(mode)).unwrap();
             let before = fs::metadata(copy.join("src/generate.sh")).and_then(|was| was.modified());
             snapshot::sync_entry(&source, &copy).unwrap();
-            sync_execute_bits(&source, &copy).unwrap();
             assert_eq!(key(&copy).finish(), key(&source).finish(), "{mode:o}");
             let after = fs::metadata(copy.join("src/generate.sh")).unwrap().modified().unwrap();
             assert!(before.is_err() || before.unwrap() < after, "Cargo sees it too");

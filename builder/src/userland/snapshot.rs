@@ -4,12 +4,16 @@
 //! an old time and a new content (another clone, an unpacked archive, a copied
 //! file) would escape it, and a stale binary would enter the cache under a new
 //! key. The copy is updated by content: what differs is written, and is then
-//! new by its time too. Nobody edits it while Cargo reads it.
+//! new by its time too. Nobody edits it while Cargo reads it. Files are executable
+//! where the originals are: it counts in a key, and a build script may start what
+//! lies beside it.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::error::{IoContext, Result};
 
@@ -17,6 +21,8 @@ use crate::error::{IoContext, Result};
 const PARTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "builder", "init", "services"];
 /// Directories that hold no sources.
 const LEFT_OUT: [&str; 2] = ["target", ".git"];
+/// Who may execute a file: its owner, its group, everybody.
+const EXECUTE_BITS: u32 = 0o111;
 
 /// Makes `copy` hold the workspace of `root`, touching only what differs.
 ///
@@ -57,13 +63,26 @@ pub(super) fn is_left_out(name: &OsStr) -> bool {
 
 fn sync_file(source: &Path, copy: &Path) -> Result<()> {
     let bytes = fs::read(source).at("read", source)?;
-    if copy.is_file() && fs::read(copy).is_ok_and(|old| old == bytes) {
+    if !(copy.is_file() && fs::read(copy).is_ok_and(|old| old == bytes)) {
+        if copy.is_dir() {
+            remove(copy)?;
+        }
+        fs::write(copy, bytes).at("write", copy)?;
+    }
+    sync_execute_bits(source, copy)
+}
+
+fn sync_execute_bits(source: &Path, copy: &Path) -> Result<()> {
+    let wanted = fs::metadata(source).at("read", source)?.permissions().mode() & EXECUTE_BITS;
+    let mode = fs::metadata(copy).at("read", copy)?.permissions().mode();
+    if mode & EXECUTE_BITS == wanted {
         return Ok(());
     }
-    if copy.is_dir() {
-        remove(copy)?;
-    }
-    fs::write(copy, bytes).at("write", copy)
+    let file = File::options().write(true).open(copy).at("write", copy)?;
+    let permissions = Permissions::from_mode(mode & !EXECUTE_BITS | wanted);
+    file.set_permissions(permissions).at("write", copy)?;
+    // Cargo looks at the time alone.
+    file.set_modified(SystemTime::now()).at("write", copy)
 }
 
 fn remove(path: &Path) -> Result<()> {
