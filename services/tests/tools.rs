@@ -38,17 +38,21 @@ fn getty(arguments: &[&str]) -> (fs::File, Child) {
     let mut raw = rustix::termios::tcgetattr(&slave).unwrap();
     raw.make_raw();
     rustix::termios::tcsetattr(&slave, rustix::termios::OptionalActions::Now, &raw).unwrap();
-    let child = Command::new(GETTY)
-        .args(["--autologin", "root"])
-        .args(arguments)
-        .env("NOTIFY_SOCKET", "/nowhere")
+    let mut command = Command::new(GETTY);
+    command.args(["--autologin", "root"]).args(arguments).env("NOTIFY_SOCKET", "/nowhere");
+    (person, start_on(slave, command))
+}
+
+/// Starts a program on the program's end of a terminal, which nobody else
+/// holds afterwards: the command is taken, as it keeps what it was given.
+fn start_on(slave: fs::File, mut command: Command) -> Child {
+    command
         .env("PS1", "# ")
         .stdin(slave.try_clone().unwrap())
         .stdout(slave.try_clone().unwrap())
         .stderr(slave)
         .spawn()
-        .unwrap();
-    (person, child)
+        .unwrap()
 }
 
 /// Reads what the terminal shows until it ends with `end`.
@@ -130,14 +134,9 @@ fn getty_takes_the_terminal_from_whoever_had_it() {
     let mut left: fs::File = open(&*name, flags, Mode::empty()).unwrap().into();
     fchown(&slave, Some(12345), Some(12345)).unwrap();
     fchmod(&slave, Mode::from_raw_mode(0o666)).unwrap();
-    let mut child = Command::new("setsid")
-        .args(["-c", GETTY, "--autologin", "root", "--term", "vt100"])
-        .env("PS1", "# ")
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave)
-        .spawn()
-        .unwrap();
+    let mut command = Command::new("setsid");
+    command.args(["-c", GETTY, "--autologin", "root", "--term", "vt100"]);
+    let mut child = start_on(slave, command);
     let banner = read_until(&mut person, "\x1b[6n");
     assert!(!banner.contains("warning"), "{banner}");
     // Hung up: the end to who reads, an error to who writes.
