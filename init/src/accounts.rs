@@ -7,6 +7,8 @@ use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use init_core::description::NO_ID;
+
 /// A user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct User {
@@ -19,9 +21,6 @@ pub(crate) struct User {
     /// Its home directory; `/` for a number without an entry.
     pub(crate) home: String,
 }
-
-/// (uid_t) -1: setresuid(2) and setresgid(2) take it for "as it was", which is root.
-const NO_ID: u32 = u32::MAX;
 
 /// A number that can be somebody's.
 fn id(text: &str) -> Option<u32> {
@@ -54,10 +53,11 @@ pub(crate) fn find_user(passwd: &str, name: &str) -> Option<User> {
 
 /// The id of the group called `name`, or `name` itself if it is a number.
 pub(crate) fn find_group(group: &str, name: &str) -> Option<u32> {
-    if name.parse::<u32>().is_ok() {
-        return id(name);
+    match name.parse::<u32>() {
+        Ok(NO_ID) => None,
+        Ok(gid) => Some(gid),
+        Err(_) => groups(group).find(|entry| entry.name == name).map(|entry| entry.gid),
     }
-    groups(group).find(|entry| entry.name == name).map(|entry| entry.gid)
 }
 
 /// The groups that list `user` as a member.

@@ -20,8 +20,8 @@ use core::time::Duration;
 use toml::de::DeTable;
 
 use crate::description::{
-    Limits, Output, Readiness, Resource, RestartPolicy, ServiceDescription, ServiceKind, Signal,
-    StartLimit,
+    Limits, NO_ID, Output, Readiness, Resource, RestartPolicy, ServiceDescription, ServiceKind,
+    Signal, StartLimit,
 };
 use crate::diagnostic::{Finding, Place, suggest};
 use crate::name::ServiceName;
@@ -268,8 +268,7 @@ fn read_stop_signal<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Signal {
 fn read_account<'t>(file: &Section<'t>, reader: &mut Reader<'t>, key: &str) -> Option<Box<str>> {
     let text = reader.string(file, key)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    // 4294967295 is (uid_t) -1: "leave it as it is" to setresuid(2), which would be root.
-    let is_nobody = text.parse() == Ok(u32::MAX);
+    let is_nobody = text.parse() == Ok(NO_ID);
     if text.is_empty() || text.starts_with('-') || is_nobody || !text.chars().all(allowed) {
         reader.report(file.span_of(key), format!("{key:?}: {text:?} is no name of a {key}"));
     }
