@@ -15,6 +15,9 @@ use alloc::vec::Vec;
 /// How many bytes at the start of a device [`identify`] wants to see.
 pub const HEAD_LENGTH_BYTES: usize = 2048;
 
+/// What a GPT's header starts with (UEFI specification, 5.3.2).
+pub const GPT_SIGNATURE: &[u8] = b"EFI PART";
+
 /// Largest partition array that is read: a table that claims more is damaged.
 const ENTRIES_LENGTH_MAX_BYTES: u64 = 1 << 20;
 
@@ -69,7 +72,7 @@ pub struct GptHeader {
 /// Why bytes are no GPT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GptError {
-    /// No `EFI PART` signature: it is something else.
+    /// No [`GPT_SIGNATURE`]: it is something else.
     Absent,
     /// The header's checksum or a field is wrong.
     BadHeader,
@@ -171,7 +174,7 @@ pub fn mbr_signature(head: &[u8]) -> Option<u32> {
 /// # Errors
 /// [`GptError`] says whether there is none or it is damaged.
 pub fn gpt_header(block: &[u8]) -> Result<GptHeader, GptError> {
-    if block.get(..8) != Some(b"EFI PART".as_slice()) {
+    if !block.starts_with(GPT_SIGNATURE) {
         return Err(GptError::Absent);
     }
     let parsed = (|| {

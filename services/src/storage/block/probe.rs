@@ -5,14 +5,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use init_core::block_probe::{self, Filesystem, HEAD_LENGTH_BYTES};
+use init_core::block_probe::{self, Filesystem, GPT_SIGNATURE, HEAD_LENGTH_BYTES};
 
 use super::sysfs::{BlockDevice, Sysfs};
 
-/// What a GPT's header starts with.
-const GPT: &[u8] = b"EFI PART";
 /// So many bytes at a disk's start show whether it has a table, and which.
-const TABLE_LENGTH_BYTES: usize = 4096 + GPT.len();
+const TABLE_LENGTH_BYTES: usize = 4096 + GPT_SIGNATURE.len();
 /// An entry's length in an MBR.
 const MBR_ENTRY_BYTES: usize = 16;
 
@@ -48,7 +46,8 @@ pub fn partition_table(file: &File) -> Option<&'static str> {
 /// The kind of partition table on a disk that starts with these bytes.
 fn table_kind(start: &[u8]) -> Option<&'static str> {
     // Logical block 1, of 512 or of 4096 bytes: an image in a file tells no block size.
-    let has_header = |at: usize| start.get(at..).is_some_and(|block| block.starts_with(GPT));
+    let has_header =
+        |at: usize| start.get(at..).is_some_and(|block| block.starts_with(GPT_SIGNATURE));
     if has_header(512) || has_header(4096) {
         return Some("GPT");
     }
@@ -151,10 +150,10 @@ mod tests {
         let fat_extended: (usize, &[u8]) = (66, b"\x29idnoNO NAME    FAT32   ");
         for (put, expected) in [
             (vec![], None),
-            (vec![(512, GPT)], Some("GPT")),
-            (vec![(4096, GPT)], Some("GPT")),
-            (vec![signed, (512, GPT), (446, used)], Some("GPT")),
-            (vec![(1024, GPT)], None),
+            (vec![(512, GPT_SIGNATURE)], Some("GPT")),
+            (vec![(4096, GPT_SIGNATURE)], Some("GPT")),
+            (vec![signed, (512, GPT_SIGNATURE), (446, used)], Some("GPT")),
+            (vec![(1024, GPT_SIGNATURE)], None),
             (vec![signed], None),
             (vec![signed, (446, used)], Some("MBR")),
             (vec![signed, (494, used)], Some("MBR")),
