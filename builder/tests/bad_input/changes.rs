@@ -2,11 +2,10 @@
 //! is not.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use builder::arch::Arch;
 
-use crate::project::{Ending, Project, can_build_images, kernel_source};
+use crate::project::{Project, can_build_images};
 
 /// What an image says that there is nothing to do for.
 const FRESH: &str = "is up to date";
@@ -20,26 +19,14 @@ fn project(change: &str) -> Project {
                       [[file]]\npath = \"/content\"\nsource = \"content\"\n";
     let project = Project::new(&[("images/bad.toml", definition), ("images/content", "one")]);
     let once = format!("[ -e changed ] || {{ : > changed; {change}; }}");
-    program(&project, "make", &format!("{once}\nPATH=${{PATH#*:}}; exec make \"$@\""));
+    let make = format!("#!/bin/sh\n{once}\nPATH=${{PATH#*:}}; exec make \"$@\"\n");
+    project.program("make", &make);
     project
 }
 
-/// Puts a shell script in front of the host's programs.
-fn program(project: &Project, name: &str, script: &str) {
-    let path = format!("bin/{name}");
-    project.write(&path, format!("#!/bin/sh\n{script}\n"));
-    fs::set_permissions(project.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// Builds the image with the project's own programs in front.
+/// Builds the image and gives what was said.
 fn build(project: &Project) -> String {
-    let source = kernel_source();
-    let source = source.to_str().unwrap();
-    let arguments = ["image", "bad", "--offline", "--output", "out", "--kernel-source", source];
-    let mut command = project.builder(&arguments);
-    let path = std::env::var("PATH").unwrap();
-    command.env("PATH", format!("{}:{path}", project.path("bin").display()));
-    let ending = Ending::of(&mut command);
+    let ending = project.image("bad");
     ending.is(0, &[]);
     ending.stderr
 }
@@ -98,6 +85,6 @@ fn a_pahole_that_was_installed_is_noticed() {
     let project = project(":");
     build(&project);
     assert!(build(&project).contains(FRESH));
-    program(&project, "pahole", "echo v1.24");
+    project.program("pahole", "#!/bin/sh\necho v1.24\n");
     assert!(build(&project).contains("compile kernel"), "its version is in the configuration");
 }

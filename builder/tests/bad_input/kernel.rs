@@ -3,12 +3,11 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use builder::cache::file_sha256;
 
-use crate::project::{Ending, Project, can_build_images, has_kernel_tools, kernel_source};
+use crate::project::{Ending, Project, can_build_images, deb, has_kernel_tools, kernel_source};
 
 #[test]
 fn options_that_do_not_hold_stop_the_build_before_the_compile() {
@@ -165,16 +164,7 @@ fn package() -> Vec<u8> {
     header.set_size(source.len() as u64);
     header.set_mode(0o644);
     data.append_data(&mut header, "./usr/src/linux-source-6.12.tar.xz", &source[..]).unwrap();
-    let members = [
-        ("debian-binary", b"2.0\n".to_vec()),
-        ("control.tar", Vec::new()),
-        ("data.tar", data.into_inner().unwrap()),
-    ];
-    let mut package = ar::Builder::new(Vec::new());
-    for (name, bytes) in members {
-        package.append(&ar::Header::new(name.into(), bytes.len() as u64), &bytes[..]).unwrap();
-    }
-    package.into_inner().unwrap()
+    deb(&data.into_inner().unwrap())
 }
 
 #[test]
@@ -190,16 +180,9 @@ fn an_image_of_the_distributions_kernel_says_so_until_the_pinned_one_is_here() {
     let definition = "inherit = [\"base.toml\"]\ninitramfs.compression = \"none\"\n";
     project.write("images/good.toml", definition);
     let name = "linux-source-6.12_6.12.9-1_all.deb";
-    project.write(
-        "bin/apt-get",
-        format!("#!/bin/sh\ncp '{}' {name}\n", project.path("package").display()),
-    );
-    fs::set_permissions(project.path("bin/apt-get"), fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
-    let image = || {
-        let mut builder = project.builder(&["image", "good", "--output", "out"]);
-        Ending::of(builder.env("PATH", &path))
-    };
+    let download = format!("#!/bin/sh\ncp '{}' {name}\n", project.path("package").display());
+    project.program("apt-get", &download);
+    let image = || project.run(&["image", "good", "--output", "out"]);
     let note = format!("kernel source: {name} of the distribution");
 
     image().is(0, &["warning: Linux 6.6.1 is out of reach", name]);

@@ -9,7 +9,7 @@ use std::path::Path;
 use builder::arch::Arch;
 use builder::cache::file_sha256;
 
-use crate::project::{Ending, Project};
+use crate::project::{Ending, Project, deb};
 
 /// Answers like apt-get for the packages in the directory above it. It
 /// downloads what is named and, asked to install, tells of what `needs/NAME`
@@ -81,24 +81,15 @@ fn package_at(project: &Project, name: &str, version: &str, files: &[(&str, &[u8
         header.set_cksum();
         data.append(&header, *content).unwrap();
     }
-    let data = data.into_inner().unwrap();
-    let mut deb = ar::Builder::new(Vec::new());
-    for (member, bytes) in [("debian-binary", &b"2.0\n"[..]), ("data.tar", &data)] {
-        let header = ar::Header::new(member.as_bytes().to_vec(), bytes.len() as u64);
-        deb.append(&header, bytes).unwrap();
-    }
-    project.write(&format!("archive/{name}_{version}_all.deb"), deb.into_inner().unwrap());
+    let package = deb(&data.into_inner().unwrap());
+    project.write(&format!("archive/{name}_{version}_all.deb"), package);
 }
 
 /// A project with an archive, and the image `bad` with these entries.
 fn project(entries: &str) -> Project {
-    use std::os::unix::fs::PermissionsExt;
     let project = Project::new(&[("images/bad.toml", &definition(entries))]);
-    for (name, text) in [("apt-get", APT_GET), ("apt-cache", APT_CACHE)] {
-        let path = format!("bin/{name}");
-        project.write(&path, text);
-        fs::set_permissions(project.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    project.program("apt-get", APT_GET);
+    project.program("apt-cache", APT_CACHE);
     project
 }
 
@@ -114,9 +105,8 @@ fn run(project: &Project, arguments: &[&str]) -> Ending {
 
 /// The same where packages that apt does not have are to be found at a URL.
 fn run_with(project: &Project, snapshot: &str, arguments: &[&str]) -> Ending {
-    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
     let mut builder = project.builder(arguments);
-    let ending = Ending::of(builder.env("PATH", path).env("KEELSON_DEBIAN_SNAPSHOT", snapshot));
+    let ending = Ending::of(builder.env("KEELSON_DEBIAN_SNAPSHOT", snapshot));
     println!("{}: {}", arguments.join(" "), ending.stderr);
     ending
 }

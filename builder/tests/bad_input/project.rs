@@ -2,6 +2,7 @@
 //! one service, and the stand-in kernel source of `tests/data/kernel`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -99,11 +100,20 @@ impl Project {
         fs::write(path, content).unwrap();
     }
 
+    /// Puts a program of the project's own in front of the host's.
+    pub(crate) fn program(&self, name: &str, text: &str) {
+        let path = format!("bin/{name}");
+        self.write(&path, text);
+        fs::set_permissions(self.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// The builder with these arguments, in this project and its own cache.
     pub(crate) fn builder(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_builder"));
         command.args(arguments).current_dir(self.directory.path());
         command.env("XDG_CACHE_HOME", self.path("cache")).env_remove("KEELSON_KERNEL_MIRROR");
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", self.path("bin").display()));
         command.env_remove("KEELSON_USERLAND_TARGET").env_remove("SOURCE_DATE_EPOCH");
         // What is no kernel cannot be part of a unified kernel image.
         command.env("KEELSON_UEFI_STUB", "none");
@@ -128,6 +138,16 @@ impl Project {
 /// The stand-in kernel source tree.
 pub(crate) fn kernel_source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kernel")
+}
+
+/// A Debian package of these files, a tar archive.
+pub(crate) fn deb(files: &[u8]) -> Vec<u8> {
+    let mut package = ar::Builder::new(Vec::new());
+    for (member, bytes) in [("debian-binary", &b"2.0\n"[..]), ("data.tar", files)] {
+        let header = ar::Header::new(member.into(), bytes.len() as u64);
+        package.append(&header, bytes).unwrap();
+    }
+    package.into_inner().unwrap()
 }
 
 /// How a run ended.
