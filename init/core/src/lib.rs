@@ -15,7 +15,8 @@
 //! - [`event`]: the vocabulary between the supervisor and the system-call edge
 //! - [`protocol`]: what `svcctl` and PID 1 say to each other
 //! - [`exec_protocol`]: what `builder run --exec` and the guest say to each other
-//! - [`cmdline`], [`block_probe`]: what PID 1 reads to find its root file system
+//! - [`cmdline`], [`block_probe`]: what PID 1 reads to find its root file system; [`e2fsck`]:
+//!   whether a file system is fit to be mounted
 //! - [`mount`]: the description of a mount, for `mounter` and the builder; [`mountinfo`]: what
 //!   the kernel says is mounted
 //! - [`modinfo`], [`module_index`]: what kernel modules say of themselves, and the lists that
@@ -33,6 +34,7 @@ pub mod block_probe;
 pub mod cmdline;
 pub mod description;
 pub mod diagnostic;
+pub mod e2fsck;
 pub mod errno;
 pub mod event;
 pub mod exec_protocol;

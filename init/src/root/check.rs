@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use init_core::block_probe::{Condition, Filesystem};
+use init_core::e2fsck::{self, Verdict};
 
 use crate::console::Console;
 use crate::errno::explain;
@@ -11,9 +12,6 @@ use crate::foreground::{self, Ended};
 use crate::log;
 use crate::shutdown;
 use crate::sys::signal::SignalFd;
-
-/// Where `e2fsck` may be in an initramfs.
-const E2FSCK: [&str; 4] = ["/sbin/e2fsck", "/usr/sbin/e2fsck", "/bin/e2fsck", "/usr/bin/e2fsck"];
 
 /// Checks the file system on `device` with `e2fsck -p` where the initramfs has
 /// it, and otherwise says what the superblock says.
@@ -27,7 +25,7 @@ pub(super) fn check(
     signals: &SignalFd,
 ) -> Result<(), String> {
     let Some(found) = found.filter(|found| found.kind == "ext4") else { return Ok(()) };
-    if let Some(program) = E2FSCK.into_iter().find(|path| rustix::fs::stat(*path).is_ok()) {
+    if let Some(program) = e2fsck::PLACES.into_iter().find(|path| rustix::fs::stat(*path).is_ok()) {
         return match foreground::run(&[program, "-p", device], None, console, signals) {
             Ended::Status(status) => verdict(device, status.exit_status()),
             Ended::Interrupted(kind) => shutdown::finish(kind, signals),
@@ -58,26 +56,22 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The bits of which e2fsck(8) makes its exit status.
-const STATUS_BITS: i32 = 1 | 2 | 4 | 8 | 16 | 32 | 128;
-
-/// What e2fsck(8)'s exit status means for a file system that is not mounted. A status with
-/// another bit, such as 127, is not its own: it did not run.
+/// What e2fsck's exit status means for the boot.
 fn verdict(device: &str, status: Option<i32>) -> Result<(), String> {
-    match status {
-        Some(0) => Ok(()),
-        Some(1..4) => {
-            log::warning(format_args!("{device}: e2fsck corrected errors"));
-            Ok(())
+    match Verdict::of(status) {
+        Verdict::Clean => {}
+        Verdict::Corrected => log::warning(format_args!("{device}: e2fsck corrected errors")),
+        Verdict::NeedsPerson => {
+            let status = status.unwrap_or_default();
+            return Err(format!(
+                "{device}: e2fsck left errors that need a person (status {status})"
+            ));
         }
-        Some(status) if status & 4 != 0 && status & !STATUS_BITS == 0 => {
-            Err(format!("{device}: e2fsck left errors that need a person (status {status})"))
-        }
-        status => {
+        Verdict::Unchecked => {
             log::warning(format_args!("{device}: e2fsck could not check it (status {status:?})"));
-            Ok(())
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use init_core::block_probe::Condition;
+use init_core::e2fsck::{self, Verdict};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,9 +23,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::fat;
 use crate::problem::{Context, Problem, Result};
 use crate::storage::block::probe;
-
-/// Where `e2fsck` may be.
-const E2FSCK: [&str; 4] = ["/usr/sbin/e2fsck", "/sbin/e2fsck", "/usr/bin/e2fsck", "/bin/e2fsck"];
 
 /// How a file system may be mounted, and what is to be said of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,7 +59,7 @@ pub fn check(node: &str, kind: &str, termination: BorrowedFd<'_>) -> Result<Fitn
 }
 
 fn ext4(node: &str, condition: Condition, termination: BorrowedFd<'_>) -> Result<Fitness> {
-    let Some(program) = E2FSCK.into_iter().find(|path| Path::new(path).exists()) else {
+    let Some(program) = e2fsck::PLACES.into_iter().find(|path| Path::new(path).exists()) else {
         return Ok(by_superblock(node, condition));
     };
     let ended = run(Command::new(program).args(["-p", node]), termination)
@@ -125,22 +123,21 @@ fn listen(child: &mut Child, termination: BorrowedFd<'_>, said: &mut Vec<u8>) ->
     }
 }
 
-/// The bits of which e2fsck(8) makes its exit status; with another, such as 127, it did not run.
-const STATUS_BITS: i32 = 1 | 2 | 4 | 8 | 16 | 32 | 128;
-
 /// What e2fsck(8)'s exit status means for a file system that is not mounted.
 fn verdict(node: &str, status: Option<i32>, said: &str) -> Result<Fitness> {
     let fit = |remark| Ok(Fitness { read_only: false, remark });
-    match status {
+    match Verdict::of(status) {
         // What it has not looked into, it calls clean.
-        Some(0) if said.is_empty() || said.contains(": clean,") => fit(None),
-        Some(0) => fit(Some(format!("{node}: e2fsck found nothing to correct: {said}"))),
-        Some(1..4) => fit(Some(format!("{node}: e2fsck corrected errors: {said}"))),
-        Some(status) if status & 4 != 0 && status & !STATUS_BITS == 0 => {
+        Verdict::Clean if said.is_empty() || said.contains(": clean,") => fit(None),
+        Verdict::Clean => fit(Some(format!("{node}: e2fsck found nothing to correct: {said}"))),
+        Verdict::Corrected => fit(Some(format!("{node}: e2fsck corrected errors: {said}"))),
+        Verdict::NeedsPerson => {
             Err(Problem::new(format!("{node}: e2fsck left errors that need a person: {said}"))
                 .with_hint(format!("`e2fsck -f {node}` asks before each repair")))
         }
-        status => fit(Some(format!("{node}: e2fsck could not check it (status {status:?})"))),
+        Verdict::Unchecked => {
+            fit(Some(format!("{node}: e2fsck could not check it (status {status:?})")))
+        }
     }
 }
 
