@@ -3,7 +3,7 @@
 //! The layers, each of which may use those to its right:
 //! `cli` -> `ops` -> {`definition`, `kernel`, `userland`, `debian`, `boot`, `image`, `qemu`} -> {`tree`, `elf`, `format`}.
 //! [`project`] knows where the repository is, [`host`] alone starts programs, [`shell`] alone prints, [`download`] alone
-//! speaks with servers itself, [`cache`] alone decides where finished work is kept.
+//! speaks with servers itself, [`cache`] alone decides where finished work is kept, [`whole_file`] lets no file be half written.
 
 pub mod arch;
 pub mod boot;
@@ -27,3 +27,4 @@ pub mod qemu;
 pub mod shell;
 pub mod tree;
 pub mod userland;
+pub mod whole_file;

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use crate::arch::Arch;
 use crate::bus::Bus;
 use crate::cache::Cache;
-use crate::error::{Context, Error, IoContext, Result};
+use crate::error::{Context, Error, Result};
 use crate::host_needs::{self, Needs};
 use crate::image;
 use crate::ops::image::{BuildArgs, host_arch};
@@ -26,6 +26,7 @@ use crate::qemu::machine::Disk;
 use crate::qemu::network::{Card, Mac, Network, PUBLISHED_AT, Port};
 use crate::qemu::session::{Session, Stream};
 use crate::shell::Shell;
+use crate::whole_file;
 use plan::{BootMethod, Medium, Parts, Wishes};
 
 /// How long a guest with a command may take unless `--timeout` says otherwise.
@@ -228,31 +229,9 @@ fn kept_disk(shell: &Shell, parts: &Parts, kept: &Path) -> Result<Disk> {
     if kept.exists() {
         shell.note(format_args!("the guest goes on with the disk {}", kept.display()));
     } else {
-        copy_whole(&disk.path, kept)?;
+        whole_file::copy(&disk.path, kept)?;
     }
     Ok(Disk { path: kept.to_owned(), form: disk.form, keeps_writes: true })
-}
-
-/// Makes a copy that has its name once it is whole: the next run takes what has it for a disk.
-fn copy_whole(from: &Path, to: &Path) -> Result<()> {
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let partial = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".partial")
-        .tempfile_in(parent)
-        .at("create", to)?;
-    std::fs::copy(from, partial.path()).at("write", to)?;
-    // A full disk may show only now.
-    partial.as_file().sync_all().at("write", to)?;
-    partial.persist_noclobber(to).map(|_file| ()).map_err(|failed| match failed.error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Error::failure(format!("somebody else has made {} meanwhile", to.display()))
-                .hint("run it again to go on with that, or name another file")
-        }
-        _ => Error::io("create", to, &failed.error),
-    })
 }
 
 /// Runs one command and powers the guest off.
@@ -286,37 +265,5 @@ fn converse(mut session: Session, timeout: Option<Duration>) -> Result<()> {
             session.kill();
             Err(error)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn a_kept_disk_is_there_whole_or_not_at_all() {
-        let directory = tempfile::tempdir().unwrap();
-        let names = || fs::read_dir(directory.path()).unwrap().count();
-        let kept = directory.path().join("kept.img");
-        // A file that can be opened and whose beginning cannot be read (proc_pid_mem(5)).
-        let error = copy_whole(Path::new("/proc/self/mem"), &kept).unwrap_err().to_string();
-        assert!(error.contains("cannot write ") && error.contains("kept.img"), "{error}");
-        assert_eq!(names(), 0);
-
-        let disk = directory.path().join("disk.img");
-        fs::write(&disk, "disk").unwrap();
-        fs::set_permissions(&disk, fs::Permissions::from_mode(0o640)).unwrap();
-        copy_whole(&disk, &kept).unwrap();
-        assert_eq!(fs::read(&kept).unwrap(), b"disk");
-        assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o640);
-
-        fs::write(&disk, "other").unwrap();
-        let error = copy_whole(&disk, &kept).unwrap_err().to_string();
-        assert!(error.contains("meanwhile") && error.contains("hint: "), "{error}");
-        assert_eq!(fs::read(&kept).unwrap(), b"disk");
-        assert_eq!(names(), 2);
     }
 }

@@ -5,10 +5,6 @@
 //! comes in whose dependencies are locked at other versions than apt now gives them.
 
 use std::collections::BTreeSet;
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use super::{lacking, lock_path, read, role_of};
 use crate::arch::Arch;
@@ -18,9 +14,10 @@ use crate::debian::lock::{Lock, Locked, Role};
 use crate::definition::Image;
 use crate::definition::resolved::Package;
 use crate::elf::machine::Machine;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::shell::Shell;
+use crate::whole_file;
 
 /// Writes the lock file of an image: what it lacks is added and what is not
 /// asked for any more goes. With `is_update` every package is taken at the best
@@ -63,7 +60,7 @@ pub fn relock(
         step.done("");
     }
     if lock != old {
-        write_whole(&path, &lock.text(&image.name))?;
+        whole_file::replace(&path, lock.text(&image.name))?;
         shell.note(format_args!("{} is written", project.show(&path)));
     }
     Ok(lock)
@@ -151,46 +148,4 @@ fn needs<'w>(
         (wish.name.as_str(), names.intersection(&all).chain(&shared).cloned().collect())
     };
     wishes.iter().zip(&alone).map(of).collect()
-}
-
-/// Writes a file that is committed: whole, or as it was if the disk is full.
-fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".partial")
-        // As for any other file that is made, the umask decides.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)
-        .at("create a file in", directory)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).at("write", path)?;
-    file.persist(path).map(|_file| ()).map_err(|error| Error::io("create", path, &error.error))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_file_is_replaced_whole_or_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("x.lock");
-        let names = || fs::read_dir(&directory).unwrap().count();
-        fs::write(&path, "old").unwrap();
-        let (mode, reader) = (fs::metadata(&path).unwrap().permissions(), fs::File::open(&path));
-        write_whole(&path, "new").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-        assert_eq!(fs::metadata(&path).unwrap().permissions(), mode);
-        let kept = std::io::read_to_string(reader.unwrap()).unwrap();
-        assert_eq!((kept.as_str(), names()), ("old", 1), "not written in place");
-
-        let taken = directory.path().join("taken");
-        fs::create_dir(&taken).unwrap();
-        assert!(write_whole(&taken, "new").is_err());
-        assert_eq!(names(), 2);
-        assert!(write_whole(&directory.path().join("none/x.lock"), "new").is_err());
-    }
 }
