@@ -189,7 +189,6 @@ impl Cache {
             return Ok(path);
         }
         let parent = self.root.join(kind);
-        fs::create_dir_all(&parent).at("create", &parent)?;
         let _lock = lock(shell, &parent.join(format!("{}.lock", key.as_str())))?;
         if let Some(path) = self.find(kind, key) {
             return Ok(path);

@@ -15,15 +15,14 @@ use crate::shell::Shell;
 use super::{fingerprint, names};
 
 /// The lock file of an output directory.
-pub const LOCK: &str = ".lock";
+const LOCK: &str = ".lock";
 /// What an output is called while it is written: `.NAME.partial`.
 const PARTIAL_SUFFIX: &str = ".partial";
 /// What a file is called that outputs are made of: `.NAME.scratch`.
 const SCRATCH_SUFFIX: &str = ".scratch";
 
 /// Whether a file of this name in an output directory was made by the builder.
-#[must_use]
-pub fn is_ours(name: &str) -> bool {
+fn is_ours(name: &str) -> bool {
     let partial = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL_SUFFIX));
     name == LOCK
         || name == fingerprint::STATE
@@ -44,9 +43,30 @@ impl OutputDirectory {
     /// # Errors
     /// If it cannot be written.
     pub fn open(shell: &Shell, path: &Path) -> Result<Self> {
-        fs::create_dir_all(path).at("create", path)?;
         let lock = lock(shell, &path.join(LOCK))?;
         Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Removes what the builder made in it, and the directory if nothing else is there.
+    /// Returns how many bytes that were.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn clear(self) -> Result<u64> {
+        let mut removed_bytes = 0;
+        for entry in fs::read_dir(&self.path).at("read", &self.path)? {
+            let path = entry.at("read", &self.path)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if is_ours(&name) && name != LOCK {
+                removed_bytes += fs::symlink_metadata(&path).at("read", &path)?.len();
+                fs::remove_file(&path).at("remove", &path)?;
+            }
+        }
+        // The lock goes last: what comes after it is another builder's.
+        let lock = self.path.join(LOCK);
+        fs::remove_file(&lock).at("remove", &lock)?;
+        let _something_else_is_in_it = fs::remove_dir(&self.path);
+        Ok(removed_bytes)
     }
 
     /// Where it is.

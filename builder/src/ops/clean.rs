@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::error::{IoContext, Result};
-use crate::image::staging::{self, OutputDirectory};
+use crate::image::staging::OutputDirectory;
 use crate::project::Project;
 use crate::shell::Shell;
 
@@ -58,22 +58,8 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
 }
 
 fn clean_outputs(shell: &Shell, directory: &Path) -> Result<()> {
-    let ours = OutputDirectory::open(shell, directory)?;
-    let mut removed = 0;
-    for entry in fs::read_dir(directory).at("read", directory)? {
-        let path = entry.at("read", directory)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // The lock goes last: what comes after it is another builder's.
-        if staging::is_ours(&name) && name != staging::LOCK {
-            removed += fs::symlink_metadata(&path).at("read", &path)?.len();
-            fs::remove_file(&path).at("remove", &path)?;
-        }
-    }
-    let lock = directory.join(staging::LOCK);
-    fs::remove_file(&lock).at("remove", &lock)?;
-    drop(ours);
-    remove_if_empty(directory);
-    let mib = removed.div_ceil(crate::format::MIB);
+    let removed_bytes = OutputDirectory::open(shell, directory)?.clear()?;
+    let mib = removed_bytes.div_ceil(crate::format::MIB);
     shell.note(format_args!("removed the outputs in {} ({mib} MiB)", directory.display()));
     Ok(())
 }
