@@ -6,6 +6,7 @@
 //! a record in the log and a poorer system, never the end of the boot.
 
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 use rustix::fs::{AtFlags, CWD, Mode, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
@@ -20,7 +21,7 @@ struct Mount {
     target: &'static str,
     flags: MountFlags,
     /// Options to try in order: a kernel that does not know some gets fewer.
-    options: &'static [&'static str],
+    options: &'static [&'static CStr],
 }
 
 const NOSUID_NODEV: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
@@ -28,23 +29,23 @@ const NO_NOTHING: MountFlags = NOSUID_NODEV.union(MountFlags::NOEXEC);
 
 /// In the order of mounting; docs/boot.md has the same table.
 const MOUNTS: [Mount; 8] = [
-    Mount { kind: "proc", target: "/proc", flags: NO_NOTHING, options: &[""] },
-    Mount { kind: "sysfs", target: "/sys", flags: NO_NOTHING, options: &[""] },
-    Mount { kind: "devtmpfs", target: "/dev", flags: MountFlags::NOSUID, options: &["mode=0755"] },
+    Mount { kind: "proc", target: "/proc", flags: NO_NOTHING, options: &[c""] },
+    Mount { kind: "sysfs", target: "/sys", flags: NO_NOTHING, options: &[c""] },
+    Mount { kind: "devtmpfs", target: "/dev", flags: MountFlags::NOSUID, options: &[c"mode=0755"] },
     Mount {
         kind: "devpts",
         target: "/dev/pts",
         flags: MountFlags::NOSUID.union(MountFlags::NOEXEC),
-        options: &["mode=0620,ptmxmode=0666,gid=5", "mode=0620,ptmxmode=0666"],
+        options: &[c"mode=0620,ptmxmode=0666,gid=5", c"mode=0620,ptmxmode=0666"],
     },
-    Mount { kind: "tmpfs", target: "/dev/shm", flags: NOSUID_NODEV, options: &["mode=1777"] },
-    Mount { kind: "tmpfs", target: "/run", flags: NOSUID_NODEV, options: &["mode=0755"] },
-    Mount { kind: "tmpfs", target: "/tmp", flags: NOSUID_NODEV, options: &["mode=1777"] },
+    Mount { kind: "tmpfs", target: "/dev/shm", flags: NOSUID_NODEV, options: &[c"mode=1777"] },
+    Mount { kind: "tmpfs", target: "/run", flags: NOSUID_NODEV, options: &[c"mode=0755"] },
+    Mount { kind: "tmpfs", target: "/tmp", flags: NOSUID_NODEV, options: &[c"mode=1777"] },
     Mount {
         kind: "cgroup2",
         target: "/sys/fs/cgroup",
         flags: NO_NOTHING,
-        options: &["nsdelegate,memory_recursiveprot", "nsdelegate", ""],
+        options: &[c"nsdelegate,memory_recursiveprot", c"nsdelegate", c""],
     },
 ];
 
@@ -98,8 +99,7 @@ impl Mount {
     fn mount_as(&self, kind: &str) -> Result<(), Errno> {
         let mut result = Ok(());
         for options in self.options {
-            let text = alloc::ffi::CString::new(*options).unwrap_or_default();
-            result = mount(kind, self.target, kind, self.flags, text.as_c_str());
+            result = mount(kind, self.target, kind, self.flags, *options);
             match result {
                 Ok(()) | Err(Errno::BUSY) => return Ok(()),
                 Err(Errno::INVAL) => {}
