@@ -1,25 +1,26 @@
 //! What a block device holds, told from its first bytes.
 //!
-//! Partition tables: GPT (UEFI specification 2.10, section 5.3) and the disk
-//! signature of an MBR. File systems: ext2/3/4
-//! (`Documentation/filesystems/ext4/super.rst`), FAT (Microsoft's FAT
-//! specification 1.03) and EROFS (`Documentation/filesystems/erofs.rst`). The
+//! Here file systems: ext2/3/4 (`Documentation/filesystems/ext4/super.rst`), FAT
+//! (Microsoft's FAT specification 1.03) and EROFS
+//! (`Documentation/filesystems/erofs.rst`); in `partition_table` GPT and MBR. The
 //! caller reads the bytes; nothing here knows a device. Absent: the backup
 //! GPT, LUKS, LVM, MD, and every other file system.
+
+mod crc32;
+mod partition_table;
 
 use alloc::borrow::ToOwned as _;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
+
+pub use crc32::crc32;
+pub use partition_table::{
+    GptError, GptHeader, Partition, TABLE_HEAD_LENGTH_BYTES, gpt_header, gpt_partitions,
+    mbr_signature, table_kind,
+};
 
 /// How many bytes at the start of a device [`identify`] wants to see.
 pub const HEAD_LENGTH_BYTES: usize = 2048;
-
-/// What a GPT's header starts with (UEFI specification, 5.3.2).
-pub const GPT_SIGNATURE: &[u8] = b"EFI PART";
-
-/// Largest partition array that is read: a table that claims more is damaged.
-const ENTRIES_LENGTH_MAX_BYTES: u64 = 1 << 20;
 
 /// A file system that was recognized.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,39 +46,6 @@ pub enum Condition {
     Unclean,
     /// The kernel found errors in it: it wants `e2fsck`.
     Errors,
-}
-
-/// A partition of a GPT.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Partition {
-    /// Its number, from 1, as in the device's name.
-    pub number: u32,
-    /// Its own GUID, lowercase: what `PARTUUID=` names.
-    pub guid: String,
-    /// Its name: what `PARTLABEL=` names; may be empty.
-    pub name: String,
-}
-
-/// Where a GPT keeps its partitions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GptHeader {
-    /// First logical block of the array.
-    pub entries_lba: u64,
-    /// Length of the array in bytes; at most 1 MiB.
-    pub entries_length_bytes: usize,
-    entry_size_bytes: usize,
-    entries_crc32: u32,
-}
-
-/// Why bytes are no GPT.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum GptError {
-    /// No [`GPT_SIGNATURE`]: it is something else.
-    Absent,
-    /// The header's checksum or a field is wrong.
-    BadHeader,
-    /// The array's checksum is wrong.
-    BadEntries,
 }
 
 /// Recognizes the file system whose device starts with `head`
@@ -157,90 +125,12 @@ fn fat(head: &[u8]) -> Option<Filesystem> {
     })
 }
 
-/// The disk signature of an MBR, which the kernel makes `PARTUUID=SSSSSSSS-PP`
-/// of (PP: partition number, two hexadecimal digits). `None` without an MBR,
-/// with a signature of zero, or where the MBR only protects a GPT.
-#[must_use]
-pub fn mbr_signature(head: &[u8]) -> Option<u32> {
-    let protective = head.get(446 + 4) == Some(&0xee);
-    if u16_at(head, 510)? != 0xaa55 || protective || fat(head).is_some() {
-        return None;
-    }
-    Some(u32_at(head, 440)?).filter(|signature| *signature != 0)
-}
-
-/// Reads a GPT's header: `block` is the device's logical block 1.
-///
-/// # Errors
-/// [`GptError`] says whether there is none or it is damaged.
-pub fn gpt_header(block: &[u8]) -> Result<GptHeader, GptError> {
-    if !block.starts_with(GPT_SIGNATURE) {
-        return Err(GptError::Absent);
-    }
-    let parsed = (|| {
-        let size = usize::try_from(u32_at(block, 12)?).ok()?;
-        let header = block.get(..size).filter(|header| header.len() >= 92)?;
-        let mut crc = Crc32::new();
-        crc.update(header.get(..16)?);
-        crc.update(&[0; 4]);
-        crc.update(header.get(20..)?);
-        if crc.finish() != u32_at(header, 16)? {
-            return None;
-        }
-        let (count, entry_size) = (u32_at(header, 80)?, u32_at(header, 84)?);
-        let length = u64::from(count).checked_mul(u64::from(entry_size))?;
-        if entry_size < 128 || length > ENTRIES_LENGTH_MAX_BYTES {
-            return None;
-        }
-        Some(GptHeader {
-            entries_lba: u64_at(header, 72)?,
-            entries_length_bytes: usize::try_from(length).ok()?,
-            entry_size_bytes: usize::try_from(entry_size).ok()?,
-            entries_crc32: u32_at(header, 88)?,
-        })
-    })();
-    parsed.ok_or(GptError::BadHeader)
-}
-
-/// Reads the partitions out of the array that `header` describes.
-///
-/// # Errors
-/// [`GptError::BadEntries`] if the array is too short or its checksum is wrong.
-pub fn gpt_partitions(header: &GptHeader, entries: &[u8]) -> Result<Vec<Partition>, GptError> {
-    let entries = entries.get(..header.entries_length_bytes).ok_or(GptError::BadEntries)?;
-    let mut crc = Crc32::new();
-    crc.update(entries);
-    if crc.finish() != header.entries_crc32 {
-        return Err(GptError::BadEntries);
-    }
-    let used = (1..)
-        .zip(entries.chunks_exact(header.entry_size_bytes))
-        .filter(|(_, entry)| entry.iter().take(16).any(|byte| *byte != 0));
-    let partition = |(number, entry): (u32, &[u8])| {
-        let units: Vec<u16> = (56..128)
-            .step_by(2)
-            .map_while(|at| u16_at(entry, at))
-            .take_while(|u| *u != 0)
-            .collect();
-        Some(Partition {
-            number,
-            guid: mixed_endian_guid(entry.get(16..32)?),
-            name: String::from_utf16_lossy(&units),
-        })
-    };
-    used.map(|item| partition(item).ok_or(GptError::BadEntries)).collect()
-}
-
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
 /// A fixed field, ended by NUL or padded with spaces.
@@ -262,86 +152,12 @@ fn uuid(bytes: &[u8]) -> String {
     text
 }
 
-/// A GUID as UEFI stores it: the first three fields are little-endian.
-fn mixed_endian_guid(bytes: &[u8]) -> String {
-    const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-    let reordered: Vec<u8> = ORDER.iter().filter_map(|at| bytes.get(*at).copied()).collect();
-    uuid(&reordered)
-}
-
-/// CRC-32 as UEFI and zlib compute it, four bits at a time: a table of 64
-/// bytes serves the few blocks that PID 1 ever checks.
-struct Crc32(u32);
-
-/// The checksum of a GPT's header and entries (CRC-32 as in zlib).
-#[must_use]
-pub fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = Crc32::new();
-    crc.update(bytes);
-    crc.finish()
-}
-
-impl Crc32 {
-    const TABLE: [u32; 16] = {
-        let mut table = [0; 16];
-        let mut index = 0;
-        let mut value: u32 = 0;
-        while index < 16 {
-            let mut crc = value;
-            let mut bit = 0;
-            while bit < 4 {
-                crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-                bit += 1;
-            }
-            table[index] = crc;
-            index += 1;
-            value += 1;
-        }
-        table
-    };
-
-    const fn new() -> Self {
-        Self(!0)
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        let step = |crc: u32| (crc >> 4) ^ Self::TABLE.get((crc & 15) as usize).unwrap_or(&0);
-        for byte in bytes {
-            self.0 = step(step(self.0 ^ u32::from(*byte)));
-        }
-    }
-
-    const fn finish(self) -> u32 {
-        !self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn put(bytes: &mut [u8], at: usize, content: &[u8]) {
+    pub(super) fn put(bytes: &mut [u8], at: usize, content: &[u8]) {
         bytes[at..at + content.len()].copy_from_slice(content);
-    }
-
-    /// Header and array of a GPT with one partition, number 2.
-    fn gpt() -> (Vec<u8>, Vec<u8>) {
-        let mut entries = vec![0; 128 * 4];
-        put(&mut entries, 128, &[0xaf; 16]);
-        put(&mut entries, 128 + 16, &(0..16).collect::<Vec<u8>>());
-        for (index, unit) in "root μ".encode_utf16().enumerate() {
-            put(&mut entries, 128 + 56 + index * 2, &unit.to_le_bytes());
-        }
-        let mut header = vec![0; 512];
-        put(&mut header, 0, b"EFI PART");
-        put(&mut header, 12, &92_u32.to_le_bytes());
-        put(&mut header, 72, &2_u64.to_le_bytes());
-        put(&mut header, 80, &4_u32.to_le_bytes());
-        put(&mut header, 84, &128_u32.to_le_bytes());
-        put(&mut header, 88, &crc32(&entries).to_le_bytes());
-        let crc = crc32(&header[..92]);
-        put(&mut header, 16, &crc.to_le_bytes());
-        (header, entries)
     }
 
     fn ext4_head(state: u16, compatible: u32, incompatible: u32) -> Vec<u8> {
@@ -353,40 +169,6 @@ mod tests {
         put(&mut head, 1024 + 0x68, &[0x0f; 16]);
         put(&mut head, 1024 + 0x78, b"Root");
         head
-    }
-
-    #[test]
-    fn the_checksum_is_the_known_one() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-    }
-
-    #[test]
-    fn a_gpt_is_read() {
-        let (header, entries) = gpt();
-        let header = gpt_header(&header).unwrap();
-        assert_eq!((header.entries_lba, header.entries_length_bytes), (2, 512));
-        let partitions = gpt_partitions(&header, &entries).unwrap();
-        assert_eq!(partitions.len(), 1);
-        assert_eq!(partitions[0].number, 2);
-        assert_eq!(partitions[0].guid, "03020100-0504-0706-0809-0a0b0c0d0e0f");
-        assert_eq!(partitions[0].name, "root μ");
-    }
-
-    #[test]
-    fn a_damaged_gpt_is_refused() {
-        let (header, entries) = gpt();
-        assert_eq!(gpt_header(&[0; 512]), Err(GptError::Absent));
-        assert_eq!(gpt_header(b"EFI PART"), Err(GptError::BadHeader));
-        for at in (8..20).chain(24..92) {
-            let mut flipped = header.clone();
-            flipped[at] ^= 1;
-            assert_eq!(gpt_header(&flipped), Err(GptError::BadHeader), "byte {at}");
-        }
-        let good = gpt_header(&header).unwrap();
-        assert_eq!(gpt_partitions(&good, &entries[..511]), Err(GptError::BadEntries));
-        let mut flipped = entries;
-        flipped[300] ^= 1;
-        assert_eq!(gpt_partitions(&good, &flipped), Err(GptError::BadEntries));
     }
 
     #[test]
@@ -435,7 +217,8 @@ mod tests {
                 state.to_be_bytes()[0]
             };
             let noise: Vec<u8> = (0..length).map(|_| next()).collect();
-            let _ = (identify(&noise), mbr_signature(&noise), gpt_header(&noise));
+            let _ =
+                (identify(&noise), mbr_signature(&noise), gpt_header(&noise), table_kind(&noise));
         }
     }
 }

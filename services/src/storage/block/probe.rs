@@ -5,14 +5,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use init_core::block_probe::{self, Filesystem, GPT_SIGNATURE, HEAD_LENGTH_BYTES};
+use init_core::block_probe::{self, Filesystem, HEAD_LENGTH_BYTES, TABLE_HEAD_LENGTH_BYTES};
 
 use super::sysfs::{BlockDevice, Sysfs};
-
-/// So many bytes at a disk's start show whether it has a table, and which.
-const TABLE_LENGTH_BYTES: usize = 4096 + GPT_SIGNATURE.len();
-/// An entry's length in an MBR.
-const MBR_ENTRY_BYTES: usize = 16;
 
 /// What names a partition in its disk's table.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -40,32 +35,7 @@ pub fn filesystem_in(file: &File) -> Option<Filesystem> {
 /// damaged GPT too, for its backup may be whole.
 #[must_use]
 pub fn partition_table(file: &File) -> Option<&'static str> {
-    table_kind(&start(file, TABLE_LENGTH_BYTES).ok()?)
-}
-
-/// The kind of partition table on a disk that starts with these bytes.
-fn table_kind(start: &[u8]) -> Option<&'static str> {
-    // Logical block 1, of 512 or of 4096 bytes: an image in a file tells no block size.
-    let has_header =
-        |at: usize| start.get(at..).is_some_and(|block| block.starts_with(GPT_SIGNATURE));
-    if has_header(512) || has_header(4096) {
-        return Some("GPT");
-    }
-    let is_fat = block_probe::identify(start).is_some_and(|found| found.kind == "vfat");
-    let signed = start.get(510..512) == Some(&[0x55, 0xaa]);
-    let entries = start.get(446..510)?;
-    (signed && !is_fat && are_partitions(entries)).then_some("MBR")
-}
-
-/// Whether these are four entries of an MBR of which one at least is used. A boot sector has
-/// its code there, which no active flag comes out of but by chance: so does the kernel tell.
-fn are_partitions(entries: &[u8]) -> bool {
-    let entries = || entries.chunks_exact(MBR_ENTRY_BYTES);
-    let is_used = |entry: &[u8]| {
-        let has_type = entry.get(4).is_some_and(|kind| *kind != 0);
-        has_type && entry.get(12..16).is_some_and(|sectors| sectors != [0; 4])
-    };
-    entries().all(|entry| matches!(entry.first(), Some(0 | 0x80))) && entries().any(is_used)
+    block_probe::table_kind(&start(file, TABLE_HEAD_LENGTH_BYTES).ok()?)
 }
 
 /// The entry of `device`, a partition, in the table of its disk.
@@ -130,42 +100,6 @@ mod tests {
         file.write_all_at(&mbr, 0).unwrap();
         let entry = entry_in_table(&file, 512, 10).unwrap();
         assert_eq!((entry.uuid.as_str(), entry.label.as_str()), ("1234abcd-0a", ""));
-    }
-
-    /// The start of a disk: `put` bytes at their offsets.
-    fn disk(put: &[(usize, &[u8])]) -> Vec<u8> {
-        let mut bytes = vec![0; TABLE_LENGTH_BYTES];
-        for (at, content) in put {
-            bytes[*at..*at + content.len()].copy_from_slice(content);
-        }
-        bytes
-    }
-
-    #[test]
-    fn partition_tables_are_told_from_boot_sectors() {
-        let signed: (usize, &[u8]) = (510, &[0x55, 0xaa]);
-        let used: &[u8] = &[0x80, 1, 1, 0, 0x83, 1, 1, 1, 63, 0, 0, 0, 0, 8, 0, 0];
-        let no_sectors: &[u8] = &[0, 1, 1, 0, 0x83, 1, 1, 1, 63, 0, 0, 0, 0, 0, 0, 0];
-        let fat: (usize, &[u8]) = (11, &[0, 2, 1, 1, 0, 2]);
-        let fat_extended: (usize, &[u8]) = (66, b"\x29idnoNO NAME    FAT32   ");
-        for (put, expected) in [
-            (vec![], None),
-            (vec![(512, GPT_SIGNATURE)], Some("GPT")),
-            (vec![(4096, GPT_SIGNATURE)], Some("GPT")),
-            (vec![signed, (512, GPT_SIGNATURE), (446, used)], Some("GPT")),
-            (vec![(1024, GPT_SIGNATURE)], None),
-            (vec![signed], None),
-            (vec![signed, (446, used)], Some("MBR")),
-            (vec![signed, (494, used)], Some("MBR")),
-            (vec![(446, used)], None),
-            (vec![signed, (446, no_sectors)], None),
-            (vec![signed, (446, used), (462, &[0x33][..])], None),
-            (vec![signed, (446, used), fat, fat_extended], None),
-        ] {
-            assert_eq!(table_kind(&disk(&put)), expected, "{put:?}");
-        }
-        assert_eq!(table_kind(&[]), None);
-        assert_eq!(table_kind(&disk(&[signed, (446, used)])[..512]), Some("MBR"));
     }
 
     #[test]
