@@ -4,9 +4,7 @@
 //! relies on it, and where others look for what is on a device: a disk that is not new keeps
 //! its old bytes in other free blocks.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use mkext4::spec::{GroupDesc, Superblock};
 use mkext4::{FsBuilder, InodeCount, RegionSink};
@@ -14,6 +12,7 @@ use mkext4::{FsBuilder, InodeCount, RegionSink};
 use crate::problem::{Context, Problem, Result};
 use crate::random;
 use crate::storage::old_content;
+use crate::storage::target::Target;
 
 /// Block size in bytes, the only one there is.
 const BLOCK_BYTES: u64 = 4096;
@@ -35,52 +34,6 @@ pub struct Ext4 {
     pub uuid: [u8; 16],
     /// The time of making, in seconds since 1970.
     pub now_s: i64,
-}
-
-/// Where a file system is written.
-pub trait Target {
-    /// Writes bytes at an offset in bytes.
-    ///
-    /// # Errors
-    /// What the device says.
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-
-    /// Reads bytes from an offset in bytes.
-    ///
-    /// # Errors
-    /// What the device says.
-    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
-
-    /// Makes a stretch of bytes read as zeros.
-    ///
-    /// # Errors
-    /// What the device says.
-    fn zero(&mut self, offset: u64, length: u64) -> io::Result<()>;
-}
-
-impl Target for File {
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
-    }
-
-    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.read_exact_at(bytes, offset)
-    }
-
-    /// Asks the device for it, and writes zeros to what is none.
-    fn zero(&mut self, offset: u64, length: u64) -> io::Result<()> {
-        if crate::sys::zero_out(&*self, offset, length).is_ok() {
-            return Ok(());
-        }
-        let zeros = vec![0; 1 << 20];
-        let mut done = 0;
-        while done < length {
-            let piece = usize::try_from(length - done).unwrap_or(usize::MAX).min(zeros.len());
-            self.write_all_at(zeros.get(..piece).unwrap_or_default(), offset + done)?;
-            done += piece as u64;
-        }
-        Ok(())
-    }
 }
 
 /// Makes the file system. Nothing is synced.
@@ -187,6 +140,9 @@ pub fn random_uuid() -> io::Result<[u8; 16]> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
     use super::*;
 
     fn made_on(old_byte: u8, mib: usize) -> File {

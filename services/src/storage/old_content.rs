@@ -5,7 +5,7 @@
 //! sectors, every file system the backup of a GPT, from which a kernel makes partitions.
 
 use crate::problem::{Context, Result};
-use crate::storage::ext4_format::Target;
+use crate::storage::target::Target;
 
 /// So much is made zero at the start and at the end. It reaches beyond the superblocks of all
 /// file systems that are common (the last is btrfs's, at 64 KiB), the backup of a GPT, and the

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use services::problem::{Context, Problem, Result};
 use services::storage::block::sysfs::{BlockDevice, Sysfs};
-use services::storage::ext4_format::{Target, random_uuid};
+use services::storage::ext4_format::random_uuid;
+use services::storage::target::Target;
 use services::sys::{PartitionPlace, add_partition, resize_partition};
 
 use crate::table::{Entry, SECTOR_BYTES};

@@ -3,7 +3,8 @@
 use std::io;
 
 use services::problem::{Context, Problem, Result};
-use services::storage::ext4_format::{Ext4, Target, format};
+use services::storage::ext4_format::{Ext4, format};
+use services::storage::target::Target;
 
 use crate::plan::{Next, Settings, next};
 use crate::table::{Entry, SECTOR_BYTES, Step, Table};
