@@ -15,6 +15,7 @@ mod libtest;
 mod matrix;
 mod media;
 mod reproducible;
+mod rescue;
 mod root_switch;
 mod schedule;
 mod serial_line;
@@ -94,6 +95,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     rungs.extend(features::rungs(&boots, &args.only, args.long));
     rungs.extend(endings::rungs(&boots));
     rungs.extend(root_switch::rungs(&boots, args.long));
+    rungs.extend(rescue::rungs(&boots, args.long));
     rungs.extend(init_panic::rungs(&boots, args.long));
     rungs.push(media::rung(&boots, args.long));
     rungs.push(bios_failures::rung(&boots));

@@ -10,6 +10,7 @@ use super::schedule::Company;
 use super::workspace::log_file;
 use crate::arch::Arch;
 use crate::error::{IoContext, Result};
+use crate::host::Invocation;
 use crate::image::{self, BuiltImage};
 use crate::ops::guest::{Guest, Setup};
 use crate::ops::image::BuildArgs;
@@ -115,6 +116,18 @@ impl<'a> Boots<'a> {
         image::build(self.shell, &self.build.request(IMAGE, arch)?)
     }
 
+    /// `builder run` of the image, as a program of its own.
+    ///
+    /// # Errors
+    /// If the builder does not find itself.
+    pub(super) fn builder_run(&self, arch: Arch) -> Result<Invocation> {
+        let builder = std::env::current_exe().at("find", Path::new("the builder"))?;
+        Ok(Invocation::new(&builder)
+            .args(["run", IMAGE, "--arch", arch.as_str(), "--accel", self.accel.as_str()])
+            .args(self.build.words())
+            .current_dir(self.project.root()))
+    }
+
     /// Boots, makes every check of the table, and powers off.
     fn checks(&self, report: &mut Report, arch: Arch, medium: Medium) -> Result<()> {
         let scratch = Scratch::new()?;
@@ -208,5 +221,12 @@ impl Scratch {
         let base = Path::new("/var/tmp");
         let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
         tempfile::tempdir_in(&base).map(Self).at("create a directory in", &base)
+    }
+
+    /// A new directory in it.
+    pub(super) fn directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.0.path().join(name);
+        std::fs::create_dir(&path).at("create", &path)?;
+        Ok(path)
     }
 }

@@ -1,11 +1,10 @@
 //! Whether `builder run` tells a guest's endings apart: the builder itself is
 //! run, and its exit code and message are looked at.
 
-use super::boots::{Boots, IMAGE};
+use super::boots::Boots;
 use super::ladder::{Report, Rung};
 use crate::arch::Arch;
-use crate::error::{IoContext, Result};
-use crate::host::Invocation;
+use crate::error::Result;
 use crate::qemu::ending::{EXIT_DIED, EXIT_EMULATOR, EXIT_PANIC, EXIT_TIMEOUT};
 
 /// A way to end a guest, and what `builder run` must say of it.
@@ -60,17 +59,9 @@ pub(super) fn rungs<'a>(boots: &Boots<'a>) -> Vec<Rung<'a>> {
 
 fn climb(boots: &Boots<'_>, arch: Arch, report: &mut Report) -> Result<()> {
     boots.build(arch)?;
-    let builder = std::env::current_exe().at("find", std::path::Path::new("the builder"))?;
     for case in CASES {
-        let mut words: Vec<String> =
-            ["run", IMAGE, "--arch", arch.as_str(), "--accel", boots.accel.as_str()]
-                .map(str::to_owned)
-                .into();
-        words.extend(boots.build.words());
-        words.extend(case.arguments.iter().map(|word| (*word).to_owned()));
-        report.doing(format_args!("builder {}", words.join(" ")));
-        let output =
-            Invocation::new(&builder).args(&words).current_dir(boots.project.root()).observe()?;
+        report.doing(format_args!("builder run {}", case.arguments.join(" ")));
+        let output = boots.builder_run(arch)?.args(case.arguments).observe()?;
         let errors = String::from_utf8_lossy(&output.stderr);
         let code = output.status.code();
         let verdict = if code == Some(case.exit_code.into()) && errors.contains(case.message) {

@@ -22,14 +22,7 @@ pub(super) fn disk(report: &mut Report, disk: &Path, scratch: &Path, words: &str
         if text.contains("No problems found") { Ok(String::new()) } else { Err(text) }
     });
     let root = root(disk, scratch)?;
-    clean_root(report, "the root is cleanly unmounted", &root);
-    judged(report, "e2fsck", "e2fsck finds the root clean", |e2fsck| {
-        let output = e2fsck.args(["-f", "-n"]).arg(&root).observe();
-        let output = output.map_err(|error| error.to_string())?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let last = text.lines().last().unwrap_or_default();
-        if output.status.success() { Ok(last.to_owned()) } else { Err(text.into_owned()) }
-    });
+    sound_root(report, &root);
     judged(report, "debugfs", "what was written last is there", |debugfs| {
         let text = debugfs.args(["-R", "cat /root/last-words"]).arg(&root).read_text();
         let text = text.map_err(|error| error.to_string())?;
@@ -74,15 +67,50 @@ pub(super) fn renew_root(disk: &Path, new: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Has a root file system judged that its guest has unmounted.
+pub(super) fn sound_root(report: &mut Report, root: &Path) {
+    clean_root(report, "the root is cleanly unmounted", root);
+    judged(report, "e2fsck", "e2fsck finds the root clean", |e2fsck| {
+        let output = e2fsck.args(["-f", "-n"]).arg(root).observe();
+        let output = output.map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.lines().last().unwrap_or_default();
+        if output.status.success() { Ok(last.to_owned()) } else { Err(text.into_owned()) }
+    });
+}
+
+/// Has `dumpe2fs` count whether a root still has the files that it was built with.
+pub(super) fn nothing_gone(report: &mut Report, built: &Path, root: &Path) {
+    judged(report, "dumpe2fs", "no file of the root is gone", |dumpe2fs| {
+        let before = files(Invocation::new("dumpe2fs"), built)?;
+        let after = files(dumpe2fs, root)?;
+        let counted = format!("{before} files and directories, afterwards {after}");
+        if after >= before { Ok(counted) } else { Err(counted) }
+    });
+}
+
+/// How many inodes of a file system are used.
+fn files(dumpe2fs: Invocation, root: &Path) -> Result<u64, String> {
+    let text = dumpe2fs.arg("-h").arg(root).read_text().map_err(|error| error.to_string())?;
+    let count = |name: &str| {
+        let number = field(&text, name).parse::<u64>();
+        number.map_err(|_| format!("dumpe2fs tells no {name:?}: {text}"))
+    };
+    Ok(count("Inode count:")?.saturating_sub(count("Free inodes:")?))
+}
+
+/// What dumpe2fs says behind the name of a field.
+fn field<'t>(text: &'t str, name: &str) -> &'t str {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_default().trim()
+}
+
 /// Has `dumpe2fs` judge whether a file system was unmounted in order.
 pub(super) fn clean_root(report: &mut Report, check: &str, root: &Path) {
     judged(report, "dumpe2fs", check, |dumpe2fs| {
         let text = dumpe2fs.arg("-h").arg(root).read_text().map_err(|error| error.to_string())?;
-        let field = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_default().trim().to_owned()
-        };
-        let (state, features) = (field("Filesystem state:"), field("Filesystem features:"));
+        let state = field(&text, "Filesystem state:");
+        let features = field(&text, "Filesystem features:");
         if state == "clean" && !features.contains("needs_recovery") {
             Ok(String::new())
         } else {
