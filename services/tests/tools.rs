@@ -1,4 +1,4 @@
-//! The small programs: `getty`, `idle`, `spawnbench` and `misbehave`.
+//! The small programs: `getty`, `idle`, `bareinit`, `spawnbench` and `misbehave`.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
@@ -14,6 +14,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 const GETTY: &str = env!("CARGO_BIN_EXE_getty");
 const IDLE: &str = env!("CARGO_BIN_EXE_idle");
+const BAREINIT: &str = env!("CARGO_BIN_EXE_bareinit");
 const SPAWNBENCH: &str = env!("CARGO_BIN_EXE_spawnbench");
 const MISBEHAVE: &str = env!("CARGO_BIN_EXE_misbehave");
 
@@ -180,6 +181,16 @@ fn idle_stays_until_it_is_told_to_go() {
     assert!(child.try_wait().unwrap().is_none());
     signal(&child, Signal::TERM);
     assert_eq!(child.wait().unwrap().signal(), Some(15));
+}
+
+#[test]
+fn bareinit_touches_nothing_where_it_is_not_pid_1() {
+    let before = fs::read("/proc/self/mountinfo").unwrap();
+    let output = Command::new(BAREINIT).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("is not PID 1") && stderr.contains("hint: "), "{stderr}");
+    assert_eq!(fs::read("/proc/self/mountinfo").unwrap(), before);
 }
 
 #[test]

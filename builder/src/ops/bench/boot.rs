@@ -1,8 +1,8 @@
 //! `builder bench boot`: how fast a guest comes up and what PID 1 weighs.
 //!
-//! Two images are booted by turns, so that a busy host slows both: `bench`,
-//! which is `minimal` with programs that measure, and the same with a hundred
-//! services; `server` from its disk and `busybox` from RAM. Then `bench` is booted from its disk
+//! Images are booted by turns, so that a busy host slows all: `bench`,
+//! which is `minimal` with programs that measure, by PID 1 and by the barest that could be in
+//! its place; the same with a hundred services; `server` from its disk and `busybox` from RAM. Then `bench` is booted from its disk
 //! by every firmware. All times but the firmware's are the guest's own, from its monotonic clock.
 //! docs/testing.md says what each figure means.
 
@@ -39,6 +39,8 @@ use workload::SERVICES;
 
 /// The image without services of its own.
 const IMAGE: &str = "bench";
+/// What runs in PID 1's place in its barest boot.
+const BAREINIT: &str = "/usr/sbin/bareinit";
 /// The image that people put to work.
 const SERVER: &str = "server";
 /// The image that greets with a shell.
@@ -147,7 +149,7 @@ fn measure(shell: &Shell, args: &Args, images: &Images, logs: &Path) -> Result<M
     let accelerator = accel::choose(shell, &Cache::open()?, arch, args.accel)?;
     let boots = Boots { shell, args, arch, logs };
     let mut columns = firmware_columns(shell, arch);
-    let each_round = 4 + columns.len() as u64;
+    let each_round = 5 + columns.len() as u64;
     let step = shell.counted_step(format!("boot {arch}"), u64::from(args.boots) * each_round);
     let mut done = 0;
     let mut advance = || {
@@ -159,6 +161,11 @@ fn measure(shell: &Shell, args: &Args, images: &Images, logs: &Path) -> Result<M
         let mut guest = boots.boot_from_ram(&images.empty)?;
         samples.empty.push(sample::take(&mut guest, 0)?);
         guest.power_off()?;
+        advance();
+        let mut guest = boots.boot_barely(&images.empty)?;
+        samples.bare_us.push(sample::bare(&mut guest)?);
+        // It knows no orderly end, and has nothing to lose.
+        drop(guest);
         advance();
         let mut guest = boots.boot_from_ram(&images.full)?;
         samples.full.push(sample::take(&mut guest, SERVICES)?);
@@ -212,20 +219,29 @@ impl Boots<'_> {
     /// The whole system in an initramfs, and no disk.
     fn boot_from_ram(&self, built: &BuiltImage) -> Result<Guest> {
         let parts = Parts { disk: None, ..Parts::of(built) };
-        self.boot(parts, BootMethod::Direct, &built.definition.name, Vec::new())
+        self.boot(parts, &built.definition.name, self.setup(BootMethod::Direct))
+    }
+
+    /// The same without PID 1: what the kernel and `execd` need of the time.
+    fn boot_barely(&self, built: &BuiltImage) -> Result<Guest> {
+        let parts = Parts { disk: None, ..Parts::of(built) };
+        let parameters = vec![format!("rdinit={BAREINIT}")];
+        let setup = Setup { parameters, ..self.setup(BootMethod::Direct) };
+        self.boot(parts, &format!("{}-bare", built.definition.name), setup)
     }
 
     /// The disk, whose root the kernel mounts by itself.
     fn boot_from_disk(&self, built: &BuiltImage, boot: BootMethod) -> Result<Guest> {
         let parts = Parts { initramfs: None, ..Parts::of(built) };
         let name = format!("{}-disk-{}", built.definition.name, boot.as_str());
-        self.boot(parts, boot, &name, Vec::new())
+        self.boot(parts, &name, self.setup(boot))
     }
 
     /// The disk of `server`, on a network that answers: what waits for one is not measured.
     fn boot_server(&self, built: &BuiltImage) -> Result<Guest> {
         let card = Card { mac: Mac::of(0, 0), network: Network::user() };
-        self.boot(Parts::of(built), BootMethod::Direct, &built.definition.name, vec![card])
+        let setup = Setup { cards: vec![card], ..self.setup(BootMethod::Direct) };
+        self.boot(Parts::of(built), &built.definition.name, setup)
     }
 
     /// Where the console's output of a guest of this name stays.
@@ -233,15 +249,14 @@ impl Boots<'_> {
         self.logs.join(format!("console-{}-{name}.log", self.arch))
     }
 
-    fn boot(&self, parts: Parts, boot: BootMethod, name: &str, cards: Vec<Card>) -> Result<Guest> {
+    fn setup(&self, boot: BootMethod) -> Setup {
+        Setup { cpus: self.args.cpus, ..Setup::of(self.arch, boot, self.args.accel) }
+    }
+
+    fn boot(&self, parts: Parts, name: &str, setup: Setup) -> Result<Guest> {
         let arch = self.arch;
         let log = self.console_log(name);
-        let setup = Setup {
-            cpus: self.args.cpus,
-            cards,
-            console_log: Some(log.clone()),
-            ..Setup::of(arch, boot, self.args.accel)
-        };
+        let setup = Setup { console_log: Some(log.clone()), ..setup };
         Guest::boot(self.shell, parts, &setup).context(|| {
             format!("cannot boot {name} for {arch}; its console is in {}", log.display())
         })

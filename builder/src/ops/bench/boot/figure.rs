@@ -109,6 +109,7 @@ const fn prompt_ms(arch: Arch) -> f64 {
 pub(super) fn figures(arch: Arch, samples: &Samples) -> Vec<Figure> {
     let mut figures = Vec::new();
     boot(&mut figures, Load::Empty, &samples.empty);
+    beside_the_barest(&mut figures, samples);
     boot(&mut figures, Load::Full, &samples.full);
     race(&mut figures, samples);
     memory(&mut figures, Load::Empty, &samples.empty);
@@ -132,6 +133,18 @@ fn boot(figures: &mut Vec<Figure>, load: Load, samples: &[Sample]) {
         sample.first_start_us - sample.started_us
     });
     add("total", "total", None, &|sample| sample.complete_us);
+}
+
+fn beside_the_barest(figures: &mut Vec<Figure>, samples: &Samples) {
+    let bare: Vec<f64> = samples.bare_us.iter().copied().map(ms).collect();
+    let took = samples.empty.iter().map(|boot| ms(boot.complete_us - boot.started_us));
+    // Guests that were booted one after the other: what slows the host is in both.
+    let ratio = took.zip(&bare).map(|(took, bare)| took / bare).collect();
+    let mut add = |key, label, unit, samples| {
+        figures.push(Figure { load: Load::Empty, key, label, unit, samples, aim: None });
+    };
+    add("bare_boot", "/init to execd ready in the barest boot", Unit::Ms, bare);
+    add("init_to_ready_by_bare", "PID 1's time by the barest", Unit::Times, ratio);
 }
 
 fn race(figures: &mut Vec<Figure>, samples: &Samples) {
@@ -200,6 +213,7 @@ mod tests {
     fn samples() -> Samples {
         Samples {
             empty: vec![sample(900, 31_000, 560), sample(400, 20_400, 540)],
+            bare_us: vec![15_050, 40_000],
             full: vec![sample(500, 60_000, 800), sample(500, 80_000, 690)],
             floors_us: vec![20_000, 60_000],
             server: vec![of_server(Some(4_000_000)), of_server(None)],
@@ -235,6 +249,8 @@ mod tests {
             (Load::Empty, "init_to_ready", [30.1, 20.0]),
             (Load::Empty, "init_to_first_start", [19.1, 19.6]),
             (Load::Empty, "total", [31.0, 20.4]),
+            (Load::Empty, "bare_boot", [15.05, 40.0]),
+            (Load::Empty, "init_to_ready_by_bare", [2.0, 0.5]),
             (Load::Full, "init_to_ready", [59.5, 79.5]),
             (Load::Full, "services_up", [40.0, 60.0]),
             (Load::Full, "floor", [20.0, 60.0]),

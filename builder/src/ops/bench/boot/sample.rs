@@ -11,11 +11,16 @@ use crate::ops::guest::Guest;
 /// PID 1's account of the boot (init's `boot_report`), and its memory.
 const FILES: &str = "measure show /run/init/boot /proc/1/smaps_rollup";
 
+/// The account of the barest boot, in the same file as PID 1's.
+const BARE_FILES: &str = "measure show /run/init/boot";
+
 /// All boots of one architecture.
 #[derive(Default, Debug)]
 pub(super) struct Samples {
     /// Without services but `execd`.
     pub(super) empty: Vec<Sample>,
+    /// How long the barest boot of the same image took, in microseconds.
+    pub(super) bare_us: Vec<u64>,
     /// With a hundred.
     pub(super) full: Vec<Sample>,
     /// How long the bare loop took to start as many in each of these guests, in microseconds.
@@ -73,6 +78,16 @@ pub(super) fn take(guest: &mut Guest, services: usize) -> Result<Sample> {
     Ok(sample)
 }
 
+/// How long the barest boot took from its first instruction until `execd` was ready, in
+/// microseconds. It is not PID 1 that runs in this guest.
+///
+/// # Errors
+/// If the guest does not answer.
+pub(super) fn bare(guest: &mut Guest) -> Result<u64> {
+    let text = guest.read(BARE_FILES)?;
+    read_bare(&text).map_err(|why| in_guest(BARE_FILES, &why))
+}
+
 /// How long the bare loop takes to start what PID 1 has started, in microseconds.
 ///
 /// # Errors
@@ -89,10 +104,7 @@ fn in_guest(command: &str, why: &str) -> Error {
 
 /// Lines of `key=value` and of `Key:  N kB`.
 fn read_sample(text: &str, first_start_us: u64) -> Result<Sample, String> {
-    let time = |key: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        value.and_then(|value| value.parse().ok()).ok_or_else(|| absent(key, text))
-    };
+    let time = |key: &str| read_time(text, key);
     let memory = |key: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
         let number = value.and_then(|value| value.trim().strip_suffix(" kB"));
@@ -111,6 +123,20 @@ fn read_sample(text: &str, first_start_us: u64) -> Result<Sample, String> {
     };
     let order = [sample.started_us, sample.first_start_us, sample.complete_us];
     if order.is_sorted() { Ok(sample) } else { Err(format!("these times cannot be: {order:?}")) }
+}
+
+fn read_bare(text: &str) -> Result<u64, String> {
+    let (started, complete) = (read_time(text, "started_us")?, read_time(text, "complete_us")?);
+    match complete.checked_sub(started) {
+        Some(took_us @ 1..) => Ok(took_us),
+        _ => Err(format!("these times cannot be: {started}, {complete}")),
+    }
+}
+
+/// The number behind `KEY=` in a line.
+fn read_time(text: &str, key: &str) -> Result<u64, String> {
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    value.and_then(|value| value.parse().ok()).ok_or_else(|| absent(key, text))
 }
 
 /// When the first service was started, if all are still the ones that were started at boot.
@@ -197,6 +223,14 @@ mod tests {
         }
         read_first_start("[]").unwrap_err();
         read_first_start("svcctl: no").unwrap_err();
+    }
+
+    #[test]
+    fn the_barest_boot_has_a_begin_and_a_later_end() {
+        assert_eq!(read_bare("started_us=400\ncomplete_us=650\n"), Ok(250));
+        for bad in ["started_us=400\n", "started_us=4\ncomplete_us=4\n", ""] {
+            read_bare(bad).unwrap_err();
+        }
     }
 
     #[test]
