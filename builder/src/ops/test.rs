@@ -90,7 +90,10 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         arches: &Arch::ALL,
     };
     let mut rungs = workspace::rungs(shell, project.root(), args.build.offline);
+    // What compiles, which others wait for or keep company.
     rungs.extend(boots.image_rungs());
+    rungs.extend(features::image_rungs(&boots, args.long));
+    rungs.extend(reproducible::rungs(&boots, args.long));
     rungs.extend(boots.stubborn_rungs());
     rungs.extend(features::rungs(&boots, &args.only, args.long));
     rungs.extend(endings::rungs(&boots));
@@ -107,7 +110,6 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     // Those that are climbed alone stand together: the others wait for them.
     rungs.extend(boots.rungs());
     rungs.push(incremental::rung(&boots));
-    rungs.extend(reproducible::rungs(&boots, args.long));
     if args.list {
         for rung in &rungs {
             shell.data(&format!("{}\n", rung.name));

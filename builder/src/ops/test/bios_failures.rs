@@ -8,7 +8,7 @@
 mod odd_bios;
 mod trial;
 
-use super::boots::{Boots, IMAGE};
+use super::boots::{Boots, IMAGE, image_rung_name};
 use super::ladder::{Report, Rung};
 use crate::arch::Arch;
 use crate::cache::Cache;
@@ -241,6 +241,7 @@ fn patchwork(initramfs_len: u64) -> (Vec<odd_bios::Range>, u64) {
 pub(super) fn rung<'a>(boots: &Boots<'a>) -> Rung<'a> {
     let boots = boots.clone();
     Rung::new("bios failures", move |report| climb(&boots, report))
+        .after(image_rung_name(IMAGE, Arch::X86_64))
 }
 
 fn climb(boots: &Boots<'_>, report: &mut Report) -> Result<()> {

@@ -25,6 +25,9 @@ pub(super) const IMAGE: &str = "test";
 /// What is written just before the power goes, to be found again on the disk.
 const LAST_WORDS: &str = "written just before power-off";
 
+/// Makes the checks of a rung that boots the image.
+pub(super) type Climb = fn(&Boots<'_>, Arch, &mut Report) -> Result<()>;
+
 /// What the boots have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Boots<'a> {
@@ -34,6 +37,11 @@ pub(super) struct Boots<'a> {
     pub(super) accel: accel::Choice,
     /// What is booted.
     pub(super) arches: &'a [Arch],
+}
+
+/// The name of the rung that builds an image.
+pub(super) fn image_rung_name(image: &str, arch: Arch) -> String {
+    format!("image {image} {arch}")
 }
 
 /// A medium that an image boots from.
@@ -67,15 +75,17 @@ impl Medium {
 impl<'a> Boots<'a> {
     /// The rungs that build the image, one per architecture.
     pub(super) fn image_rungs(&self) -> Vec<Rung<'a>> {
-        let rung = |&arch: &Arch| {
-            let boots = self.clone();
-            Rung::new(format!("image {arch}"), move |report| {
-                let built = boots.build(arch)?;
-                report.passed("the image test is built", built.directory.display());
-                Ok(())
-            })
-        };
-        self.arches.iter().map(rung).collect()
+        self.arches.iter().map(|&arch| self.image_rung(IMAGE, arch)).collect()
+    }
+
+    /// The rung that builds an image, for others to come after.
+    pub(super) fn image_rung(&self, image: &'static str, arch: Arch) -> Rung<'a> {
+        let boots = self.clone();
+        Rung::new(image_rung_name(image, arch), move |report| {
+            let built = image::build(boots.shell, &boots.build.request(image, arch)?)?;
+            report.passed(&format!("the image {image} is built"), built.directory.display());
+            Ok(())
+        })
     }
 
     /// The rungs with the table of checks. They measure how soon PID 1 answers, so
@@ -87,7 +97,8 @@ impl<'a> Boots<'a> {
                 let boots = self.clone();
                 let name = format!("boot {arch} {}", medium.as_str());
                 let climb = move |report: &mut Report| boots.checks(report, arch, medium);
-                rungs.push(Rung::new(name, climb).beside(Company::None));
+                let rung = Rung::new(name, climb).after(image_rung_name(IMAGE, arch));
+                rungs.push(rung.beside(Company::None));
             }
         }
         rungs
@@ -95,13 +106,21 @@ impl<'a> Boots<'a> {
 
     /// One rung per architecture: going down against a service that refuses to.
     pub(super) fn stubborn_rungs(&self) -> Vec<Rung<'a>> {
-        let rung = |&arch: &Arch| {
-            let boots = self.clone();
-            Rung::new(format!("power-off {arch}"), move |report| {
-                boots.stubborn_power_off(report, arch)
-            })
-        };
-        self.arches.iter().map(rung).collect()
+        let climb: Climb = |boots, arch, report| boots.stubborn_power_off(arch, report);
+        self.arches.iter().map(|&arch| self.rung("power-off", arch, climb)).collect()
+    }
+
+    /// A rung that boots the image: its name has the architecture in it.
+    pub(super) fn rung(&self, name: &str, arch: Arch, climb: Climb) -> Rung<'a> {
+        let boots = self.clone();
+        Rung::new(format!("{name} {arch}"), move |report| climb(&boots, arch, report))
+            .after(image_rung_name(IMAGE, arch))
+    }
+
+    /// The rung, after those that build the image: what it builds itself for every
+    /// architecture has most of that in common with it.
+    pub(super) fn after_images(&self, rung: Rung<'a>) -> Rung<'a> {
+        self.arches.iter().fold(rung, |rung, &arch| rung.after(image_rung_name(IMAGE, arch)))
     }
 
     /// What a rung is for that costs too much to climb for every architecture:
@@ -144,7 +163,7 @@ impl<'a> Boots<'a> {
     }
 
     /// Powers off while a service refuses to end.
-    fn stubborn_power_off(&self, report: &mut Report, arch: Arch) -> Result<()> {
+    fn stubborn_power_off(&self, arch: Arch, report: &mut Report) -> Result<()> {
         let scratch = Scratch::new()?;
         let medium = Medium::DirectDisk;
         let (mut guest, disk) = self.boot(report, arch, medium, &scratch)?;

@@ -13,7 +13,7 @@ mod suite;
 
 use std::path::Path;
 
-use super::boots::Boots;
+use super::boots::{self, Boots, image_rung_name};
 use super::guest_checks::Verdict;
 use super::ladder::{Report, Rung};
 use crate::arch::Arch;
@@ -36,7 +36,8 @@ pub(super) fn rungs<'a>(boots: &Boots<'a>) -> Vec<Rung<'a>> {
         for page in Page::ALL {
             let boots = boots.clone();
             let climb = move |report: &mut Report| climb(&boots, arch, page, report);
-            rungs.push(Rung::new(page.title(arch).to_lowercase(), climb));
+            let rung = Rung::new(page.title(arch).to_lowercase(), climb);
+            rungs.push(rung.after(image_rung_name(boots::IMAGE, arch)));
         }
     }
     rungs

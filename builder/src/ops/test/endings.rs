@@ -50,11 +50,7 @@ const CASES: &[Case] = &[
 
 /// One rung per architecture.
 pub(super) fn rungs<'a>(boots: &Boots<'a>) -> Vec<Rung<'a>> {
-    let rung = |arch: Arch| {
-        let boots = boots.clone();
-        Rung::new(format!("endings {arch}"), move |report| climb(&boots, arch, report))
-    };
-    boots.arches.iter().copied().map(rung).collect()
+    boots.arches.iter().map(|&arch| boots.rung("endings", arch, climb)).collect()
 }
 
 fn climb(boots: &Boots<'_>, arch: Arch, report: &mut Report) -> Result<()> {

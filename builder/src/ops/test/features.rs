@@ -32,7 +32,7 @@ use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::{Guest, Output};
 
-pub(super) use climb::rungs;
+pub(super) use climb::{image_rungs, rungs};
 pub(super) use page::write as write_page;
 
 /// Features that belong together, in the order in which they are shown.

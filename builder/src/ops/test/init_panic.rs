@@ -18,11 +18,7 @@ const STARVE: &str = "misbehave starve-init";
 
 /// The rung of the host's architecture, or of every one.
 pub(super) fn rungs<'a>(boots: &Boots<'a>, is_long: bool) -> Vec<Rung<'a>> {
-    let rung = |arch: Arch| {
-        let boots = boots.clone();
-        Rung::new(format!("panic {arch}"), move |report| climb(&boots, arch, report))
-    };
-    boots.arches_of(is_long).map(rung).collect()
+    boots.arches_of(is_long).map(|arch| boots.rung("panic", arch, climb)).collect()
 }
 
 fn climb(boots: &Boots<'_>, arch: Arch, report: &mut Report) -> Result<()> {

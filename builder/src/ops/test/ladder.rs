@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::time::Instant;
 
-use super::schedule::{self, Company};
+use super::schedule::{self, Company, Terms};
 use crate::error::{Error, Result};
 use crate::qemu::interrupt;
 use crate::shell::Shell;
@@ -119,6 +119,8 @@ pub(super) struct Rung<'a> {
     #[expect(clippy::type_complexity, reason = "named by the field, used once")]
     pub(super) climb: Box<dyn Fn(&mut Report) -> Result<()> + Send + Sync + 'a>,
     company: Company,
+    /// The names of rungs that are to be done before.
+    after: Vec<String>,
 }
 
 impl<'a> Rung<'a> {
@@ -127,13 +129,29 @@ impl<'a> Rung<'a> {
         name: impl Into<String>,
         climb: impl Fn(&mut Report) -> Result<()> + Send + Sync + 'a,
     ) -> Self {
-        Self { name: name.into(), climb: Box::new(climb), company: Company::Any }
+        Self { name: name.into(), climb: Box::new(climb), company: Company::Any, after: Vec::new() }
     }
 
     /// The same in another company.
     pub(super) fn beside(self, company: Company) -> Self {
         Self { company, ..self }
     }
+
+    /// The same, not before the rung `name`: that makes what this one would wait for. One that
+    /// is not climbed this time is not waited for.
+    pub(super) fn after(mut self, name: impl Into<String>) -> Self {
+        self.after.push(name.into());
+        self
+    }
+}
+
+/// When each of some rungs may begin.
+fn terms(rungs: &[&Rung<'_>]) -> Vec<Terms> {
+    let terms = |(place, rung): (usize, &&Rung<'_>)| {
+        let is_awaited = |before: usize| rung.after.contains(&rungs[before].name);
+        Terms { company: rung.company, after: (0..place).filter(|&one| is_awaited(one)).collect() }
+    };
+    rungs.iter().enumerate().map(terms).collect()
 }
 
 /// Climbs every rung whose name has `filter` in it, `jobs` at a time, and prints
@@ -150,10 +168,9 @@ pub(super) fn climb(shell: &Shell, rungs: &[Rung<'_>], filter: &str, jobs: usize
     }
     let mut total = Tally::default();
     let mut failures = Vec::new();
-    let companies: Vec<Company> = chosen.iter().map(|rung| rung.company).collect();
     let climb_one = |index: usize| climb_one(*shell, chosen[index], jobs > 1);
     let has_come = || interrupt::came().is_some();
-    schedule::climb_all(&companies, jobs, climb_one, has_come, |index, report| {
+    schedule::climb_all(&terms(&chosen), jobs, climb_one, has_come, |index, report| {
         if let Some(text) = &report.held_back {
             shell.data(text);
         }
@@ -225,5 +242,19 @@ mod tests {
         assert_eq!(tally, Tally { passed: 1, failed: 0, skipped: 1 });
         assert_eq!(climb(&shell, &rungs, "after", 2).unwrap().passed, 7);
         assert!(climb(&shell, &rungs, "nothing like it", 2).is_err());
+    }
+
+    #[test]
+    fn a_rung_comes_after_those_that_it_names_and_that_are_climbed() {
+        let rung = |name: &str| Rung::new(name, |_| Ok(()));
+        let (image, other) = (rung("image"), rung("other"));
+        let boot = rung("boot").after("image").after("missing");
+        let is_boot_after = |rungs: &[&Rung<'_>], before: &[usize]| {
+            let terms = terms(rungs);
+            let (boot, others) = terms.split_last().unwrap();
+            boot.after == before && others.iter().all(|terms| terms.after.is_empty())
+        };
+        assert!(is_boot_after(&[&other, &image, &boot], &[1]));
+        assert!(is_boot_after(&[&other, &boot], &[]));
     }
 }

@@ -22,16 +22,16 @@ const TABLE: &str = "docs/boot-matrix.md";
 
 /// The rung: a few cells, or all of them and the table.
 pub(super) fn rung<'a>(boots: &Boots<'a>, is_long: bool) -> Rung<'a> {
-    let boots = boots.clone();
-    Rung::new("matrix", move |report| {
+    let own = boots.clone();
+    boots.after_images(Rung::new("matrix", move |report| {
         if is_long {
-            return write_table(&boots, report);
+            return write_table(&own, report);
         }
         for cell in CELLS.iter().filter(|cell| cell.is_short) {
-            climb(&boots, cell, report);
+            climb(&own, cell, report);
         }
         Ok(())
-    })
+    }))
 }
 
 fn write_table(boots: &Boots<'_>, report: &mut Report) -> Result<()> {

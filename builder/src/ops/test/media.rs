@@ -67,8 +67,8 @@ const CASES: &[Case] = &[
 
 /// The rung; `is_long` has every way to boot.
 pub(super) fn rung<'a>(boots: &Boots<'a>, is_long: bool) -> Rung<'a> {
-    let boots = boots.clone();
-    Rung::new("media", move |report| climb(&boots, is_long, report))
+    let own = boots.clone();
+    boots.after_images(Rung::new("media", move |report| climb(&own, is_long, report)))
 }
 
 fn climb(boots: &Boots<'_>, is_long: bool, report: &mut Report) -> Result<()> {

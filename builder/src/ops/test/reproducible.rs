@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::boots::Boots;
+use super::boots::{self, Boots, image_rung_name};
 use super::copies::{Copy, Person, second_cache};
 use super::ladder::{Report, Rung};
 use crate::arch::Arch;
@@ -25,6 +25,7 @@ pub(super) fn rungs<'a>(boots: &Boots<'a>, is_long: bool) -> Vec<Rung<'a>> {
         Rung::new(format!("reproducible {arch}"), move |report| {
             climb(&boots, arch, is_long, report)
         })
+        .after(image_rung_name(boots::IMAGE, arch))
     };
     boots.arches_of(is_long).map(rung).collect()
 }

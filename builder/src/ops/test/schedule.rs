@@ -1,7 +1,8 @@
 //! Which rungs are climbed side by side, and in what order they begin.
 //!
 //! A guest leaves a processor idle while it boots on one of its own or waits, and
-//! so does a compiler at its end; another rung can have it.
+//! so does a compiler at its end; another rung can have it. A rung that needs what
+//! another one makes does not take a place to wait for it.
 //! [`next`] decides and is pure; [`climb_all`] owns the threads.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,21 +18,41 @@ pub(super) enum Company {
     None,
 }
 
-/// The place in `waiting` of the rung to begin now, if any may: the first that
-/// gets along with those `running`. A rung without company holds up all behind it.
-fn next(waiting: &[Company], running: &[Company], jobs: usize) -> Option<usize> {
+/// When a rung may begin.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Terms {
+    /// What it may be climbed beside.
+    pub(super) company: Company,
+    /// The numbers of rungs before it that are to be done.
+    pub(super) after: Vec<usize>,
+}
+
+/// A rung that nobody has begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Waiting {
+    company: Company,
+    /// Whether all that it comes after are done.
+    is_ready: bool,
+}
+
+/// The place in `waiting` of the rung to begin now, if any may: the first that is ready
+/// and gets along with those `running`. A rung without company holds up all behind it.
+fn next(waiting: &[Waiting], running: &[Company], jobs: usize) -> Option<usize> {
     if running.len() >= jobs || running.contains(&Company::None) {
         return None;
     }
-    for (place, company) in waiting.iter().enumerate() {
-        match company {
+    for (place, rung) in waiting.iter().enumerate() {
+        match rung.company {
+            Company::None if place == 0 && rung.is_ready && running.is_empty() => {
+                return Some(place);
+            }
+            Company::None => return None,
+            _ if !rung.is_ready => {}
             Company::Any => return Some(place),
             Company::NoOtherCargo if !running.contains(&Company::NoOtherCargo) => {
                 return Some(place);
             }
             Company::NoOtherCargo => {}
-            Company::None if place == 0 && running.is_empty() => return Some(place),
-            Company::None => return None,
         }
     }
     None
@@ -39,8 +60,8 @@ fn next(waiting: &[Company], running: &[Company], jobs: usize) -> Option<usize> 
 
 /// What the threads share.
 struct Shared<T> {
-    /// Rungs that nobody has begun, by their number and company.
-    waiting: Vec<(usize, Company)>,
+    /// The numbers of rungs that nobody has begun.
+    waiting: Vec<usize>,
     running: Vec<Company>,
     /// What came of each rung, until it is handed on.
     done: Vec<Option<T>>,
@@ -49,20 +70,20 @@ struct Shared<T> {
     is_stopped: bool,
 }
 
-/// Climbs every rung, `jobs` at a time. `tell` gets what came of each, in the
+/// Climbs a rung for each of `terms`, `jobs` at a time. `tell` gets what came of each, in the
 /// rungs' order, as soon as all before it are done. Once `is_stopped` is true no
 /// further rung is begun, and those that were begun are waited for.
 pub(super) fn climb_all<T: Send>(
-    companies: &[Company],
+    terms: &[Terms],
     jobs: usize,
     climb: impl Fn(usize) -> T + Sync,
     is_stopped: impl Fn() -> bool + Sync,
     tell: impl FnMut(usize, T) + Send,
 ) {
     let shared = Mutex::new(Shared {
-        waiting: companies.iter().copied().enumerate().collect(),
+        waiting: (0..terms.len()).collect(),
         running: Vec::new(),
-        done: companies.iter().map(|_| None).collect(),
+        done: terms.iter().map(|_| None).collect(),
         told: 0,
         is_stopped: false,
     });
@@ -71,12 +92,12 @@ pub(super) fn climb_all<T: Send>(
     let work = || {
         let mut state = locked(&shared);
         while !state.waiting.is_empty() && !state.is_stopped {
-            let waiting: Vec<Company> = state.waiting.iter().map(|(_, company)| *company).collect();
-            let Some(place) = next(&waiting, &state.running, jobs) else {
+            let Some(place) = next(&state.candidates(terms), &state.running, jobs) else {
                 state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let (rung, company) = state.waiting.remove(place);
+            let rung = state.waiting.remove(place);
+            let company = terms[rung].company;
             state.running.push(company);
             drop(state);
             let result = climb(rung);
@@ -99,6 +120,16 @@ pub(super) fn climb_all<T: Send>(
 }
 
 impl<T> Shared<T> {
+    /// The rungs that nobody has begun, in their order.
+    fn candidates(&self, terms: &[Terms]) -> Vec<Waiting> {
+        let is_done = |rung: &usize| *rung < self.told || self.done[*rung].is_some();
+        let candidate = |rung: &usize| {
+            let Terms { company, after } = &terms[*rung];
+            Waiting { company: *company, is_ready: after.iter().all(is_done) }
+        };
+        self.waiting.iter().map(candidate).collect()
+    }
+
     fn hand_on(&mut self, mut tell: impl FnMut(usize, T)) {
         while let Some(result) = self.done.get_mut(self.told).and_then(Option::take) {
             tell(self.told, result);
@@ -120,43 +151,76 @@ mod tests {
     use super::Company::{Any, NoOtherCargo, None as Alone};
     use super::*;
 
+    const fn ready(company: Company) -> Waiting {
+        Waiting { company, is_ready: true }
+    }
+
+    const fn unready(company: Company) -> Waiting {
+        Waiting { company, is_ready: false }
+    }
+
+    fn terms(company: Company, after: &[usize]) -> Terms {
+        Terms { company, after: after.to_vec() }
+    }
+
     #[test]
-    fn the_first_that_gets_along_with_the_others_begins() {
-        let table: &[(&[Company], &[Company], Option<usize>)] = &[
-            (&[NoOtherCargo, Any], &[], Some(0)),
-            (&[NoOtherCargo, Any], &[NoOtherCargo], Some(1)),
-            (&[NoOtherCargo, NoOtherCargo], &[NoOtherCargo], None),
-            (&[NoOtherCargo], &[Any], Some(0)),
-            (&[Any], &[Any], Some(0)),
-            (&[Any], &[Any, Any], None),
-            (&[Any], &[Alone], None),
-            (&[Alone, Any], &[Any], None),
-            (&[Alone, Any], &[], Some(0)),
-            (&[NoOtherCargo, Alone, Any], &[NoOtherCargo], None),
+    fn the_first_that_is_ready_and_gets_along_with_the_others_begins() {
+        let table: &[(&[Waiting], &[Company], Option<usize>)] = &[
+            (&[ready(NoOtherCargo), ready(Any)], &[], Some(0)),
+            (&[ready(NoOtherCargo), ready(Any)], &[NoOtherCargo], Some(1)),
+            (&[ready(NoOtherCargo), ready(NoOtherCargo)], &[NoOtherCargo], None),
+            (&[ready(NoOtherCargo)], &[Any], Some(0)),
+            (&[ready(Any)], &[Any], Some(0)),
+            (&[ready(Any)], &[Any, Any], None),
+            (&[ready(Any)], &[Alone], None),
+            (&[ready(Alone), ready(Any)], &[Any], None),
+            (&[ready(Alone), ready(Any)], &[], Some(0)),
+            (&[ready(NoOtherCargo), ready(Alone), ready(Any)], &[NoOtherCargo], None),
+            (&[unready(Any), ready(Any)], &[Any], Some(1)),
+            (&[unready(NoOtherCargo), ready(NoOtherCargo)], &[Any], Some(1)),
+            (&[unready(Any), ready(Alone), ready(Any)], &[Any], None),
+            (&[unready(Alone), ready(Any)], &[Any], None),
+            (&[unready(Any)], &[Any], None),
             (&[], &[], None),
         ];
         for (waiting, running, expected) in table {
             assert_eq!(next(waiting, running, 2), *expected, "{waiting:?} beside {running:?}");
         }
-        assert_eq!(next(&[Any], &[Any], 1), None);
+        assert_eq!(next(&[ready(Any)], &[Any], 1), None);
     }
 
     #[test]
     fn all_are_climbed_at_most_two_at_a_time_and_told_in_order() {
-        let companies = [NoOtherCargo, Any, Alone, Any, NoOtherCargo, NoOtherCargo, Any, Alone];
+        let terms = [
+            terms(NoOtherCargo, &[]),
+            terms(Any, &[]),
+            terms(Any, &[0]),
+            terms(Alone, &[]),
+            terms(Any, &[1, 2]),
+            terms(NoOtherCargo, &[]),
+            terms(NoOtherCargo, &[5]),
+            terms(Any, &[0]),
+            terms(Alone, &[6]),
+        ];
         for jobs in [1, 2] {
             let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let is_done: Vec<_> = terms.iter().map(|_| AtomicUsize::new(0)).collect();
             let mut told = Vec::new();
             let climb = |rung: usize| {
                 let now = running.fetch_add(1, Ordering::SeqCst) + 1;
                 most.fetch_max(now, Ordering::SeqCst);
+                for before in &terms[rung].after {
+                    assert_eq!(is_done[*before].load(Ordering::SeqCst), 1, "{rung}");
+                }
                 std::thread::sleep(Duration::from_millis(if rung == 0 { 30 } else { 2 }));
-                assert!(companies[rung] != Alone || running.load(Ordering::SeqCst) == 1);
+                let is_alone = running.load(Ordering::SeqCst) == 1;
+                assert!(terms[rung].company != Alone || is_alone);
                 running.fetch_sub(1, Ordering::SeqCst);
+                is_done[rung].store(1, Ordering::SeqCst);
                 rung * 10
             };
-            climb_all(&companies, jobs, climb, || false, |rung, result| told.push((rung, result)));
-            let expected: Vec<_> = (0..companies.len()).map(|rung| (rung, rung * 10)).collect();
+            climb_all(&terms, jobs, climb, || false, |rung, result| told.push((rung, result)));
+            let expected: Vec<_> = (0..terms.len()).map(|rung| (rung, rung * 10)).collect();
             assert_eq!(told, expected);
             assert_eq!(most.load(Ordering::SeqCst), jobs);
         }
@@ -166,7 +230,8 @@ mod tests {
     fn nothing_begins_after_a_stop() {
         let begun = AtomicUsize::new(0);
         let climb = |_| begun.fetch_add(1, Ordering::SeqCst);
-        climb_all(&[Any; 9], 1, climb, || true, |_, _| ());
+        let terms = vec![terms(Any, &[]); 9];
+        climb_all(&terms, 1, climb, || true, |_, _| ());
         assert_eq!(begun.load(Ordering::SeqCst), 1);
     }
 }

@@ -170,11 +170,7 @@ const CASES: &[Case] = &[
 
 /// The rungs: of the host's architecture, or with `is_long` of every one.
 pub(super) fn rungs<'a>(boots: &Boots<'a>, is_long: bool) -> Vec<Rung<'a>> {
-    let rung = |arch: Arch| {
-        let boots = boots.clone();
-        Rung::new(format!("uefi stub {arch}"), move |report| climb(&boots, arch, report))
-    };
-    boots.arches_of(is_long).map(rung).collect()
+    boots.arches_of(is_long).map(|arch| boots.rung("uefi stub", arch, climb)).collect()
 }
 
 fn climb(boots: &Boots<'_>, arch: Arch, report: &mut Report) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::image::{self, BuiltImage};
 use crate::ops::guest::{Guest, Setup};
 use crate::ops::run::plan::{BootMethod, Parts};
-use crate::ops::test::boots::{Boots, Scratch};
+use crate::ops::test::boots::{self, Boots, Scratch, image_rung_name};
 use crate::ops::test::guest_checks::Verdict;
 use crate::ops::test::judge;
 use crate::ops::test::ladder::{Report, Rung};
@@ -28,6 +28,15 @@ pub(super) const LAST_DATA_FILE: &str = "/data/last-words";
 /// Two guests share the host's processors.
 const PAIR_CPUS: u32 = 1;
 
+/// The rungs that build what one guest or two of it show, for those to come after.
+pub(in crate::ops::test) fn image_rungs<'a>(boots: &Boots<'a>, is_long: bool) -> Vec<Rung<'a>> {
+    let rung = |arch: Arch| {
+        // The kernel is that of the other image.
+        boots.image_rung(IMAGE, arch).after(image_rung_name(boots::IMAGE, arch))
+    };
+    boots.arches_of(is_long).map(rung).collect()
+}
+
 /// The rungs. Of the features those that have `only` in their name or area; for the host's
 /// architecture, and with `is_long` for every one.
 pub(in crate::ops::test) fn rungs<'a>(
@@ -40,12 +49,14 @@ pub(in crate::ops::test) fn rungs<'a>(
         let lab = Lab { boots: boots.clone(), arch, only, is_long };
         if lab.features().any(|(_, feature)| feature.is_of_one_server()) {
             let lab = lab.clone();
-            rungs.push(Rung::new(format!("features {arch}"), move |report| lab.server(report)));
+            let rung = Rung::new(format!("features {arch}"), move |report| lab.server(report));
+            rungs.push(rung.after(image_rung_name(IMAGE, arch)));
         }
         if lab.features().any(|(_, feature)| feature.is_of_two_servers()) {
             let lab = lab.clone();
             let name = format!("features network {arch}");
-            rungs.push(Rung::new(name, move |report| lab.pair(report)));
+            let rung = Rung::new(name, move |report| lab.pair(report));
+            rungs.push(rung.after(image_rung_name(IMAGE, arch)));
         }
         let mut images: Vec<&str> = Vec::new();
         for (_, feature) in lab.features() {
@@ -58,7 +69,8 @@ pub(in crate::ops::test) fn rungs<'a>(
         for image in images {
             let lab = lab.clone();
             let name = format!("features {image} {arch}");
-            rungs.push(Rung::new(name, move |report| lab.image(report, image)));
+            let rung = Rung::new(name, move |report| lab.image(report, image));
+            rungs.push(rung.after(image_rung_name(boots::IMAGE, arch)));
         }
     }
     rungs
