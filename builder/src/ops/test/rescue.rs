@@ -22,7 +22,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::host::{Invocation, Running};
 
 /// How long a guest may take from its start to its end.
-const TIMEOUT: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(300);
 /// How long the shell may take to answer before it is asked again. It loses what is typed
 /// while it asks the terminal for its size.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
@@ -42,7 +42,8 @@ const CASES: &[Case] = &[
     Case {
         name: "a root that is not there",
         parameters: &["root=LABEL=no-such-root", "rootwait=1"],
-        cause: "no root LABEL=no-such-root after 1 s; block devices present: ",
+        // Behind it comes how long PID 1 has waited, on a busy host more than it was told to.
+        cause: "no root LABEL=no-such-root after ",
     },
     Case {
         name: "an init that is no program",

@@ -26,6 +26,8 @@ use crate::qemu::ending::Ending;
 const DISK: &str = "vda";
 /// A root that no disk has, and what is to follow.
 const NO_ROOT: [&str; 3] = ["root=LABEL=no-such-root", "rootwait=5", "init.rescue=poweroff"];
+/// How long PID 1 waits for it at the least, in seconds: `rootwait=` above.
+const NO_ROOT_WAIT_S: u64 = 5;
 /// What moves to the new root, parents only (docs/boot.md).
 const MOVED: [&str; 5] = ["/dev", "/proc", "/sys", "/run", "/tmp"];
 /// What the kernel may hold in memory that can neither be written back nor
@@ -202,11 +204,16 @@ fn initramfs_is_gone(_: Arch, output: &Output) -> Verdict {
 
 fn says_missing(console: &str, root: &Root) -> Verdict {
     let wanted = NO_ROOT[0].trim_start_matches("root=");
-    let start = format!("boot cannot go on: no root {wanted} after 5 s; ");
+    // Behind it comes how long PID 1 has waited: on a busy host more than it was told to.
+    let start = format!("boot cannot go on: no root {wanted} after ");
     let Some((_, rest)) = console.split_once(&start) else {
         return Err(format!("nowhere is {start:?}"));
     };
     let line = rest.lines().next().unwrap_or_default();
+    let waited_s = line.split_once(" s; ").and_then(|(number, _)| number.parse::<u64>().ok());
+    if waited_s.is_none_or(|waited| waited < NO_ROOT_WAIT_S) {
+        return Err(format!("it did not wait for {NO_ROOT_WAIT_S} s: {line:?}"));
+    }
     let Root { partition, uuid, label } = root;
     let (number, mib) = (partition.number, partition.len_bytes() / MIB);
     let found = format!("{DISK}{number} ({mib} MiB ext4 LABEL={label} UUID={uuid})");

@@ -87,8 +87,10 @@ fn the_console_must_name_what_was_wanted_and_what_there_is() {
          block devices present: vda (30 MiB), vda2 (20 MiB ext4 LABEL=top UUID={uuid})\r\n"
     );
     says_missing(&good, &root).unwrap();
+    says_missing(&good.replace("after 5 s", "after 7 s"), &root).unwrap();
     for (from, to) in [
         ("no-such-root", "other"),
+        ("after 5 s", "after 4 s"),
         ("vda (30", "vdb (30"),
         ("20 MiB ext4", "21 MiB ext4"),
         ("LABEL=top", "LABEL=tip"),
