@@ -116,7 +116,7 @@ pub const KEYS: &[Key] = &[
         Merge::Replace,
         Default::Toml("\"zstd\""),
     ),
-    key("initramfs.level", Kind::Number(1, 22), Merge::Replace, Default::Toml("9")),
+    key("initramfs.level", Kind::Number(1, 22), Merge::Replace, Default::Toml("8")),
     key("root", Kind::Table, Merge::PerKey, Default::Nothing),
     key("root.size", Kind::SizeOrMinimal, Merge::Replace, Default::Toml("\"minimal\"")),
     key("root.free", Kind::Size, Merge::Replace, Default::Toml("\"16MiB\"")),
