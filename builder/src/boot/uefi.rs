@@ -32,7 +32,7 @@ const FILE: &str = "uefi-stub.efi";
 /// Its place in the repository.
 const DIRECTORY: &str = "builder/boot/uefi";
 /// The profile in the workspace's `Cargo.toml`.
-const PROFILE: &str = "guest";
+const PROFILE: &str = "freestanding";
 
 /// The stub for one architecture.
 #[derive(Clone, PartialEq, Eq, Debug)]

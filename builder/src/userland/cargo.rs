@@ -19,8 +19,10 @@ const FOREIGN_VARIABLES: [&str; 9] = [
     "RUSTC_BOOTSTRAP",
 ];
 
-/// The release profile for crates that are not of the workspace; what
-/// `[profile.guest]` in the workspace's `Cargo.toml` says, as variables.
+/// The release profile for crates that are not of the workspace, as variables:
+/// what `[profile.guest]` in the workspace's `Cargo.toml` says, but optimized once
+/// more as a whole. They are most of what an image weighs, and are compiled once
+/// per version and not whenever somebody changes a line.
 pub(super) const RELEASE_PROFILE: [(&str, &str); 7] = [
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_DEBUG", "false"),

@@ -20,8 +20,6 @@ use crate::error::{Error, IoContext, Result};
 const RECIPE: &str = "workspace binary 1";
 /// The cache's name for finished binaries.
 const CACHE_KIND: &str = "binary";
-/// The profile in the workspace's `Cargo.toml`.
-const PROFILE: &str = "guest";
 
 /// A package of the workspace that runs on the target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +43,14 @@ impl Package {
             Self::Init => "init",
             Self::Services => "services",
             Self::Sshd => "sshd",
+        }
+    }
+
+    /// Its profile in the workspace's `Cargo.toml`.
+    const fn profile(self) -> &'static str {
+        match self {
+            Self::Init => "freestanding",
+            Self::Services | Self::Sshd => "guest",
         }
     }
 
@@ -174,7 +180,7 @@ impl Userland<'_> {
         }
         let missing: Vec<&str> = self.missing(&source, package, names)?;
         let mut arguments: Vec<String> =
-            ["build", "--locked", "--profile", PROFILE, "--package", package.as_str()]
+            ["build", "--locked", "--profile", package.profile(), "--package", package.as_str()]
                 .map(str::to_owned)
                 .into();
         for name in &missing {
@@ -191,7 +197,7 @@ impl Userland<'_> {
             directory: Some(source.clone()),
         };
         call.run(&arguments)?;
-        let built = target_directory.join(toolchain.triple()).join(PROFILE);
+        let built = target_directory.join(toolchain.triple()).join(package.profile());
         for name in missing {
             let key = binary_key(&source, package, name, &self.compiler())?;
             self.keep(CACHE_KIND, &key, &[(name, built.join(name))])?;

@@ -16,7 +16,8 @@ const FILES: [(&str, &str); 18] = [
     (
         "Cargo.toml",
         "[workspace]\nmembers = [\"init\", \"init/core\", \"services\"]\nresolver = \"3\"\n\
-         [profile.guest]\ninherits = \"release\"\npanic = \"abort\"\nstrip = \"symbols\"\n",
+         [profile.guest]\ninherits = \"release\"\npanic = \"abort\"\nstrip = \"symbols\"\n\
+         [profile.freestanding]\ninherits = \"guest\"\n",
     ),
     (
         "Cargo.lock",
