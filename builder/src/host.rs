@@ -343,6 +343,22 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 /// The last lines of a text file, for error messages; empty if it cannot be read.
 #[must_use]
 pub fn tail_of(path: &Path) -> String {
+    last_lines(&end_of(path))
+}
+
+/// The last lines of a text, as many as an error message shows.
+#[must_use]
+pub fn last_lines(text: &str) -> String {
+    let mut tail = Tail::default();
+    for line in text.lines() {
+        tail.push(line);
+    }
+    tail.text()
+}
+
+/// The end of a text file, 16 KiB of it; empty if it cannot be read.
+#[must_use]
+pub fn end_of(path: &Path) -> String {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
@@ -351,11 +367,7 @@ pub fn tail_of(path: &Path) -> String {
         file.read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let mut tail = Tail::default();
-    for line in String::from_utf8_lossy(&read().unwrap_or_default()).lines() {
-        tail.push(line);
-    }
-    tail.text()
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]

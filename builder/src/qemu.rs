@@ -1,8 +1,8 @@
 //! Guests: from a description of a machine to a running one and its end.
 //!
 //! [`machine`] turns a description into QEMU's arguments, with [`board`] for what
-//! boards and buses and [`network`] for what cards there are, and [`ending`] turns what was seen into an
-//! outcome; all are pure. [`launch`] starts the process and [`session`] owns it
+//! boards and buses and [`network`] for what cards there are, and [`ending`]
+//! turns what was seen into an outcome; all are pure. [`launch`] starts the process and [`session`] owns it
 //! and its sockets. Nothing here reads the guest's console to learn how it
 //! fares: events come by QMP, commands and their output by the exec port.
 
@@ -17,6 +17,7 @@ pub mod interrupt;
 pub mod launch;
 pub mod machine;
 pub mod network;
+mod panic;
 mod probe_guest;
 pub mod qmp;
 pub mod session;

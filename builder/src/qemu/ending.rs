@@ -1,7 +1,7 @@
 //! How a guest ended, from what QEMU said about it, and the exit code for it.
 //!
 //! Pure: events in, an [`Ending`] out. A panic, a hang and a death are told
-//! apart by events alone; the console's last lines are only shown.
+//! apart by events alone; what the console showed is only shown again.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::panic::Panic;
 use super::qmp::Event;
 use crate::error::Error;
+use crate::host::last_lines;
 
 /// The signals of a program that did what none may (signal(7)).
 const FAULTS: [Signal; 5] = [Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::ABORT];
@@ -116,22 +118,26 @@ impl Ending {
         }
     }
 
-    /// The error for a guest that had something left to do, with the end of
-    /// its console output.
+    /// The error for a guest that had something left to do, with the last lines
+    /// of its console; before a panic, since a trace of the kernel's is longer
+    /// than they are.
     #[must_use]
-    pub fn into_error(self, console_tail: &str) -> Error {
-        let code = self.exit_code();
-        let shows_console = !matches!(self, Self::Interrupted(_) | Self::Quit);
+    pub fn into_error(self, console: &str) -> Error {
+        let panic = matches!(self, Self::Panicked).then(|| Panic::find(console)).flatten();
         let mut message = self.to_string();
-        if shows_console && !console_tail.trim().is_empty() {
-            message.push_str("; the last it wrote to its console:");
-            for line in console_tail.trim_end().lines() {
-                message.push_str("\n  ");
-                message.push_str(&printable(line));
-            }
+        if let Some(panic) = panic {
+            message.push_str(": ");
+            message.push_str(&printable(panic.reason));
         }
-        let error = Error::failure(message).exit_with(code);
+        if !matches!(self, Self::Interrupted(_) | Self::Quit) {
+            show_console(&mut message, panic.map_or(console, |panic| panic.console));
+        }
+        let error = Error::failure(message).exit_with(self.exit_code());
         match self {
+            Self::Panicked => match panic.and_then(|panic| panic.remedy()) {
+                Some(remedy) => error.hint(remedy),
+                None => error,
+            },
             Self::TimedOut(_) => error.hint("a longer limit is set with `--timeout SECONDS`"),
             Self::EmulatorCrashed(_) => error.transient().hint(
                 "the fault is QEMU's, not the guest's: try again, or with another version of QEMU",
@@ -162,6 +168,19 @@ impl fmt::Display for Ending {
             Self::Interrupted(signal) => write!(f, "interrupted by signal {signal}"),
             Self::Quit => write!(f, "qemu was told to quit"),
         }
+    }
+}
+
+/// Adds a console's last lines to a message, unless it showed nothing.
+fn show_console(message: &mut String, console: &str) {
+    let lines = last_lines(console.trim_end());
+    if lines.trim().is_empty() {
+        return;
+    }
+    message.push_str("; the last it wrote to its console:");
+    for line in lines.lines() {
+        message.push_str("\n  ");
+        message.push_str(&printable(line));
     }
 }
 
@@ -236,5 +255,29 @@ mod tests {
             "the guest's kernel panicked; the last it wrote to its console:\n  one\n  [2Jtwo"
         );
         assert_eq!(error.exit_code(), std::process::ExitCode::from(EXIT_PANIC));
+    }
+
+    #[test]
+    fn a_panic_has_its_reason_and_the_lines_before_it() {
+        let trace = "\n[    4.0]  ? 0xffffffffaa10ebcd".repeat(100);
+        let console = format!(
+            "[    3.0] Unpacking initramfs...\n\
+             [    4.0] Kernel panic - not syncing: System is deadlocked on memory{trace}\n"
+        );
+        let error = Ending::Panicked.into_error(&console).to_string();
+        assert_eq!(
+            error.split("\nhint:").next(),
+            Some(
+                "the guest's kernel panicked: System is deadlocked on memory; \
+                 the last it wrote to its console:\n  \
+                 [    3.0] Unpacking initramfs...\n  \
+                 [    4.0] Kernel panic - not syncing: System is deadlocked on memory"
+            )
+        );
+        assert!(error.contains("--memory-mib"), "{error}");
+        // What a guest prints is no panic as long as QEMU tells of none.
+        let error = Ending::Reset.into_error(&console).to_string();
+        assert!(error.starts_with("the guest died: it reset itself"), "{error}");
+        assert!(!error.contains("hint:"), "{error}");
     }
 }

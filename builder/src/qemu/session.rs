@@ -24,7 +24,7 @@ use super::machine::{Endpoints, MachineSpec};
 use super::network;
 use super::qmp::{Event, Message, Qmp};
 use crate::error::{Error, IoContext, Result};
-use crate::host::{Running, tail_of};
+use crate::host::{Running, end_of, tail_of};
 use crate::shell::Shell;
 
 /// How long QEMU may take to do something with the machine.
@@ -136,12 +136,6 @@ impl Session {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
-    }
-
-    /// The last lines of the guest's console.
-    #[must_use]
-    pub fn console_tail(&self) -> String {
-        tail_of(&self.endpoints.console_log)
     }
 
     /// Waits until the guest takes commands. False if its services have not settled by then.
@@ -295,7 +289,7 @@ impl Session {
     /// The error for an ending that came too early.
     #[must_use]
     pub fn error(&self, ending: Ending) -> Error {
-        ending.into_error(&self.console_tail())
+        ending.into_error(&end_of(&self.endpoints.console_log))
     }
 
     /// Kills the guest without asking it.

@@ -30,7 +30,7 @@ const CASES: &[Case] = &[
         "a panic",
         &["--exec", "echo c > /proc/sysrq-trigger"],
         EXIT_PANIC,
-        "the guest's kernel panicked",
+        "the guest's kernel panicked: sysrq triggered crash",
     ),
     // Idle as PID 1: the kernel is well, and nothing ever answers.
     case(
