@@ -318,6 +318,26 @@ fn the_checksum_of_compressed_archives_is_looked_at() {
 }
 
 #[test]
+fn a_compressed_archive_may_be_filled_up_with_zeros() {
+    let place = tempfile::tempdir().unwrap();
+    sample(place.path());
+    stdout(&run(place.path(), "tar czf a.tgz tree"));
+    let mut bytes = fs::read(place.path().join("a.tgz")).unwrap();
+    let listed = stdout(&feed(place.path(), "tar t", &bytes));
+    bytes.resize(bytes.len().next_multiple_of(10_240), 0);
+    fs::write(place.path().join("a.tgz"), &bytes).unwrap();
+    assert_eq!(stdout(&run(place.path(), "tar tf a.tgz")), listed);
+    stdout(&run(place.path(), "gzip -t a.tgz"));
+    bytes.extend_from_slice(b"more");
+    for line in ["tar t", "gzip -d"] {
+        let output = feed(place.path(), line, &bytes);
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.contains("something follows the zeros"), "{message}");
+    }
+}
+
+#[test]
 fn damaged_archives_are_named_as_such() {
     let place = tempfile::tempdir().unwrap();
     sample(place.path());

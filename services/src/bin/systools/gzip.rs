@@ -4,16 +4,16 @@
 //! name inside the file as the name of the result (`-N`), and compress(1)'s format.
 
 mod arguments;
+mod members;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use flate2::read::MultiGzDecoder;
 use flate2::{Compression, GzBuilder};
 use rustix::termios::isatty;
 use services::failure::{Code, Failure};
@@ -23,6 +23,7 @@ use crate::Result;
 use crate::output::print;
 
 use arguments::{Arguments, Mode, suffix};
+pub(crate) use members::Members;
 
 const HELP: &str = "\
 Compresses files, or expands what was compressed.
@@ -229,7 +230,7 @@ fn expand(input: impl Read, output: impl Write, path: &Path) -> Result<(u64, u64
     let mut input = CountedRead { inner: input, bytes: 0 };
     let mut output = output;
     let written = {
-        let mut decoder = MultiGzDecoder::new(&mut input);
+        let mut decoder = Members::new(BufReader::with_capacity(CHUNK_BYTES, &mut input));
         copy(&mut decoder, &mut output, path)?
     };
     output.flush()?;

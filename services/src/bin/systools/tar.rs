@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use services::problem::{Context, Problem};
 
 use crate::Result;
+use crate::gzip::Members;
 use crate::output::print;
 
 use arguments::{Arguments, Mode};
@@ -108,7 +109,7 @@ fn input(arguments: &Arguments) -> Result<Box<dyn Read>> {
     let is_compressed = start == GZIP_MAGIC;
     let source = io::Cursor::new(start).chain(source);
     Ok(match is_compressed {
-        true => Box::new(flate2::read::MultiGzDecoder::new(source)),
+        true => Box::new(Members::new(source)),
         false => Box::new(source),
     })
 }
