@@ -27,10 +27,9 @@ impl<R: BufRead> Read for Members<R> {
             if length > 0 || buffer.is_empty() {
                 return Ok(length);
             }
-            self.member = match self.member.take() {
-                Some(member) => following(member.into_inner())?,
-                None => None,
-            };
+            if let Some(ended) = self.member.take() {
+                self.member = following(ended.into_inner())?;
+            }
         }
         Ok(0)
     }
@@ -38,7 +37,7 @@ impl<R: BufRead> Read for Members<R> {
 
 /// The member that begins here, unless the file ends.
 fn following<R: BufRead>(mut rest: R) -> io::Result<Option<GzDecoder<R>>> {
-    let mut zeros = 0;
+    let mut is_filled_up = false;
     loop {
         let piece = match rest.fill_buf() {
             Ok([]) => return Ok(None),
@@ -46,17 +45,19 @@ fn following<R: BufRead>(mut rest: R) -> io::Result<Option<GzDecoder<R>>> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        if piece.iter().all(|byte| *byte == 0) {
-            let length = piece.len();
-            zeros += length;
-            rest.consume(length);
-        } else if zeros == 0 && piece.first() != Some(&0) {
-            return Ok(Some(GzDecoder::new(rest)));
-        } else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "something follows the zeros behind its end",
-            ));
+        match piece.iter().position(|byte| *byte != 0) {
+            None => {
+                let length = piece.len();
+                rest.consume(length);
+                is_filled_up = true;
+            }
+            Some(0) if !is_filled_up => return Ok(Some(GzDecoder::new(rest))),
+            Some(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "something follows the zeros behind its end",
+                ));
+            }
         }
     }
 }
