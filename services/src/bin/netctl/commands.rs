@@ -30,10 +30,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         Command::Lease(name) => lease(arguments, name.as_deref()),
         Command::Check(file) => check(arguments, file.as_deref()),
-        Command::Renew(name) => order(arguments, &Request::Renew(name.clone())),
-        Command::SetUp(name, up) => order(arguments, &Request::SetUp(name.clone(), *up)),
+        Command::Renew(name) => order(arguments, &Request::Renew(name.clone()), Some(name)),
+        Command::SetUp(name, up) => {
+            order(arguments, &Request::SetUp(name.clone(), *up), Some(name))
+        }
         Command::Set(name, setting) => set(arguments, name, setting),
-        Command::Reload => order(arguments, &Request::Reload),
+        Command::Reload => order(arguments, &Request::Reload, None),
         Command::Help => Ok(print(HELP)?),
         Command::Version => Ok(print(concat!("netctl ", env!("CARGO_PKG_VERSION"), "\n"))?),
     }
@@ -57,8 +59,23 @@ fn demand(arguments: &Arguments, request: &Request) -> Result<Value> {
     }
 }
 
-fn order(arguments: &Arguments, request: &Request) -> Result<()> {
-    demand(arguments, request).map(|_| ())
+/// Has `netd` change something. That the kernel refuses what the file says of the link, or of
+/// any if there is no name, is an error.
+fn order(arguments: &Arguments, request: &Request, name: Option<&str>) -> Result<()> {
+    let refused = demand(arguments, request)?;
+    let of_link = |link: &&Value| name.is_none_or(|name| link["name"] == name);
+    match refused.as_array().into_iter().flatten().find(of_link) {
+        None => Ok(()),
+        Some(link) => {
+            let name = link["name"].as_str().unwrap_or_default();
+            let all = text::refusals(link).join(", ");
+            Err(Problem::new(format!("{name}: the kernel refuses to {all}"))
+                .with_hint(format!(
+                    "the file is as it was asked for; `netctl status {name}` shows what the link has"
+                ))
+                .into())
+        }
+    }
 }
 
 fn links(arguments: &Arguments) -> Result<Value> {
@@ -121,5 +138,5 @@ fn set(arguments: &Arguments, name: &str, setting: &Setting) -> Result<()> {
     parse(path, &changed)?;
     whole_file::write(path, changed.as_bytes(), 0o644)
         .context(|| format!("cannot write `{shown}`"))?;
-    order(arguments, &Request::Reload)
+    order(arguments, &Request::Reload, Some(name))
 }

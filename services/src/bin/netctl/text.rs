@@ -48,6 +48,9 @@ pub(crate) fn status(link: &Value) -> String {
         };
         line("route", format!("{}{via} metric {}", word(&route["to"]), word(&route["metric"])));
     }
+    for refused in refusals(link) {
+        line("refused", refused);
+    }
     line("resolvers", plain(&link["dns"]));
     line("search", plain(&link["search"]));
     let dhcp = &link["dhcp"];
@@ -57,6 +60,12 @@ pub(crate) fn status(link: &Value) -> String {
         line("lease", times(&dhcp["lease"]));
     }
     text
+}
+
+/// What the kernel refuses to do to a link, and why.
+pub(crate) fn refusals(link: &Value) -> Vec<String> {
+    let all = link["refused"].as_array().into_iter().flatten();
+    all.map(|one| format!("{}: {}", word(&one["change"]), word(&one["why"]))).collect()
 }
 
 /// What servers have granted.
@@ -127,6 +136,19 @@ mod tests {
             "LINK  TYPE      STATE   ADDRESSES\n\
              lo    loopback  up\n\
              eth0  ethernet  online  192.0.2.2/24 2001:db8::2/64\n"
+        );
+    }
+
+    #[test]
+    fn what_a_link_is_refused_stands_in_its_status() {
+        let link = json!({ "name": "eth0", "type": "ethernet", "state": "online", "index": 2,
+            "mtu": 1500, "routes": [{ "to": "192.0.2.0/24", "metric": 100 }], "refused": [
+            { "change": "set the route to 10.0.0.0/8 via 10.9.9.9", "why": "unreachable" }] });
+        assert_eq!(
+            status(&link),
+            "eth0: ethernet, online\n  link       index 2, MTU 1500\n  \
+             route      192.0.2.0/24 metric 100\n  \
+             refused    set the route to 10.0.0.0/8 via 10.9.9.9: unreachable\n"
         );
     }
 

@@ -13,7 +13,7 @@ use services::whole_file;
 
 use crate::PROGRAM;
 use crate::dhcp4::message::{Client, Outgoing};
-use crate::manager::Output;
+use crate::manager::{self, Output, Refused};
 use crate::sockets::{Kind, Sockets};
 
 /// The edge to the system.
@@ -31,14 +31,21 @@ impl Edge {
         Self { kernel, sockets: Sockets::default(), run, macs: Default::default() }
     }
 
-    /// Does everything in order.
-    pub(crate) fn perform(&mut self, outputs: Vec<Output>) {
+    /// Does everything in order, and tells what the kernel refused to change.
+    pub(crate) fn perform(&mut self, outputs: Vec<Output>) -> Vec<Refused> {
+        let mut refused = Vec::new();
         for output in outputs {
             let what = describe(&output);
+            let change = match &output {
+                Output::Change(change) => Some(change.clone()),
+                _ => None,
+            };
             if let Err(error) = self.one(output) {
                 warn(PROGRAM, format_args!("cannot {what}: {error}"));
+                refused.extend(change.map(|change| Refused { change, why: error.to_string() }));
             }
         }
+        refused
     }
 
     fn one(&mut self, output: Output) -> io::Result<()> {
@@ -107,22 +114,7 @@ fn ignore_missing(change: &Change, result: io::Result<()>) -> io::Result<()> {
 
 fn describe(output: &Output) -> String {
     match output {
-        Output::Change(Change::AddLink { name, .. }) => format!("make the link {name}"),
-        Output::Change(Change::DeleteLink(index)) => format!("take link {index} away"),
-        Output::Change(Change::SetLink(index, setting)) => {
-            format!("change link {index} ({setting:?})")
-        }
-        Output::Change(Change::AddAddress { prefix, .. }) => format!("set the address {prefix}"),
-        Output::Change(Change::DeleteAddress { prefix, .. }) => {
-            format!("take the address {prefix} away")
-        }
-        Output::Change(Change::AddRoute(route) | Change::ReplaceRoute(route)) => {
-            format!("set the route to {}", route.destination)
-        }
-        Output::Change(Change::DeleteRoute(route)) => {
-            format!("take the route to {} away", route.destination)
-        }
-        Output::Change(_) => "change a neighbour".to_owned(),
+        Output::Change(change) => manager::describe(change),
         Output::Inet4 { link, key, .. } => format!("set IPv4's {key} of {link}"),
         Output::Inet6 { link, key, .. } => format!("set IPv6's {key} of {link}"),
         Output::Listen4 { index, .. } => format!("hear DHCP servers on link {index}"),

@@ -34,7 +34,7 @@ use crate::arp;
 use crate::control::Control;
 use crate::dhcp4::{self, message};
 use crate::edge::{Edge, driver, one_line};
-use crate::manager::{Manager, Refusal};
+use crate::manager::{Manager, Output, Refusal};
 use crate::sockets::Kind;
 
 /// The control socket's name in the run directory.
@@ -46,7 +46,7 @@ pub(crate) fn run(settings: Settings) -> Result<()> {
     while daemon.round()? {}
     let now = now();
     let outputs = daemon.manager.release(now);
-    daemon.edge.perform(outputs);
+    daemon.perform(outputs);
     Ok(())
 }
 
@@ -95,6 +95,13 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// Does what the manager wants done, and tells it what the kernel refused.
+    fn perform(&mut self, outputs: Vec<Output>) {
+        for refused in self.edge.perform(outputs) {
+            self.manager.refused(refused);
+        }
+    }
+
     /// Asks the kernel for all that there is.
     fn look_at_everything(&mut self) -> Result<()> {
         let asking = || "cannot ask the kernel for its links".to_owned();
@@ -103,11 +110,11 @@ impl Daemon {
         }
         for (index, flags) in view::inet6_flags(&mut self.edge.kernel).context(asking)? {
             let outputs = self.manager.event(Event::Inet6Flags { index, flags }, now());
-            self.edge.perform(outputs);
+            self.perform(outputs);
         }
         let addresses = view::addresses(&mut self.edge.kernel).context(asking)?;
         let outputs = self.manager.found_addresses(&addresses, now());
-        self.edge.perform(outputs);
+        self.perform(outputs);
         Ok(())
     }
 
@@ -115,7 +122,7 @@ impl Daemon {
         self.edge.macs.extend(link.mac.map(|mac| (link.index, mac)));
         let driver = driver(&link);
         let outputs = self.manager.link(link, driver, now());
-        self.edge.perform(outputs);
+        self.perform(outputs);
     }
 
     /// Waits for something to do and does it. False once the daemon is to end.
@@ -131,7 +138,7 @@ impl Daemon {
             }
         }
         let outputs = self.manager.time(now());
-        self.edge.perform(outputs);
+        self.perform(outputs);
         Ok(true)
     }
 
@@ -196,7 +203,7 @@ impl Daemon {
                             self.edge.macs.remove(&index);
                         }
                         let outputs = self.manager.event(other, now());
-                        self.edge.perform(outputs);
+                        self.perform(outputs);
                     }
                 }
             }
@@ -221,7 +228,7 @@ impl Daemon {
             (Kind::Dhcp6, _) => Some(self.manager.dhcp6(index, &bytes, now())),
             _ => None,
         };
-        self.edge.perform(outputs.unwrap_or_default());
+        self.perform(outputs.unwrap_or_default());
         if kind == Kind::Arp && !self.manager.is_probing(index, now()) {
             self.edge.sockets.close(index, Kind::Arp);
         }
@@ -231,17 +238,17 @@ impl Daemon {
         let Some(request) = self.control.read(key) else { return };
         let now = now();
         let done = match request {
-            Request::Status => Ok((self.manager.status(now), Vec::new())),
-            Request::Renew(link) => self.manager.renew(&link, now).map(nothing_to_tell),
-            Request::SetUp(link, up) => self.manager.set_up(&link, up, now).map(nothing_to_tell),
+            Request::Status => Ok((Some(self.manager.status(now)), Vec::new())),
+            Request::Renew(link) => self.manager.renew(&link, now).map(changed),
+            Request::SetUp(link, up) => self.manager.set_up(&link, up, now).map(changed),
             Request::Reload => read_config(&self.settings.config)
-                .map(|config| nothing_to_tell(self.manager.reload(config, now)))
+                .map(|config| changed(self.manager.reload(config, now)))
                 .map_err(|problem| Refusal::Failed(one_line(&problem))),
         };
         let answer = match done {
             Ok((value, outputs)) => {
-                self.edge.perform(outputs);
-                Answer::Done(value)
+                self.perform(outputs);
+                Answer::Done(value.unwrap_or_else(|| self.manager.refusals()))
             }
             Err(Refusal::NoSuchLink(name)) => Answer::NoSuchLink(name),
             Err(Refusal::Failed(why)) => Answer::Failed(why),
@@ -257,8 +264,9 @@ fn from_server(packet: &[u8]) -> Option<&[u8]> {
     is_ours.then_some(message)
 }
 
-fn nothing_to_tell<T>(outputs: T) -> (Value, T) {
-    (Value::Null, outputs)
+/// The answer will be what is refused once these are done.
+fn changed(outputs: Vec<Output>) -> (Option<Value>, Vec<Output>) {
+    (None, outputs)
 }
 
 /// What the file says; a machine without the file has no network.

@@ -48,6 +48,11 @@ pub(super) const FEATURES: &[Feature] = &[
         "network.md#netctl",
         hot_plug,
     ),
+    steps(
+        "A route that the kernel refuses is told, and set once an address leads to it",
+        "network.md#netctl",
+        refused,
+    ),
     steps("Addresses and routes are as the file says", "network.md#keys", fixed),
     steps("VLANs and bridges are made as the file says", "network.md#keys", made_links),
 ];
@@ -213,6 +218,23 @@ fn hot_plug(guest: &mut Guest, _: Arch) -> Result<Verdict> {
     let verdict = wait_for(guest, show, has_both)?;
     guest.read("netctl set plug0 address none && ip link del plug0")?;
     Ok(verdict.map(|found| found.trim().to_owned()))
+}
+
+fn refused(guest: &mut Guest, _: Arch) -> Result<Verdict> {
+    let set = "ip link add off0 type dummy && sleep 0.5 && \
+               netctl set off0 address 192.0.2.201/30 && netctl set off0 metric 9999 && \
+               netctl set off0 gateway 203.0.113.1 2>&1; echo code $?; \
+               netctl status off0 | grep refused; ip addr add 203.0.113.2/30 dev off0";
+    let told = guest.read(set)?;
+    let is_set = |found: &str| found.contains("default via 203.0.113.1 dev off0");
+    let verdict = wait_for(guest, "ip route", is_set)?;
+    guest
+        .read("netctl set off0 gateway none && netctl set off0 address none && ip link del off0")?;
+    let refusal = "set the route to 0.0.0.0/0 via 203.0.113.1: ";
+    let is_told = told.contains(&format!("off0: the kernel refuses to {refusal}"))
+        && told.contains("code 1\n")
+        && told.contains(&format!("refused    {refusal}"));
+    Ok(if is_told { verdict.map(|_| first_line(&told)) } else { Err(told) })
 }
 
 fn fixed(guest: &mut Guest, _: Arch) -> Result<Verdict> {

@@ -14,6 +14,7 @@ use services::network::netlink::view::{Address, Link, Route};
 use services::network::prefix::Prefix;
 
 use super::output::Output;
+use super::refused::Refused;
 use crate::dhcp4::lease::Lease;
 use crate::dhcp4::machine::{Action, Event as DhcpEvent, Machine};
 use crate::dhcp6::InformationClient;
@@ -57,6 +58,8 @@ pub(crate) struct Managed {
     /// The kernel may not have the IPv4 routes: it takes them away with the last address,
     /// and refuses them before there is one.
     pub(super) doubts_routes4: bool,
+    /// What it is to have, and the kernel has refused.
+    pub(super) refused: Vec<Refused>,
 }
 
 impl Managed {
@@ -80,6 +83,7 @@ impl Managed {
             gone: BTreeSet::new(),
             routes: Vec::new(),
             doubts_routes4: false,
+            refused: Vec::new(),
         }
     }
 
@@ -109,6 +113,7 @@ impl Managed {
         for prefix in std::mem::take(&mut self.gone) {
             self.given.remove(&prefix);
         }
+        self.retry();
         let wants_dhcp = entry.as_ref().is_some_and(|entry| entry.dhcp);
         self.entry = entry;
         if !wants_dhcp {
@@ -323,6 +328,9 @@ impl Managed {
         let is_ours = self.given.contains_key(&prefix) && !was_gone;
         if prefix.address.is_ipv4() && !is_known && !is_ours {
             self.doubts_routes4 = true;
+        }
+        if !is_known {
+            self.retry_routes(prefix.address.is_ipv4());
         }
         self.addresses.retain(|one| one.prefix != prefix);
         self.addresses.push(address);

@@ -2,13 +2,14 @@
 //! the time, what is to be done comes out.
 //!
 //! Code map: [`link`] is one link and what was done to it, [`desired`] what it is to
-//! have, [`settle`] how it gets that, [`status`] what people are told, [`output`] the
-//! vocabulary. Every input is followed by [`Manager::settle`], which makes up the
+//! have, [`settle`] how it gets that, [`refused`] what the kernel did not do, [`status`]
+//! what people are told, [`output`] the vocabulary. Every input is followed by [`Manager::settle`], which makes up the
 //! difference between what there is and what there should be.
 
 mod desired;
 mod link;
 mod output;
+mod refused;
 mod settle;
 mod status;
 
@@ -29,6 +30,7 @@ use crate::resolv;
 
 pub(crate) use link::Managed;
 pub(crate) use output::Output;
+pub(crate) use refused::{Refused, describe};
 
 /// The state of the network, as far as `netd` knows it.
 #[derive(Debug)]
@@ -167,6 +169,13 @@ impl Manager {
         }
         self.settle(now, &mut outputs);
         outputs
+    }
+
+    /// The kernel has refused something that came out of here.
+    pub(crate) fn refused(&mut self, refused: Refused) {
+        if let Some(link) = refused.index().and_then(|index| self.links.get_mut(&index)) {
+            link.refuse(refused);
+        }
     }
 
     /// A person wants a lease extended. False without such a link.

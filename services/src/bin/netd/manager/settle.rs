@@ -23,6 +23,7 @@ impl Managed {
         self.settle_settings(indexes, outputs);
         self.settle_addresses(now, outputs);
         self.settle_routes(outputs);
+        self.settle_refused();
     }
 
     fn settle_settings(&mut self, indexes: &BTreeMap<String, u32>, outputs: &mut Vec<Output>) {
@@ -108,17 +109,23 @@ impl Managed {
     /// has them.
     fn settle_routes(&mut self, outputs: &mut Vec<Output>) {
         let desired = self.desired_routes();
-        let (kept, unwanted): (Vec<Route>, Vec<Route>) =
+        let (mut kept, unwanted): (Vec<Route>, Vec<Route>) =
             std::mem::take(&mut self.routes).into_iter().partition(|one| desired.contains(one));
         outputs
             .extend(unwanted.into_iter().map(|route| Output::Change(Change::DeleteRoute(route))));
-        let doubts4 = std::mem::take(&mut self.doubts_routes4);
-        let is_certain = |route: &Route| {
-            kept.contains(route) && !(doubts4 && route.destination.address.is_ipv4())
-        };
-        for route in desired.iter().filter(|route| !is_certain(route)) {
-            outputs.push(Output::Change(Change::ReplaceRoute(route.clone())));
+        if std::mem::take(&mut self.doubts_routes4) {
+            self.retry_routes(true);
+            kept.retain(|route| !route.destination.address.is_ipv4());
         }
-        self.routes = desired;
+        for route in desired {
+            let change = Change::ReplaceRoute(route.clone());
+            if self.refused.iter().any(|one| one.change == change) {
+                continue;
+            }
+            if !kept.contains(&route) {
+                outputs.push(Output::Change(change));
+            }
+            self.routes.push(route);
+        }
     }
 }

@@ -8,6 +8,7 @@ use services::network::prefix::Prefix;
 
 use super::Manager;
 use super::link::Managed;
+use super::refused::{Refused, describe};
 
 impl Manager {
     /// Everything about every link, by name.
@@ -15,6 +16,13 @@ impl Manager {
         let mut links: Vec<&Managed> = self.links.values().collect();
         links.sort_by_key(|link| (!link.link.is_loopback(), link.link.index));
         links.iter().map(|link| link.status(now)).collect()
+    }
+
+    /// What the kernel refuses to do, link by link.
+    pub(crate) fn refusals(&self) -> Value {
+        let of = |link: &Managed| link.refused.iter().map(refusal).collect::<Vec<_>>();
+        let refused = self.links.values().filter(|link| !link.refused.is_empty());
+        refused.map(|link| json!({ "name": link.link.name, "refused": of(link) })).collect()
     }
 }
 
@@ -51,6 +59,7 @@ impl Managed {
             "driver": self.driver(),
             "addresses": self.addresses.iter().map(|one| self.address(one)).collect::<Vec<_>>(),
             "routes": routes,
+            "refused": self.refused.iter().map(refusal).collect::<Vec<_>>(),
             "dns": resolvers.dns,
             "search": resolvers.search,
             "dhcp": dhcp,
@@ -109,4 +118,8 @@ impl Managed {
             "duplicate": one.flags.contains(AddressFlags::Dadfailed),
         })
     }
+}
+
+fn refusal(refused: &Refused) -> Value {
+    json!({ "change": describe(&refused.change), "why": refused.why })
 }

@@ -37,6 +37,19 @@ fn link(index: u32, name: &str, flags: LinkFlags) -> Link {
     }
 }
 
+fn address(prefix: &str) -> Address {
+    Address {
+        index: 2,
+        prefix: prefix.parse().unwrap(),
+        peer: None,
+        scope: AddressScope::Universe,
+        flags: AddressFlags::Permanent,
+        valid_s: None,
+        preferred_s: None,
+        broadcast: None,
+    }
+}
+
 const DOWN: LinkFlags = LinkFlags::empty();
 
 fn up() -> LinkFlags {
@@ -448,3 +461,4 @@ fn the_status_says_where_things_come_from() {
 }
 
 mod addresses;
+mod refused;

@@ -6,19 +6,6 @@ const GATEWAY: &str =
     "[[link]]\nmatch = { name = \"eth0\" }\ndhcp = true\ngateway = \"192.0.2.9\"\n";
 const ROUTE: &str = "route 0.0.0.0/0 via 192.0.2.9";
 
-fn address(prefix: &str) -> Address {
-    Address {
-        index: 2,
-        prefix: prefix.parse().unwrap(),
-        peer: None,
-        scope: AddressScope::Universe,
-        flags: AddressFlags::Permanent,
-        valid_s: None,
-        preferred_s: None,
-        broadcast: None,
-    }
-}
-
 fn file(text: &str) -> Config {
     parse_config("f", text).unwrap()
 }
