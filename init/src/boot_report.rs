@@ -53,9 +53,9 @@ impl BootReport {
         }
     }
 
-    /// Tells, once, that the boot is complete; true if it was now.
-    pub(crate) fn publish(&mut self, supervisor: &Supervisor) -> bool {
-        let Progress::Settled(at) = self.progress else { return false };
+    /// Tells, once, that the boot is complete.
+    pub(crate) fn publish(&mut self, supervisor: &Supervisor) {
+        let Progress::Settled(at) = self.progress else { return };
         self.progress = Progress::Over;
         let is_up = |id: &_| supervisor.state(*id).is_some_and(State::is_up);
         let up = supervisor.ids().filter(is_up).count();
@@ -67,7 +67,6 @@ impl BootReport {
             self.started
         ));
         self.write(&format!("complete_us={}\nservices_up={up}\n", at.as_nanos() / 1000));
-        true
     }
 
     fn write(&self, more: &str) {

@@ -24,7 +24,8 @@ const CGROUP2_MAGIC: i64 = 0x6367_7270;
 /// The parent of all services' cgroups.
 pub(crate) struct Cgroups {
     services: OwnedFd,
-    /// Its controllers are enabled when they are first needed.
+    /// A controller is enabled when a service first asks for its limit: that costs a grace
+    /// period of the kernel.
     has_memory: bool,
     has_pids: bool,
 }
@@ -60,17 +61,6 @@ impl Cgroups {
         make_directory(&root, "services")?;
         let services = open_directory(root.as_fd(), "services")?;
         Ok(Self { services, has_memory: false, has_pids: false })
-    }
-
-    /// Enables the pids controller unless that was tried before.
-    pub(crate) fn enable_pids(&mut self) {
-        if self.has_pids {
-            return;
-        }
-        self.has_pids = true;
-        if let Err(errno) = self.enable("+pids") {
-            log::warning(format_args!("no pids controller for services: {}", explain(errno)));
-        }
     }
 
     /// Gives the services' cgroups a controller, top down as the kernel wants it.
@@ -112,13 +102,14 @@ impl Cgroups {
             }
             cgroup.write("memory.max", &bytes.to_string())?;
         }
-        match limits.tasks_max {
-            Some(tasks) => {
-                self.enable_pids();
-                cgroup.write("pids.max", &tasks.to_string())
+        if let Some(tasks) = limits.tasks_max {
+            if !self.has_pids {
+                self.enable("+pids")?;
+                self.has_pids = true;
             }
-            None => Ok(()),
+            cgroup.write("pids.max", &tasks.to_string())?;
         }
+        Ok(())
     }
 
     /// `None` if a cgroup of this name has processes in it.
@@ -170,12 +161,6 @@ impl Cgroup {
     /// Its name below `/sys/fs/cgroup/services`.
     pub(crate) fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Lets no new process or thread in. Without the pids controller there is
-    /// no such file, and `kill` alone must do.
-    pub(crate) fn close_to_new(&self) {
-        let _ = self.write("pids.max", "0");
     }
 
     /// Kills every process in it and below it, also those it creates meanwhile.

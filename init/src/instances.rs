@@ -127,11 +127,9 @@ impl Instance {
         }
     }
 
-    /// Asks the main process to end and lets no new process in.
+    /// Asks the main process to end. What it does until then, it may do with new processes:
+    /// a script cleans up by commands, a runtime by threads.
     pub(crate) fn terminate(&self, number: Signal) {
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.close_to_new();
-        }
         // Fails when the process is dead already, and that is seen elsewhere.
         let _ = signal::send(self.child.pidfd.as_fd(), number.0);
         // A stopped process takes the signal only once it goes on.

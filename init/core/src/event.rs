@@ -175,8 +175,7 @@ pub enum Action {
         /// The new instance.
         instance: InstanceId,
     },
-    /// Let no new process into the instance's cgroup (`pids.max` 0) and send the
-    /// signal to its main process. It can come between `Spawn` and `Spawned`; for
+    /// Send the signal to the instance's main process. It can come between `Spawn` and `Spawned`; for
     /// an instance that could not be spawned it is nothing.
     Terminate {
         /// Which instance.

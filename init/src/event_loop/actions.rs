@@ -15,7 +15,6 @@ impl EventLoop<'_> {
         match action {
             Action::Spawn { service, instance } => self.spawn(service, instance),
             Action::Terminate { instance, signal } => {
-                self.enable_pids();
                 if let Some(found) = self.instances.get_mut(instance) {
                     found.terminate(signal);
                 }
@@ -27,13 +26,6 @@ impl EventLoop<'_> {
                 self.reply_to_operation(client, service, succeeded, now);
             }
             Action::Finish { kind } => self.finish = Some(kind),
-        }
-    }
-
-    /// Without the pids controller a cgroup cannot be closed to new processes.
-    pub(super) fn enable_pids(&mut self) {
-        if let Some(cgroups) = &mut self.cgroups {
-            cgroups.enable_pids();
         }
     }
 

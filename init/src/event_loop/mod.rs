@@ -143,10 +143,7 @@ impl<'a> EventLoop<'a> {
         }
         // A boot or a shutdown makes it long; between them it holds one or two.
         self.queue.shrink_to(QUEUE_KEPT);
-        if self.report.publish(&self.supervisor) {
-            // Costs a grace period of the kernel, which boot need not wait for.
-            self.enable_pids();
-        }
+        self.report.publish(&self.supervisor);
     }
 
     /// Waits for reports and takes them, source by source.

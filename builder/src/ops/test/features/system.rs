@@ -27,6 +27,16 @@ pub(super) const FEATURES: &[Feature] = &[
         guest_checks::TREE_COMMAND,
         guest_checks::tree_gone,
     ),
+    command(
+        "A service that is told to stop cleans up by commands of its own",
+        "service-description.md#start-and-end",
+        "svcctl start test-graceful && sleep 0.5 && svcctl stop test-graceful && \
+         wc -l < /run/graceful",
+        |_, output| match output.success()?.lines().last() {
+            Some("1") => Ok(String::new()),
+            _ => Err(output.text()),
+        },
+    ),
     steps(
         "A service that keeps crashing is given up at its limit",
         "service-description.md#start-and-end",
