@@ -25,6 +25,12 @@ pub(super) const FEATURES: &[Feature] = &[
     command("kill sends signals by name, number and to nobody", SCRIPTS, KILL, |_, output| {
         says(output, "TERM KILL\n0\n143\n1\n")
     }),
+    command(
+        "kill asks a process to end, in the shell that people type at too",
+        LINE,
+        ASK,
+        |_, o| says(o, "/usr/bin/kill\nasked\n/usr/bin/kill\nasked\n"),
+    ),
     command("A trapped signal ends a wait for input", SCRIPTS, READ, |_, output| {
         says(output, "caught\n")
     }),
@@ -134,6 +140,15 @@ kill -s 0 $pid; echo $?
 kill -TERM $pid
 wait $pid; echo $?
 kill -0 $pid 2> /dev/null; echo $?";
+
+/// In a shell of a login, and in one that is started by hand.
+const ASK: &str = "\
+for how in -l -i; do
+    sh -c 'trap \"echo asked; exit\" TERM; while :; do sleep 0.1; done' & pid=$!
+    sleep 0.5
+    bash $how -c \"type -p kill; kill $pid\"
+    wait $pid
+done";
 
 /// Nobody ever writes.
 const READ: &str = "\
