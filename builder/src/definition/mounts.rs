@@ -12,6 +12,7 @@ use init_core::name::ServiceName;
 use super::checker::Checker;
 use super::raw::{Located, Table, Value};
 use super::resolved::{Binary, Directory, File, FileContent, Image, Tool};
+use crate::arch::Arch;
 use crate::tree::TreePath;
 
 /// The program that keeps a mount.
@@ -130,6 +131,12 @@ fn parsed(checker: &mut Checker<'_>, entry: &Table, text: &str) -> Option<MountD
     }
 }
 
+/// Whether a disk has a partition of this name, root or EFI system partition.
+fn is_of_the_image(label: &str) -> bool {
+    let root_of = |arch: &Arch| label == format!("root-{arch}");
+    ["esp", "root"].contains(&label) || Arch::ALL.iter().any(root_of)
+}
+
 /// The data partition: its mount, and what `datapart` reads and is started by.
 fn data(checker: &mut Checker<'_>, table: &Table, image: &mut Image) -> Option<Wanted> {
     let data = table.table("data")?;
@@ -140,6 +147,11 @@ fn data(checker: &mut Checker<'_>, table: &Table, image: &mut Image) -> Option<W
     if label.is_empty() || label.len() > 16 || !label.chars().all(good) {
         let message = format!("{label:?} is no label: 1 to 16 letters, digits, - and _");
         checker.find(data.place_of("label"), message);
+    }
+    if is_of_the_image(label) {
+        let hint = "choose another, such as \"data\"";
+        let message = format!("{label:?} is the name of a partition that the image has already");
+        checker.find_with_hint(data.place_of("label"), message, hint);
     }
     let Some(Value::Bytes(size_min_bytes)) = data.get("size-min").map(|found| &found.value) else {
         return None;
@@ -303,6 +315,19 @@ mod tests {
             FileContent::Text(text) => text,
             FileContent::Source(_) => panic!("{path} is a host file"),
         }
+    }
+
+    #[test]
+    fn the_data_partition_is_none_that_the_image_has() {
+        let text = |label: &str| {
+            format!("outputs = [\"disk\"]\n[data]\nwhere = \"/data\"\nlabel = \"{label}\"\n")
+        };
+        for label in ["esp", "root", "root-x86_64", "root-aarch64"] {
+            let error = load_text(&text(label)).unwrap_err().to_string();
+            assert!(error.contains("images/a.toml:4:9: "), "{error}");
+            assert!(error.contains("a partition that the image has already"), "{error}");
+        }
+        load_text(&text("rooted")).unwrap();
     }
 
     #[test]

@@ -42,7 +42,8 @@ impl Settings {
 /// What comes next for the disk with this table.
 ///
 /// # Errors
-/// If there is no room for the partition, or more than one bears its name.
+/// If there is no room for the partition, more than one bears its name, or one that is
+/// something else.
 pub(crate) fn next(table: &Table, settings: &Settings) -> Result<Next> {
     if table.needs_repair() {
         return Ok(Next::Repair);
@@ -63,6 +64,13 @@ pub(crate) fn next(table: &Table, settings: &Settings) -> Result<Next> {
     let Some(found) = found else {
         return create(table, settings);
     };
+    if !found.is_plain {
+        return Err(Problem::new(format!(
+            "partition {} is called `{}`, but its type is not that of data: it is left alone",
+            found.number, found.name
+        ))
+        .with_hint("give the data partition another `label`"));
+    }
     if found.name != settings.label {
         return Ok(Next::Finish(found.clone()));
     }

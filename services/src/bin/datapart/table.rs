@@ -59,6 +59,8 @@ pub(crate) struct Entry {
     pub(crate) first: u64,
     /// Last sector, part of it.
     pub(crate) last: u64,
+    /// Whether its type is that of any Linux file system: not a root's, nor the ESP's.
+    pub(crate) is_plain: bool,
 }
 
 /// A step of a write: bytes at an offset in bytes, or that everything before must last.
@@ -189,7 +191,7 @@ impl Table {
         bytes[32..40].copy_from_slice(&first.to_le_bytes());
         bytes[40..48].copy_from_slice(&last.to_le_bytes());
         self.rename(number, name);
-        Some(Entry { number, name: name.to_owned(), first, last })
+        Some(Entry { number, name: name.to_owned(), first, last, is_plain: true })
     }
 
     /// Gives the partition `number` another name of at most 36 characters.
@@ -199,6 +201,14 @@ impl Table {
             for (index, unit) in name.encode_utf16().take(NAME_UNITS).enumerate() {
                 bytes[56 + 2 * index..58 + 2 * index].copy_from_slice(&unit.to_le_bytes());
             }
+        }
+    }
+
+    /// Gives the partition `number` another type.
+    #[cfg(test)]
+    pub(crate) fn set_type(&mut self, number: u32, kind: [u8; 16]) {
+        if let Some(bytes) = self.bytes_of(number) {
+            bytes[..16].copy_from_slice(&kind);
         }
     }
 
@@ -304,5 +314,6 @@ fn entry((number, bytes): (u32, &[u8])) -> Entry {
     let units = bytes.get(56..).unwrap_or_default().chunks_exact(2);
     let units = units.map(|pair| u16::from_le_bytes([pair[0], pair[1]])).take_while(|u| *u != 0);
     let name = String::from_utf16_lossy(&units.collect::<Vec<_>>());
-    Entry { number, name, first: long(32), last: long(40) }
+    let is_plain = bytes.starts_with(&LINUX);
+    Entry { number, name, first: long(32), last: long(40), is_plain }
 }

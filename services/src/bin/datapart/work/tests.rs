@@ -202,6 +202,12 @@ fn what_is_not_surely_ours_is_left_alone() {
     table.add("data", [2; 16], (10240, 12287)).unwrap();
     write_table(&mut twice, &table).unwrap();
     refuse(twice.bytes, "several partitions are called `data`");
+    let mut root = Memory::with_power_for(image(24), usize::MAX);
+    let mut table = read_table(&mut root).unwrap();
+    table.rename(2, "data");
+    table.set_type(2, [0x4f; 16]);
+    write_table(&mut root, &table).unwrap();
+    refuse(root.bytes, "partition 2 is called `data`, but its type is not that of data");
     let mut overlapping = Memory::with_power_for(image(24), usize::MAX);
     let mut table = read_table(&mut overlapping).unwrap();
     table.extend(1, 5000);
