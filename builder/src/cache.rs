@@ -155,7 +155,12 @@ impl Cache {
         wait_for(shell, &directory, &root)?;
         // Somebody else may have removed it meanwhile, and it may be there anew: that is theirs.
         if is_at(&directory, &root)? {
-            fs::remove_dir_all(&root).at("remove", &root)?;
+            // Of a link, where it leads to: the link alone would free nothing.
+            let target = fs::canonicalize(&root).at("find", &root)?;
+            fs::remove_dir_all(&target).at("remove", &target)?;
+            if target != root && fs::symlink_metadata(&root).is_ok_and(|link| link.is_symlink()) {
+                fs::remove_file(&root).at("remove", &root)?;
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let shell = Shell::new(cli.quiet);
-    match cli.command.run(&shell) {
+    match cli.command.run(&shell).and_then(|()| shell.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.is_told() {

@@ -2,8 +2,8 @@
 //!
 //! A project is the directory that holds `images/`, `kernel-config/` and
 //! `rootfs/`. It is the nearest one above the current directory, so that a fork
-//! or a second clone builds its own files, else the one the builder was
-//! compiled in. Where outputs and caches go is not decided here.
+//! or a second clone builds its own files, else the one that the program lies in (a
+//! copied clone has a copied `target/`), else the one it was compiled in. Where outputs and caches go is not decided here.
 
 use std::path::{Path, PathBuf};
 
@@ -25,8 +25,10 @@ impl Project {
     /// If neither is there any more.
     pub fn find() -> Result<Self> {
         let here = std::env::current_dir().unwrap_or_default();
+        let program = std::env::current_exe().unwrap_or_default();
         let compiled_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
         here.ancestors()
+            .chain(program.ancestors())
             .chain(compiled_in)
             .find_map(|directory| Self::at(directory).ok())
             .ok_or_else(|| {

@@ -1,22 +1,27 @@
 //! All terminal output. Standard output is data, standard error is progress.
 //!
 //! On a terminal a step shows a spinner or a bar while it runs; elsewhere it is
-//! one plain line when it ends, and one at each further tenth of a long one. The text is the same and needs no colour.
+//! one plain line when it ends, and one at each further tenth of a long one. The text is the
+//! same and needs no colour.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// How often a spinner moves.
 const SPINNER_PERIOD: Duration = Duration::from_millis(120);
 
 /// A step without a terminal that takes longer than this tells how far it is.
 const LONG_STEP: Duration = Duration::from_secs(15);
+
+/// Why data did not reach standard output, which the whole program has but one of.
+static LOST_DATA: OnceLock<std::io::Error> = OnceLock::new();
 
 /// Where messages go, and how many of them.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +57,7 @@ impl Shell {
     }
 
     /// Writes data to standard output as it is. A closed pipe is not an error:
-    /// the reader has seen enough.
+    /// the reader has seen enough. Any other failure is told by [`Shell::finish`].
     pub fn data(&self, text: &str) {
         self.data_bytes(text.as_bytes());
     }
@@ -60,7 +65,24 @@ impl Shell {
     /// See [`Shell::data`].
     pub fn data_bytes(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
-        let _closed_pipe = out.write_all(bytes).and_then(|()| out.flush());
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                let _only_the_first_counts = LOST_DATA.set(error);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the program's output.
+    ///
+    /// # Errors
+    /// If data was lost on the way to standard output.
+    pub fn finish(&self) -> Result<()> {
+        match LOST_DATA.get() {
+            None => Ok(()),
+            Some(error) => Err(Error::failure(format!("cannot write standard output: {error}"))
+                .hint("what was written is not all of it")),
+        }
     }
 
     /// Writes to standard error as it is, for what is not the builder's own: a

@@ -14,6 +14,7 @@ use super::raw::Located;
 use crate::arch::Arch;
 use crate::bus::Bus;
 use crate::elf::machine::{Machine, Machines};
+use crate::error::{Error, Result};
 use crate::tree::TreePath;
 use crate::tree::pattern::Pattern;
 
@@ -349,6 +350,19 @@ pub struct Symlink {
 }
 
 impl Image {
+    /// That it is made for this architecture.
+    ///
+    /// # Errors
+    /// If it is not: which ones it is made for.
+    pub fn require_arch(&self, arch: Arch) -> Result<()> {
+        if self.arches.contains(&arch) {
+            return Ok(());
+        }
+        let arches: Vec<&str> = self.arches.iter().map(|arch| arch.as_str()).collect();
+        Err(Error::definition(format!("it is not made for {arch}"))
+            .hint(format!("its `arch` is {}", arches.join(", "))))
+    }
+
     /// The architectures whose systems are in the outputs when it is built for
     /// `arch`, in the order of [`Arch::ALL`].
     #[must_use]

@@ -31,15 +31,16 @@ pub(super) fn read(checker: &mut Checker<'_>, table: &Table) -> Vec<String> {
                 continue;
             }
         };
-        let count = keys.len();
+        let mut is_empty = true;
         for (index, line) in text.lines().enumerate() {
             if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+                is_empty = false;
                 let place = format!("{}:{}: ", entry.value, index + 1);
                 let Some(key) = key(checker, line, &entry.place, &place) else { break };
                 keys.push(key);
             }
         }
-        if text.lines().all(|line| line.trim().is_empty()) && keys.len() == count {
+        if is_empty {
             checker.find(entry.place.clone(), format!("{:?} has no key", entry.value));
         }
     }

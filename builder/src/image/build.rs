@@ -43,11 +43,7 @@ pub fn build(shell: &Shell, request: &ImageRequest) -> Result<BuiltImage> {
 }
 
 fn build_loaded(shell: &Shell, request: &ImageRequest, image: &Image) -> Result<BuiltImage> {
-    if !image.arches.contains(&request.arch) {
-        let arches: Vec<&str> = image.arches.iter().map(|arch| arch.as_str()).collect();
-        let message = format!("it is not made for {}", request.arch);
-        return Err(Error::definition(message).hint(format!("its `arch` is {}", arches.join(", "))));
-    }
+    image.require_arch(request.arch)?;
     let output = request.output.clone().unwrap_or_else(|| request.project.default_output());
     let path = output.join(&image.name).join(request.arch.as_str());
     let cache = Cache::open()?;
@@ -140,6 +136,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn build(&self, directory: &OutputDirectory, fingerprint: Fingerprint) -> Result<State> {
         let epoch_s = epoch_s()?;
+        self.warn_of_namesake(directory.path());
         let (shell, cache, request, image) = (self.shell, self.cache, self.request, self.image);
         let arches = image.system_arches(request.arch);
         // What can be found wrong without building is found before.
@@ -166,6 +163,24 @@ impl Builder<'_> {
         let state = self.pack(directory, fingerprint, &outputs, descriptions)?;
         step.done(format_args!("{}", directory.path().display()));
         Ok(state)
+    }
+
+    /// The path of the image's own definition, as messages show it.
+    fn definition(&self) -> String {
+        self.image.sources.last().map_or_else(String::new, |path| self.request.project.show(path))
+    }
+
+    /// Images go by the names of their files, so that another definition may have been built
+    /// into this directory.
+    fn warn_of_namesake(&self, directory: &Path) {
+        let definition = self.definition();
+        if let Some(other) = State::definition(directory).filter(|other| *other != definition) {
+            self.shell.warn(format_args!(
+                "the image of {definition} takes the place of that of {other} in {}\n\
+                 hint: name one of them otherwise, or give each a directory with --output",
+                directory.display()
+            ));
+        }
     }
 
     /// The parts of one architecture's system, and the proof that they go together.
@@ -203,7 +218,8 @@ impl Builder<'_> {
         staging.commit()?;
         remove_stale(directory.path(), &names)?;
         let fallback = outputs.systems.iter().find_map(|system| system.kernel.source.fallback());
-        let mut state = State::of_outputs(directory.path(), &names, fingerprint)?;
+        let mut state =
+            State::of_outputs(directory.path(), &names, self.definition(), fingerprint)?;
         state.root_partuuid = outputs.partuuid()?.map(|guid| guid.to_string());
         state.kernel_fallback = fallback.map(str::to_owned);
         self.remember(directory.path(), &state)?;

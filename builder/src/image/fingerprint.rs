@@ -53,6 +53,9 @@ pub(super) struct Fingerprint {
 pub(super) struct State {
     /// What it was made of.
     pub(super) fingerprint: Fingerprint,
+    /// The definition it was made by, as messages show it.
+    #[serde(default)]
+    definition: String,
     /// What it left.
     outputs: Vec<Stamp>,
     /// `PARTUUID` of the root partition, if there is a disk.
@@ -79,10 +82,18 @@ impl State {
     pub(super) fn of_outputs(
         directory: &Path,
         names: &[String],
+        definition: String,
         fingerprint: Fingerprint,
     ) -> Result<Self> {
         let outputs = names.iter().map(|name| stamp(directory, name)).collect::<Result<_>>()?;
-        Ok(Self { fingerprint, outputs, root_partuuid: None, kernel_fallback: None })
+        Ok(Self { fingerprint, definition, outputs, root_partuuid: None, kernel_fallback: None })
+    }
+
+    /// The definition by which the outputs that are there were made, if that is known.
+    pub(super) fn definition(directory: &Path) -> Option<String> {
+        let text = fs::read_to_string(directory.join(STATE)).ok()?;
+        let state: Self = serde_json::from_str(&text).ok()?;
+        Some(state.definition).filter(|definition| !definition.is_empty())
     }
 
     /// The last build's state, if it was made of the same and all it left is untouched.

@@ -47,6 +47,13 @@ impl OutputDirectory {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// Whether a builder has made this directory, or is making it: nobody else's files are
+    /// the builder's because of their names.
+    #[must_use]
+    pub fn is_one(path: &Path) -> bool {
+        [LOCK, fingerprint::STATE].iter().any(|name| path.join(name).is_file())
+    }
+
     /// Removes what the builder made in it, and the directory if nothing else is there.
     /// Returns how many bytes that were.
     ///

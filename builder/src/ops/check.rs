@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::definition;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::image::check;
 use crate::image::packages::Access;
 use crate::kernel::source::SourceRequest;
@@ -62,6 +62,10 @@ fn check_image(
     name: &str,
 ) -> Result<()> {
     let image = definition::load(project, name)?;
+    if !args.images.is_empty() {
+        let is_made = args.arches.iter().try_for_each(|arch| image.require_arch(*arch));
+        is_made.context(|| format!("cannot check image {}", image.name))?;
+    }
     let wanted = |arch: &&Arch| args.arches.is_empty() || args.arches.contains(arch);
     for arch in image.arches.iter().filter(wanted) {
         // No kernel is fetched for a check: if it is not here, it is named as not checked.

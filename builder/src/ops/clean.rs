@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
 use crate::cache::Cache;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::image::staging::OutputDirectory;
 use crate::project::Project;
 use crate::shell::Shell;
@@ -24,30 +24,32 @@ pub struct Args {
     cache: bool,
 }
 
-/// Removes outputs by their names, and directories that are empty then. A file
-/// that somebody else put there stays.
+/// Removes outputs by their names from directories that a builder has made, and those that
+/// are empty then. A file that somebody else put there stays.
 ///
 /// # Errors
-/// If something cannot be removed.
+/// If something cannot be removed, or there is nothing of an image that was named.
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let output = match &args.output {
         Some(output) => output.clone(),
         None => Project::find()?.default_output(),
     };
-    for image in directories(&output)? {
-        let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !args.images.is_empty() && !args.images.contains(&name) {
-            continue;
-        }
-        for arch in Arch::ALL {
-            let directory = image.join(arch.as_str());
-            if directory.is_dir() {
-                clean_outputs(shell, &directory)?;
-            }
-        }
-        remove_if_empty(&image);
+    let made = made(&output)?;
+    if let Some(name) = args.images.iter().find(|name| !made.iter().any(|one| one.image == **name))
+    {
+        return Err(nothing_of(name, &made, &output));
     }
-    remove_if_empty(&output);
+    for directory in &made {
+        if args.images.is_empty() || args.images.contains(&directory.image) {
+            clean_outputs(shell, &directory.path)?;
+            directory.path.parent().map(remove_if_empty);
+        }
+    }
+    if made.is_empty() && !args.cache {
+        shell.note(format_args!("there are no outputs in {}", output.display()));
+    } else {
+        remove_if_empty(&output);
+    }
     if args.cache {
         let cache = Cache::open()?;
         let root = cache.root().to_owned();
@@ -55,6 +57,32 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         shell.note(format_args!("removed {}", root.display()));
     }
     Ok(())
+}
+
+/// A directory with the outputs of an image for one architecture.
+struct Made {
+    image: String,
+    path: PathBuf,
+}
+
+/// The directories below `output` that a builder has made.
+fn made(output: &Path) -> Result<Vec<Made>> {
+    let mut made = Vec::new();
+    for image in directories(output)? {
+        let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let paths = Arch::ALL.iter().map(|arch| image.join(arch.as_str()));
+        let of_image = paths.filter(|path| OutputDirectory::is_one(path));
+        made.extend(of_image.map(|path| Made { image: name.clone(), path }));
+    }
+    Ok(made)
+}
+
+fn nothing_of(image: &str, made: &[Made], output: &Path) -> Error {
+    let error =
+        Error::definition(format!("there are no outputs of {image:?} in {}", output.display()));
+    let mut names: Vec<&str> = made.iter().map(|one| one.image.as_str()).collect();
+    names.dedup();
+    if names.is_empty() { error } else { error.hint(format!("there are: {}", names.join(", "))) }
 }
 
 fn clean_outputs(shell: &Shell, directory: &Path) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `builder image`: from definitions to files that boot.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
 use crate::definition;
@@ -123,8 +124,13 @@ pub fn host_arch() -> Result<Arch> {
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let arches = or_host(&args.arches)?;
     let project = Project::find()?;
+    let mut named = BTreeMap::new();
     for image in &args.images {
-        definition::load(&project, image)?;
+        let read = definition::load(&project, image)?;
+        let path = read.sources.last().cloned().unwrap_or_default();
+        if let Some(other) = named.insert(read.name, path.clone()).filter(|other| *other != path) {
+            return Err(namesakes(&project, &other, &path));
+        }
     }
     args.build.prepare_host(shell, &arches)?;
     for image in &args.images {
@@ -134,6 +140,12 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn namesakes(project: &Project, one: &Path, other: &Path) -> Error {
+    let (one, other) = (project.show(one), project.show(other));
+    Error::definition(format!("{one} and {other} would be built into the same directory"))
+        .hint("name one of them otherwise, or build them apart, each with its --output")
 }
 
 fn report(shell: &Shell, built: &BuiltImage) {

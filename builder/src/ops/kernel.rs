@@ -88,6 +88,7 @@ impl SourceArgs {
         match image {
             Some(name) => {
                 let image = definition::load(&project, name)?;
+                image.require_arch(arch).context(|| format!("image {}", image.name))?;
                 image::kernel_request(&project, &image, arch, source)
             }
             None => Ok(KernelRequest {

@@ -10,7 +10,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     Case {
         name: "a misspelt key of an image",
         files: &[("images/bad.toml", "description = \"x\"\nhostnaem = \"x\"\n")],
@@ -76,6 +76,18 @@ const CASES: [Case; 8] = [
             "arch = [\"x86_64\"]\noutputs = [\"disk\"]\ndisk.arch = [\"x86_64\", \"aarch64\"]\n",
         )],
         says: &["images/bad.toml:3:24: the image is not made for aarch64", "hint: "],
+    },
+    Case {
+        name: "a file of keys that has none",
+        files: &[
+            (
+                "images/bad.toml",
+                "inherit = [\"base.toml\"]\n[[user]]\nname = \"ann\"\nuid = 1000\n\
+                 ssh-keys = [\"ann.pub\"]\n[[group]]\nname = \"ann\"\ngid = 1000\n",
+            ),
+            ("images/ann.pub", "# ann's key comes here\n\n"),
+        ],
+        says: &["images/bad.toml:5:13: \"ann.pub\" has no key"],
     },
     Case {
         name: "definitions that inherit in a circle",

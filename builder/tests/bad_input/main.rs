@@ -11,5 +11,6 @@ mod definitions;
 mod kernel;
 mod mounts;
 mod outputs;
+mod outputs_of_others;
 mod packages;
 mod project;
