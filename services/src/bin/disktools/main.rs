@@ -9,6 +9,7 @@ mod format;
 mod list;
 mod mount;
 mod mounts_json;
+mod umount;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -39,8 +40,8 @@ fn main() -> ExitCode {
     };
     let outcome = match tool.as_str() {
         "lsblk" => list::run(words),
-        "mount" => mount::run_mount(words),
-        "umount" => mount::run_umount(words),
+        "mount" => mount::run(words),
+        "umount" => umount::run(words),
         "mkfs.ext4" => format::run_ext4(words),
         "mkfs.fat" | "mkfs.vfat" => format::run_fat(words),
         other => Outcome::Usage(

@@ -1,4 +1,4 @@
-//! `mount` and `umount`.
+//! `mount`.
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -6,7 +6,6 @@ use std::io;
 use init_core::mount::Source;
 use lexopt::{Arg, ValueExt as _};
 use rustix::io::Errno;
-use rustix::mount::UnmountFlags;
 use services::problem::{Context, Problem, Result};
 use services::storage::block::find::find;
 use services::storage::block::probe;
@@ -40,18 +39,6 @@ Options:
 
 What is to be mounted at each boot is described in /etc/mounts.d.
 Exit status: 0 done, 1 failed, 2 usage, 4 no such device.
-";
-
-const UMOUNT_HELP: &str = "\
-Unmounts what is mounted at a directory, or a device wherever it is mounted.
-
-Usage: umount [-l] DIRECTORY|DEVICE...
-
-Options:
-  -l          now out of sight, and unmounted when nobody uses it any more
-  -h, --help  this text
-
-Exit status: 0 done, 1 failed, 2 usage.
 ";
 
 /// What the command line of `mount` says.
@@ -97,7 +84,7 @@ impl Asked {
     }
 }
 
-pub(crate) fn run_mount(words: Vec<OsString>) -> Outcome {
+pub(crate) fn run(words: Vec<OsString>) -> Outcome {
     let mut asked = match Asked::parse(words) {
         Ok(asked) => asked,
         Err(error) => return Outcome::usage("mount", error),
@@ -175,7 +162,8 @@ fn again(target: &str, asked: &Asked) -> Result<()> {
         .map_err(|error| refused(&format!("mount {target} anew"), error))
 }
 
-fn refused(what: &str, error: io::Error) -> Problem {
+/// What the kernel refused, with what helps.
+pub(crate) fn refused(what: &str, error: io::Error) -> Problem {
     let problem = Problem::new(format!("cannot {what}: {error}"));
     match Errno::from_io_error(&error) {
         Some(Errno::PERM) => problem.with_hint("this takes root"),
@@ -186,41 +174,4 @@ fn refused(what: &str, error: io::Error) -> Problem {
         Some(Errno::BUSY) => problem.with_hint("something still uses it"),
         _ => problem,
     }
-}
-
-pub(crate) fn run_umount(words: Vec<OsString>) -> Outcome {
-    let mut flags = UnmountFlags::NOFOLLOW;
-    let mut targets = Vec::new();
-    let mut parser = lexopt::Parser::from_args(words);
-    loop {
-        match parser.next() {
-            Ok(None) => break,
-            Ok(Some(Arg::Short('l') | Arg::Long("lazy"))) => flags |= UnmountFlags::DETACH,
-            Ok(Some(Arg::Short('h') | Arg::Long("help"))) => return Outcome::print(UMOUNT_HELP),
-            Ok(Some(Arg::Value(word))) => targets.push(word.to_string_lossy().into_owned()),
-            Ok(Some(other)) => return Outcome::usage("umount", other.unexpected()),
-            Err(error) => return Outcome::usage("umount", error),
-        }
-    }
-    if targets.is_empty() {
-        return Outcome::usage("umount", "the directory is missing");
-    }
-    targets.iter().try_for_each(|target| unmount(target, flags)).into()
-}
-
-/// Unmounts the directory, or the device from where it was mounted last.
-fn unmount(target: &str, flags: UnmountFlags) -> Result<()> {
-    let mounts = table::mounted().context(|| "cannot read the table of mounts".to_owned())?;
-    let device = mounts.iter().rfind(|mount| mount.source == *target);
-    let path = std::fs::canonicalize(target)
-        .map_or_else(|_| target.to_owned(), |path| path.to_string_lossy().into_owned());
-    let is_target = mounts.iter().any(|mount| mount.target == path);
-    let path = match device {
-        Some(mount) if !is_target => mount.target.clone(),
-        _ => path,
-    };
-    rustix::mount::unmount(&*path, flags).map_err(|errno| match errno {
-        Errno::INVAL => Problem::new(format!("`{target}` is not mounted")),
-        errno => refused(&format!("unmount {target}"), errno.into()),
-    })
 }

@@ -1,0 +1,123 @@
+//! `umount`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+use lexopt::Arg;
+use rustix::fs::{major, minor};
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+use services::problem::{Context, Problem, Result};
+use services::storage::mounting::table::{self, Mounted};
+
+use crate::Outcome;
+use crate::mount::refused;
+
+const HELP: &str = "\
+Unmounts what is mounted at a directory, or a device wherever it is mounted.
+
+Usage: umount [-l] DIRECTORY|DEVICE...
+
+Options:
+  -l          now out of sight, and unmounted when nobody uses it any more
+  -h, --help  this text
+
+Exit status: 0 done, 1 failed, 2 usage.
+";
+
+pub(crate) fn run(words: Vec<OsString>) -> Outcome {
+    let mut flags = UnmountFlags::NOFOLLOW;
+    let mut targets = Vec::new();
+    let mut parser = lexopt::Parser::from_args(words);
+    loop {
+        match parser.next() {
+            Ok(None) => break,
+            Ok(Some(Arg::Short('l') | Arg::Long("lazy"))) => flags |= UnmountFlags::DETACH,
+            Ok(Some(Arg::Short('h') | Arg::Long("help"))) => return Outcome::print(HELP),
+            Ok(Some(Arg::Value(word))) => targets.push(word.to_string_lossy().into_owned()),
+            Ok(Some(other)) => return Outcome::usage("umount", other.unexpected()),
+            Err(error) => return Outcome::usage("umount", error),
+        }
+    }
+    if targets.is_empty() {
+        return Outcome::usage("umount", "the directory is missing");
+    }
+    targets.iter().try_for_each(|target| unmount(target, flags)).into()
+}
+
+/// Unmounts the directory, or the device from where it was mounted last.
+fn unmount(target: &str, flags: UnmountFlags) -> Result<()> {
+    let mounts = table::mounted().context(|| "cannot read the table of mounts".to_owned())?;
+    let path = fs::canonicalize(target)
+        .map_or_else(|_| target.to_owned(), |path| path.to_string_lossy().into_owned());
+    let place = place(&mounts, target, &path, device_number(target));
+    rustix::mount::unmount(place, flags).map_err(|errno| match errno {
+        Errno::INVAL => Problem::new(format!("`{target}` is not mounted")),
+        errno => refused(&format!("unmount {target}"), errno.into()),
+    })
+}
+
+/// Where to unmount: `path`, which `target` leads to, if something is mounted there; else where
+/// the device `number`, or what was mounted by the very name `target`, was mounted last. A device
+/// has many names, so that by which it was mounted says little.
+fn place<'a>(
+    mounts: &'a [Mounted],
+    target: &str,
+    path: &'a str,
+    number: Option<(u32, u32)>,
+) -> &'a str {
+    if mounts.iter().any(|mount| mount.target == path) {
+        return path;
+    }
+    let is_meant = |mount: &&Mounted| match number {
+        Some(number) => mount.number == number,
+        None => mount.source == target,
+    };
+    mounts.iter().rfind(is_meant).map_or(path, |mount| &mount.target)
+}
+
+/// Major and minor number of the block device at `path`; `None` if it is no such device.
+fn device_number(path: &str) -> Option<(u32, u32)> {
+    let metadata = fs::metadata(path).ok()?;
+    let device = metadata.rdev();
+    metadata.file_type().is_block_device().then(|| (major(device), minor(device)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounted(number: (u32, u32), source: &str, target: &str) -> Mounted {
+        Mounted {
+            number,
+            root: "/".into(),
+            target: target.into(),
+            options: "rw".into(),
+            kind: "ext4".into(),
+            source: source.into(),
+            super_options: "rw".into(),
+        }
+    }
+
+    #[test]
+    fn a_device_is_found_by_its_number_whatever_it_was_mounted_as() {
+        let mounts = [
+            mounted((254, 1), "/dev/root", "/"),
+            mounted((254, 3), "/dev/disk/by-role/data", "/var"),
+            mounted((0, 30), "scratch", "/mnt"),
+            mounted((254, 3), "/dev/disk/by-role/data", "/srv"),
+        ];
+        for (target, path, number, expected) in [
+            ("/dev/vda3", "/dev/vda3", Some((254, 3)), "/srv"),
+            ("/dev/disk/by-role/data", "/dev/vda3", Some((254, 3)), "/srv"),
+            ("/dev/vda1", "/dev/vda1", Some((254, 1)), "/"),
+            ("/dev/vda2", "/dev/vda2", Some((254, 2)), "/dev/vda2"),
+            ("/var", "/var", None, "/var"),
+            ("scratch", "scratch", None, "/mnt"),
+            ("/nope", "/nope", None, "/nope"),
+        ] {
+            assert_eq!(place(&mounts, target, path, number), expected, "{target}");
+        }
+    }
+}
