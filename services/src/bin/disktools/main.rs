@@ -26,6 +26,8 @@ enum Outcome {
     Failed(Problem),
     /// There is no such device.
     NoSuch(Problem),
+    /// It failed, and everything has been said already.
+    Reported,
 }
 
 fn main() -> ExitCode {
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     };
     let (problem, code) = match outcome {
         Outcome::Done => return ExitCode::SUCCESS,
+        Outcome::Reported => return ExitCode::FAILURE,
         Outcome::Failed(problem) => (problem, 1),
         Outcome::Usage(problem) => (problem, 2),
         Outcome::NoSuch(problem) => (problem, 4),

@@ -43,7 +43,19 @@ pub(crate) fn run(words: Vec<OsString>) -> Outcome {
     if targets.is_empty() {
         return Outcome::usage("umount", "the directory is missing");
     }
-    targets.iter().try_for_each(|target| unmount(target, flags)).into()
+    each(&targets, |target| unmount(target, flags))
+}
+
+/// Unmounts one after the other. One that fails is told, and keeps none of the others mounted.
+fn each(targets: &[String], mut unmount: impl FnMut(&str) -> Result<()>) -> Outcome {
+    let mut is_well = true;
+    for target in targets {
+        if let Err(problem) = unmount(target) {
+            problem.print("umount");
+            is_well = false;
+        }
+    }
+    if is_well { Outcome::Done } else { Outcome::Reported }
 }
 
 /// Unmounts the directory, or the device from where it was mounted last.
@@ -119,5 +131,18 @@ mod tests {
         ] {
             assert_eq!(place(&mounts, target, path, number), expected, "{target}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_unmounted_keeps_nothing_else_mounted() {
+        let targets = ["/nope", "/mnt/a", "/mnt/b"].map(str::to_owned);
+        let mut seen = Vec::new();
+        let outcome = each(&targets, |target| {
+            seen.push(target.to_owned());
+            if target == "/nope" { Err(Problem::new("no")) } else { Ok(()) }
+        });
+        assert_eq!(seen, targets);
+        assert!(matches!(outcome, Outcome::Reported));
+        assert!(matches!(each(&targets, |_| Ok(())), Outcome::Done));
     }
 }
