@@ -9,6 +9,7 @@ mod format;
 mod list;
 mod mount;
 mod mounts_json;
+mod show;
 mod umount;
 
 use std::ffi::OsString;

@@ -14,7 +14,7 @@ use services::storage::mounting::options::Options;
 use services::storage::mounting::remount::{self, Scope, remount};
 use services::storage::mounting::table;
 
-use crate::{Outcome, mounts_json};
+use crate::{Outcome, mounts_json, show};
 
 const MOUNT_HELP: &str = "\
 Mounts a file system, or without arguments shows what is mounted.
@@ -94,7 +94,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Outcome {
     }
     let is_remount = asked.take_option("remount");
     match asked.operands.as_slice() {
-        [] => show(asked.json),
+        [] => list(asked.json),
         [target] | [_, target] if is_remount => again(target, &asked).into(),
         [source, target] if asked.bind => bind(source, target, &asked.options).into(),
         [source, target] => match named(source) {
@@ -106,7 +106,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Outcome {
     }
 }
 
-fn show(json: bool) -> Outcome {
+fn list(json: bool) -> Outcome {
     let mounts = match table::mounted() {
         Ok(mounts) => mounts,
         Err(error) => {
@@ -116,11 +116,7 @@ fn show(json: bool) -> Outcome {
     if json {
         return Outcome::print(&format!("{:#}\n", mounts_json::document(&mounts)));
     }
-    let line = |mount: &table::Mounted| {
-        let (source, target, kind) = (&mount.source, &mount.target, &mount.kind);
-        format!("{source} on {target} type {kind} ({})\n", mount.options)
-    };
-    Outcome::print(&mounts.iter().map(line).collect::<String>())
+    Outcome::print(&show::lines(&mounts))
 }
 
 /// The device that LABEL=… and its like name; other words stand for themselves.
