@@ -19,7 +19,7 @@ use crate::{Outcome, mounts_json, show};
 const MOUNT_HELP: &str = "\
 Mounts a file system, or without arguments shows what is mounted.
 
-Usage: mount [--json]
+Usage: mount [--json] [-t TYPE]
        mount [-t TYPE] [-o OPTIONS] SOURCE DIRECTORY
        mount --bind [-o OPTIONS] SOURCE DIRECTORY
        mount -o remount[,bind],OPTIONS DIRECTORY
@@ -34,7 +34,7 @@ Options:
       --json      for programs
   -o OPTIONS      separated by commas: ro, nosuid, nodev, noexec, size=64M, ...
   -r              read-only, as -o ro
-  -t TYPE         ext4, vfat, tmpfs, proc, ...
+  -t TYPE         ext4, vfat, tmpfs, proc, ...; to show, also `ext4,vfat`, `noproc,sysfs`
   -h, --help      this text
 
 What is to be mounted at each boot is described in /etc/mounts.d.
@@ -94,7 +94,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Outcome {
     }
     let is_remount = asked.take_option("remount");
     match asked.operands.as_slice() {
-        [] => list(asked.json),
+        [] => list(&asked),
         [target] | [_, target] if is_remount => again(target, &asked).into(),
         [source, target] if asked.bind => bind(source, target, &asked.options).into(),
         [source, target] => match named(source) {
@@ -106,17 +106,20 @@ pub(crate) fn run(words: Vec<OsString>) -> Outcome {
     }
 }
 
-fn list(json: bool) -> Outcome {
-    let mounts = match table::mounted() {
+fn list(asked: &Asked) -> Outcome {
+    let mut mounts = match table::mounted() {
         Ok(mounts) => mounts,
         Err(error) => {
             return Outcome::Failed(Problem::new(format!("cannot read the table: {error}")));
         }
     };
-    if json {
-        return Outcome::print(&format!("{:#}\n", mounts_json::document(&mounts)));
+    if let Some(kinds) = &asked.kind {
+        mounts.retain(|mount| show::is_of(kinds, &mount.kind));
     }
-    Outcome::print(&show::lines(&mounts))
+    match asked.json {
+        true => Outcome::print(&format!("{:#}\n", mounts_json::document(&mounts))),
+        false => Outcome::print(&show::lines(&mounts)),
+    }
 }
 
 /// The device that LABEL=… and its like name; other words stand for themselves.
@@ -129,11 +132,15 @@ fn named(source: &str) -> Result<String> {
     }
 }
 
+/// The kernel's name of a file system that people call `kind`.
+pub(crate) fn kernel_name(kind: &str) -> &str {
+    if kind == "fat" { "vfat" } else { kind }
+}
+
 fn mount(source: &str, target: &str, asked: &Asked) -> Result<()> {
     let options = Options::of(asked.options.iter().map(String::as_str));
     let kind = match asked.kind.as_deref() {
-        Some("fat") => "vfat".to_owned(),
-        Some(kind) => kind.to_owned(),
+        Some(kind) => kernel_name(kind).to_owned(),
         None => match probe::filesystem(source) {
             Some(found) => found.kind.to_owned(),
             None => {
