@@ -98,7 +98,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Outcome {
         [target] | [_, target] if is_remount => again(target, &asked).into(),
         [source, target] if asked.bind => bind(source, target, &asked.options).into(),
         [source, target] => match named(source) {
-            Ok(source) => mount(&source, target, &asked).into(),
+            Ok(source) => mount(&source, target, &asked),
             Err(problem) => Outcome::NoSuch(problem),
         },
         [_] => Outcome::usage("mount", "the directory is missing"),
@@ -137,20 +137,47 @@ pub(crate) fn kernel_name(kind: &str) -> &str {
     if kind == "fat" { "vfat" } else { kind }
 }
 
-fn mount(source: &str, target: &str, asked: &Asked) -> Result<()> {
-    let options = Options::of(asked.options.iter().map(String::as_str));
+fn mount(source: &str, target: &str, asked: &Asked) -> Outcome {
     let kind = match asked.kind.as_deref() {
         Some(kind) => kernel_name(kind).to_owned(),
-        None => match probe::filesystem(source) {
-            Some(found) => found.kind.to_owned(),
-            None => {
-                return Err(Problem::new(format!("`{source}` holds no file system that is known"))
-                    .with_hint("-t TYPE says what it is"));
-            }
+        None => match kind_on(source) {
+            Ok(kind) => kind,
+            Err(outcome) => return outcome,
         },
     };
+    mount_as(&kind, source, target, &asked.options).into()
+}
+
+/// What the file system on the device calls itself.
+fn kind_on(source: &str) -> std::result::Result<String, Outcome> {
+    match probe::read_filesystem(source) {
+        Ok(Some(found)) => Ok(found.kind.to_owned()),
+        Ok(None) => Err(Outcome::Failed(
+            Problem::new(format!("`{source}` holds no file system that is known"))
+                .with_hint("-t TYPE says what it is"),
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Outcome::NoSuch(unreadable(source, &error)))
+        }
+        Err(error) => Err(Outcome::Failed(unreadable(source, &error))),
+    }
+}
+
+fn unreadable(source: &str, error: &io::Error) -> Problem {
+    let problem = Problem::new(format!("cannot read `{source}`: {error}"));
+    match error.kind() {
+        io::ErrorKind::NotFound => problem
+            .with_hint("`lsblk` shows what there is; what has no device, as tmpfs, takes -t TYPE"),
+        io::ErrorKind::PermissionDenied => problem.with_hint("this takes root"),
+        io::ErrorKind::IsADirectory => problem.with_hint("--bind shows a directory elsewhere"),
+        _ => problem,
+    }
+}
+
+fn mount_as(kind: &str, source: &str, target: &str, options: &[String]) -> Result<()> {
+    let options = Options::of(options.iter().map(String::as_str));
     let data = CString::new(options.data).context(|| "an option has a NUL byte".to_owned())?;
-    rustix::mount::mount(source, target, &*kind, options.flags, data.as_c_str())
+    rustix::mount::mount(source, target, kind, options.flags, data.as_c_str())
         .map_err(|errno| refused(&format!("mount {source} on {target} as {kind}"), errno.into()))
 }
 
@@ -176,5 +203,21 @@ pub(crate) fn refused(what: &str, error: io::Error) -> Problem {
         }
         Some(Errno::BUSY) => problem.with_hint("something still uses it"),
         _ => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_cannot_be_read_is_said_to_be_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap();
+        let Err(Outcome::NoSuch(problem)) = kind_on(&format!("{path}/nosuch")) else { panic!() };
+        assert!(problem.message().contains("No such file or directory"), "{problem}");
+        let Err(Outcome::Failed(problem)) = kind_on(path) else { panic!() };
+        assert!(problem.message().contains("Is a directory"), "{problem}");
+        assert!(problem.hint().is_some_and(|hint| hint.contains("--bind")), "{problem}");
     }
 }

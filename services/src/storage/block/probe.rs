@@ -22,7 +22,15 @@ pub struct PartitionEntry {
 /// read, as a drive without a medium, has none.
 #[must_use]
 pub fn filesystem(node: &str) -> Option<Filesystem> {
-    filesystem_in(&File::open(node).ok()?)
+    read_filesystem(node).ok()?
+}
+
+/// The file system on the device or in the file at `node`; `None` if none is recognized.
+///
+/// # Errors
+/// It cannot be opened or read.
+pub fn read_filesystem(node: &str) -> io::Result<Option<Filesystem>> {
+    Ok(block_probe::identify(&head(&File::open(node)?)?))
 }
 
 /// The file system in an open device or file, as [`filesystem`] has it.
@@ -106,7 +114,10 @@ mod tests {
     fn a_short_or_empty_device_holds_nothing() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(filesystem(file.path().to_str().unwrap()), None);
+        assert_eq!(read_filesystem(file.path().to_str().unwrap()).unwrap(), None);
         assert_eq!(filesystem("/nonexistent"), None);
+        let error = read_filesystem("/nonexistent").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert_eq!(entry_in_table(file.as_file(), 512, 1), None);
         assert_eq!(partition_table(file.as_file()), None);
         file.as_file().set_len(1 << 20).unwrap();
