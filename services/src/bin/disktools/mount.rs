@@ -41,6 +41,10 @@ What is to be mounted at each boot is described in /etc/mounts.d.
 Exit status: 0 done, 1 failed, 2 usage, 4 no such device.
 ";
 
+/// What to do instead where the image of a disk is to be mounted.
+const NO_LOOP: &str = "a file takes a loop device, which this tool does not set up: \
+                       give a machine the image as a disk, or write it to a partition by `dd`";
+
 /// What the command line of `mount` says.
 #[derive(Default)]
 struct Asked {
@@ -91,6 +95,9 @@ pub(crate) fn run(words: Vec<OsString>) -> Outcome {
     };
     if asked.help {
         return Outcome::print(MOUNT_HELP);
+    }
+    if asked.options.iter().any(|option| option == "loop" || option.starts_with("loop=")) {
+        return Outcome::Usage(Problem::new("there are no loop mounts here").with_hint(NO_LOOP));
     }
     let is_remount = asked.take_option("remount");
     match asked.operands.as_slice() {
@@ -201,6 +208,7 @@ pub(crate) fn refused(what: &str, error: io::Error) -> Problem {
         Some(Errno::NODEV) => {
             problem.with_hint("`cat /proc/filesystems` lists what the kernel knows")
         }
+        Some(Errno::NOTBLK) => problem.with_hint(NO_LOOP),
         Some(Errno::BUSY) => problem.with_hint("something still uses it"),
         _ => problem,
     }
@@ -219,5 +227,16 @@ mod tests {
         let Err(Outcome::Failed(problem)) = kind_on(path) else { panic!() };
         assert!(problem.message().contains("Is a directory"), "{problem}");
         assert!(problem.hint().is_some_and(|hint| hint.contains("--bind")), "{problem}");
+    }
+
+    #[test]
+    fn an_image_file_is_said_to_take_a_loop_device_which_is_not_there() {
+        for options in ["loop", "ro,loop=/dev/loop1"] {
+            let words = ["-o", options, "disk.img", "/mnt"].map(OsString::from).to_vec();
+            let Outcome::Usage(problem) = run(words) else { panic!("{options}") };
+            assert_eq!(problem.hint(), Some(NO_LOOP));
+        }
+        let problem = refused("mount disk.img on /mnt as ext4", Errno::NOTBLK.into());
+        assert_eq!(problem.hint(), Some(NO_LOOP));
     }
 }
