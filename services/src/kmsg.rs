@@ -1,10 +1,16 @@
 //! Records of `/dev/kmsg` (Documentation/ABI/testing/dev-kmsg): the kernel's own
 //! messages and those that programs wrote into its ring.
 
+use std::fs::File;
+use std::io::Write;
 use std::time::Duration;
 
 /// Longest record that /dev/kmsg gives out, with room to spare (`PRINTK_MESSAGE_MAX`).
 pub const RECORD_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest record that is written to it, in bytes: the kernel refuses those above
+/// `PRINTKRB_RECORD_MAX`, 1024, and older ones above 976.
+const WRITTEN_BYTES_MAX: usize = 960;
 
 /// Names of the severities 0 to 7 (syslog(3)).
 pub const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
@@ -48,6 +54,27 @@ impl Record<'_> {
     pub fn is_from_user_space(&self) -> bool {
         self.priority >> 3 != 0
     }
+}
+
+/// Leaves `PROGRAM: TEXT` in the kernel's log, for programs that have no other output that
+/// anybody keeps. `priority` is facility times 8 and severity, as syslog(3) packs them. Without
+/// the log nothing happens: there is nowhere to report that it is gone.
+pub fn write(priority: u8, program: &str, text: &str) {
+    let record = written(priority, program, text);
+    // In one piece: each write(2) is a record of its own, and only its start has a priority.
+    let _ = File::options()
+        .write(true)
+        .open("/dev/kmsg")
+        .and_then(|mut kmsg| kmsg.write_all(record.as_bytes()));
+}
+
+/// The record as /dev/kmsg takes it: one line, cut where it would be refused for its length.
+fn written(priority: u8, program: &str, text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let mut record = format!("<{priority}>{program}: {}", lines.join("; "));
+    record.truncate(record.floor_char_boundary(WRITTEN_BYTES_MAX));
+    record.push('\n');
+    record
 }
 
 /// Reads `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,…];TEXT`, with lines of
@@ -122,5 +149,13 @@ mod tests {
         ] {
             assert_eq!(unescape(text), plain, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_one_line_that_the_kernel_takes() {
+        let record = written(12, "fwctl", "the rules stay: no table\n  hint: make one\n");
+        assert_eq!(record, "<12>fwctl: the rules stay: no table; hint: make one\n");
+        let record = written(12, "fwctl", &"ü".repeat(1000));
+        assert!(record.ends_with("ü\n") && (950..=961).contains(&record.len()), "{record}");
     }
 }

@@ -3,12 +3,13 @@
 //! (such as the SSH server) by which somebody came.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use services::kmsg;
 use services::problem::{Context, Problem, Result};
 
 use crate::arguments::AWAIT_CONFIRMATION;
@@ -22,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// What the waiting process says once nothing can end it but its work.
 const READY: &str = "waiting";
+
+/// Facility `user`, severity `warning` (syslog(3)).
+const WARNING: u8 = (1 << 3) | 4;
 
 /// Starts the waiting process, and returns when it is safe.
 ///
@@ -80,7 +84,8 @@ pub(crate) fn await_confirmation(state: &State, id: &str) -> Result<()> {
             format!("rules on trial stay, the former ones cannot be put back: {problem}")
         }
     };
-    log(&result);
+    // The kernel's log, which `logd` keeps: nobody else listens any more.
+    kmsg::write(WARNING, crate::PROGRAM, &result);
     restored?;
     state.end_trial()
 }
@@ -91,11 +96,4 @@ fn restore(state: &State) -> Result<()> {
     let rules = read::parse("the former rules", &text);
     let rules = rules.map_err(|findings| services::config_file::problem(&findings))?;
     kernel.replace(&compile(&rules))
-}
-
-/// Leaves a record in the kernel's log, which `logd` keeps: nobody else listens any more.
-fn log(text: &str) {
-    if let Ok(mut kernel_log) = File::options().write(true).open("/dev/kmsg") {
-        let _ = writeln!(kernel_log, "<4>{}: {text}", crate::PROGRAM);
-    }
 }

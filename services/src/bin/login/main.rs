@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use lexopt::{Arg, ValueExt};
 use rustix::termios::ttyname;
 use services::failure::{Code, Failure};
+use services::kmsg;
 use services::people::accounts::{self, User};
 use services::people::shadow::{self, Refusal, Shadow};
 use services::people::{ask, motd, password, session};
@@ -174,10 +175,5 @@ fn shortened(name: &str) -> String {
 /// Puts a record into the kernel's log, for the terminal is this program's only output:
 /// facility `auth` (4), `severity` as syslog(3) counts.
 fn log(severity: u8, text: &str) {
-    let record = format!("<{}>{PROGRAM}: {text}\n", (4 << 3) | severity);
-    // There is nowhere to report that the log is gone.
-    let _ = fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/kmsg")
-        .and_then(|mut kmsg| kmsg.write_all(record.as_bytes()));
+    kmsg::write((4 << 3) | severity, PROGRAM, text);
 }
