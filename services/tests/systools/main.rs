@@ -1,0 +1,77 @@
+//! `systools` as people call it: the programs themselves, their output and status.
+
+#![expect(clippy::unwrap_used, reason = "all of this file is test code")]
+
+mod archives;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn run(place: &Path, line: &str) -> Output {
+    feed(place, line, b"")
+}
+
+/// Runs a tool by `systools NAME …` with this on its standard input.
+fn feed(place: &Path, line: &str, input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_systools"))
+        .args(line.split_whitespace())
+        .current_dir(place)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+fn stdout(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn ps_shows_this_process_and_its_own_parent() {
+    let place = tempfile::tempdir().unwrap();
+    let pid = std::process::id();
+    let output = stdout(&run(place.path(), &format!("ps -o pid=,ppid= -p {pid}")));
+    assert_eq!(output.split_whitespace().next().unwrap(), pid.to_string());
+    let json = stdout(&run(place.path(), "ps -e -o pid,comm --json"));
+    let list: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(list.as_array().unwrap().iter().any(|process| process["pid"] == pid));
+    assert_eq!(run(place.path(), "ps -p 4194304").status.code(), Some(1));
+}
+
+#[test]
+fn top_and_free_write_to_a_pipe() {
+    let place = tempfile::tempdir().unwrap();
+    let output = stdout(&run(place.path(), "top -b -n 2 -d 0.1"));
+    assert_eq!(output.lines().filter(|line| line.starts_with("top - up ")).count(), 2);
+    assert_eq!(run(place.path(), "top").status.code(), Some(1));
+    let output = stdout(&run(place.path(), "free -m"));
+    assert!(output.contains("Mem:") && output.contains("available"), "{output}");
+}
+
+#[test]
+fn less_is_cat_in_a_pipe() {
+    let place = tempfile::tempdir().unwrap();
+    assert_eq!(stdout(&feed(place.path(), "less", b"one\ntwo\n")), "one\ntwo\n");
+    assert_eq!(run(place.path(), "less missing").status.code(), Some(1));
+}
+
+#[test]
+fn a_name_that_is_no_tool_is_a_wrong_command_line() {
+    let place = tempfile::tempdir().unwrap();
+    for (line, code) in [("", 2), ("nonsense", 2), ("resize", 1), ("gzip --nonsense", 2)] {
+        assert_eq!(run(place.path(), line).status.code(), Some(code), "systools {line}");
+    }
+    let packed = feed(place.path(), "gzip", b"hello").stdout;
+    assert_eq!(stdout(&feed(place.path(), "zcat", &packed)), "hello");
+    assert_eq!(feed(place.path(), "gunzip", b"hello").status.code(), Some(1));
+}
