@@ -75,3 +75,23 @@ fn a_name_that_is_no_tool_is_a_wrong_command_line() {
     assert_eq!(stdout(&feed(place.path(), "zcat", &packed)), "hello");
     assert_eq!(feed(place.path(), "gunzip", b"hello").status.code(), Some(1));
 }
+
+#[test]
+fn names_in_errors_do_not_steer_the_terminal() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("plain\x1b[2J"), "x").unwrap();
+    for line in [
+        "less no\x1b[2J",
+        "gzip no\x1b[2J",
+        "gzip -l plain\x1b[2J",
+        "gzip -v plain\x1b[2J",
+        "tar xf no\x1b[2J",
+        "tar cf /dev/null no\x1b[2J",
+        "no\x1b[2J",
+    ] {
+        let output = run(place.path(), line);
+        let all = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(all).unwrap();
+        assert!(text.contains("?[2J") && !text.contains('\x1b'), "{line:?}: {text:?}");
+    }
+}

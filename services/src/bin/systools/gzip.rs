@@ -20,7 +20,7 @@ use services::failure::{Code, Failure};
 use services::problem::Problem;
 
 use crate::Result;
-use crate::output::print;
+use crate::output::{print, tame, tamed};
 
 use arguments::{Arguments, Mode, suffix};
 pub(crate) use members::Members;
@@ -64,7 +64,7 @@ pub(crate) fn run(name: &str, words: Vec<OsString>) -> Result<()> {
         };
         match done {
             Err(Failure::Problem(_, problem)) => {
-                problem.print(name);
+                tamed(&problem).print(name);
                 is_well = false;
             }
             other => other?,
@@ -168,8 +168,8 @@ fn replace(arguments: &Arguments, path: &Path, input: File, metadata: &fs::Metad
     }
     if arguments.verbose {
         let (small, large) = if arguments.mode == Mode::Compress { (to, from) } else { (from, to) };
-        let line = format!("{}: {} -> {}\n", path.display(), ratio(small, large), target.display());
-        let _ = io::stderr().write_all(line.as_bytes());
+        let line = format!("{}: {} -> {}", path.display(), ratio(small, large), target.display());
+        let _ = writeln!(io::stderr(), "{}", tame(&line));
     }
     Ok(())
 }
@@ -272,7 +272,8 @@ fn list(path: &Path, compressed: u64, input: File) -> Result<()> {
     let (_, size) = expand(input, io::sink(), path)?;
     let name = target(Mode::Expand, path).unwrap_or_else(|_| path.to_owned());
     let ratio = ratio(compressed, size);
-    Ok(print(&format!("{compressed:>10}  {size:>12}  {ratio:>5}  {}\n", name.display()))?)
+    let name = tame(&name.display().to_string());
+    Ok(print(&format!("{compressed:>10}  {size:>12}  {ratio:>5}  {name}\n"))?)
 }
 
 /// How much of the size is saved, in percent.

@@ -57,10 +57,14 @@ fn main() -> ExitCode {
     let Some((name, tool)) = TOOLS.iter().find(|(known, _)| *known == name) else {
         let names: Vec<&str> = TOOLS.iter().map(|(name, _)| *name).collect();
         let hint = format!("it is called as one of: {}", names.join(", "));
-        return Failure::usage(format!("there is no tool `{name}`"), hint).report("systools");
+        let problem = format!("there is no tool `{}`", output::tame(&name));
+        return Failure::usage(problem, hint).report("systools");
     };
     match tool(name, words) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Problem(code, problem)) => {
+            Failure::Problem(code, output::tamed(&problem)).report(name)
+        }
         Err(failure) => failure.report(name),
     }
 }

@@ -18,7 +18,7 @@ use services::problem::{Context, Problem};
 
 use crate::Result;
 use crate::gzip::Members;
-use crate::output::print;
+use crate::output::{print, tamed};
 
 use arguments::{Arguments, Mode};
 
@@ -154,7 +154,7 @@ fn fits_here(pattern: &[u8], name: &[u8]) -> bool {
 
 /// Says that something went wrong with one file; the others still get their turn.
 fn complain(path: &Path, what: &str, error: &dyn std::fmt::Display) {
-    Problem::new(format!("cannot {what} `{}`: {error}", path.display())).print("tar");
+    tamed(&Problem::new(format!("cannot {what} `{}`: {error}", path.display()))).print("tar");
 }
 
 /// The names in a file, one a line.

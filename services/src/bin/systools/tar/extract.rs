@@ -25,7 +25,7 @@ use tar::{Archive, Entry, EntryType, Unpacked};
 use super::arguments::{Arguments, Mode};
 use super::{complain, fits};
 use crate::Result;
-use crate::output::{print, tame};
+use crate::output::{print, tame, tamed};
 
 use attributes::Attributes;
 use directories::Directories;
@@ -223,7 +223,8 @@ impl<'a> Reader<'a> {
     fn report(mut self) -> Result<()> {
         for (name, found) in self.arguments.names.iter().zip(&self.found) {
             if !found {
-                Problem::new(format!("`{}` is not in the archive", name.display())).print("tar");
+                let problem = Problem::new(format!("`{}` is not in the archive", name.display()));
+                tamed(&problem).print("tar");
                 self.well = false;
             }
         }
