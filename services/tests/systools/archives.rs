@@ -326,3 +326,20 @@ fn damaged_archives_are_named_as_such() {
     let empty = run(place.path(), "tar cf x.tar");
     assert_eq!(empty.status.code(), Some(2));
 }
+
+#[test]
+fn why_a_file_cannot_be_extracted_is_said() {
+    let place = tempfile::tempdir().unwrap();
+    sample(place.path());
+    stdout(&run(place.path(), "tar cf a.tar tree/big"));
+    // No file may be larger than a few blocks, which is as with a full disk.
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" tar xf a.tar";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_systools")])
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message, "tar: error: cannot extract `tree/big`: File too large (os error 27)\n");
+}

@@ -9,9 +9,11 @@ mod arguments;
 mod create;
 mod extract;
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
+use std::iter::successors;
 use std::path::{Path, PathBuf};
 
 use services::problem::{Context, Problem};
@@ -155,6 +157,19 @@ fn fits_here(pattern: &[u8], name: &[u8]) -> bool {
 /// Says that something went wrong with one file; the others still get their turn.
 fn complain(path: &Path, what: &str, error: &dyn std::fmt::Display) {
     tamed(&Problem::new(format!("cannot {what} `{}`: {error}", path.display()))).print("tar");
+}
+
+/// What went wrong with a file, down to the cause: the library's error says what it was doing,
+/// and has the kernel's as its source.
+fn reason(error: &io::Error) -> String {
+    let first: &dyn Error = error;
+    let all = successors(Some(first), |&error| error.source());
+    let mut parts: Vec<String> = all.map(ToString::to_string).collect();
+    // That it was unpacking, and which file, has been said.
+    if parts.len() > 1 {
+        parts.retain(|part| !part.starts_with("failed to unpack "));
+    }
+    parts.join(": ")
 }
 
 /// The names in a file, one a line.

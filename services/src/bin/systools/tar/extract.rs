@@ -23,7 +23,7 @@ use services::problem::{Context, Problem};
 use tar::{Archive, Entry, EntryType, Unpacked};
 
 use super::arguments::{Arguments, Mode};
-use super::{complain, fits};
+use super::{complain, fits, reason};
 use crate::Result;
 use crate::output::{print, tame, tamed};
 
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
                     }
                     let done = target.and_then(|target| self.extract(&mut entry, &target));
                     if let Err(error) = done {
-                        complain(&name, "extract", &error);
+                        complain(&name, "extract", &reason(&error));
                         self.well = false;
                     }
                 }
