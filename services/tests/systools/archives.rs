@@ -343,3 +343,27 @@ fn why_a_file_cannot_be_extracted_is_said() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(message, "tar: error: cannot extract `tree/big`: File too large (os error 27)\n");
 }
+
+#[test]
+fn an_archive_does_not_contain_itself() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("a"), "one").unwrap();
+    for (words, archive) in [
+        (["-c", "exec \"$0\" tar cf self.tar ."], "self.tar"),
+        (["-c", "exec \"$0\" tar czf \"$PWD/self.tgz\" \"$PWD\""], "self.tgz"),
+        (["-c", "exec \"$0\" tar c . > self.tar"], "self.tar"),
+    ] {
+        let output = Command::new("sh")
+            .args(words)
+            .arg(env!("CARGO_BIN_EXE_systools"))
+            .current_dir(place.path())
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.contains(": file is the archive; not dumped\n"), "{words:?}: {message}");
+        assert!(output.status.success(), "{words:?}: {message}");
+        let names = stdout(&run(place.path(), &format!("tar tf {archive}")));
+        assert!(names.ends_with("a\n") && !names.contains("self.t"), "{words:?}: {names}");
+        fs::remove_file(place.path().join(archive)).unwrap();
+    }
+}

@@ -14,8 +14,10 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::iter::successors;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FileType, fstat};
 use services::problem::{Context, Problem};
 
 use crate::Result;
@@ -52,6 +54,9 @@ The first word may go without its dash: `tar xzf a.tar.gz`. Names in an archive 
 lead out of the directory: a leading `/` is left off, and what has a `..` is refused.
 ";
 
+/// Device and inode, which no two files share.
+type Identity = (u64, u64);
+
 /// Most bytes of one decompressed read-ahead.
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -63,9 +68,9 @@ pub(crate) fn run(_: &str, words: Vec<OsString>) -> Result<()> {
     // Opened before the change of directory, which names of archives do not take part in.
     match arguments.mode {
         Mode::Create => {
-            let output = output(&arguments)?;
+            let (output, identity) = output(&arguments)?;
             enter(&arguments)?;
-            create::create(&arguments, output)
+            create::create(&arguments, output, identity)
         }
         Mode::Extract | Mode::List => {
             let input = input(&arguments)?;
@@ -83,14 +88,27 @@ fn enter(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn output(arguments: &Arguments) -> Result<Box<dyn Write>> {
+/// Where the archive is written to, and which file that is.
+fn output(arguments: &Arguments) -> Result<(Box<dyn Write>, Option<Identity>)> {
     match archive(arguments) {
         Some(path) => {
             let file = File::create(path);
-            Ok(Box::new(file.context(|| format!("cannot create `{}`", path.display()))?))
+            let file = file.context(|| format!("cannot create `{}`", path.display()))?;
+            let identity = identity(&file);
+            Ok((Box::new(file), identity))
         }
-        None => Ok(Box::new(io::stdout().lock())),
+        None => {
+            let out = io::stdout().lock();
+            let identity = identity(&out);
+            Ok((Box::new(out), identity))
+        }
     }
+}
+
+/// Device and inode of an open file; `None` if it is no regular one.
+fn identity(file: impl AsFd) -> Option<Identity> {
+    let stat = fstat(file).ok()?;
+    FileType::from_raw_mode(stat.st_mode).is_file().then_some((stat.st_dev, stat.st_ino))
 }
 
 fn input(arguments: &Arguments) -> Result<Box<dyn Read>> {

@@ -12,31 +12,43 @@ use flate2::write::GzEncoder;
 use rustix::fs::{major, minor};
 use services::failure::{Code, Failure};
 use services::people::accounts;
+use services::problem::warn;
 use tar::{Builder, EntryType, Header};
 
 use super::arguments::Arguments;
-use super::{complain, fits};
+use super::{Identity, complain, fits};
 use crate::Result;
+use crate::output::tame;
 
-/// Writes the archive.
-pub(super) fn create(arguments: &Arguments, output: Box<dyn Write>) -> Result<()> {
+/// Writes the archive to `output`, which is the file `itself` if it is a regular one.
+pub(super) fn create(
+    arguments: &Arguments,
+    output: Box<dyn Write>,
+    itself: Option<Identity>,
+) -> Result<()> {
     let mut well = true;
     if arguments.gzip {
         let encoder = GzEncoder::new(output, Compression::default());
-        let encoder = fill(arguments, encoder, &mut well)?;
+        let encoder = fill(arguments, encoder, itself, &mut well)?;
         encoder.finish()?.flush()?;
     } else {
-        fill(arguments, output, &mut well)?.flush()?;
+        fill(arguments, output, itself, &mut well)?.flush()?;
     }
     if well { Ok(()) } else { Err(Failure::Reported(Code::Failed)) }
 }
 
-fn fill<W: Write>(arguments: &Arguments, output: W, well: &mut bool) -> Result<W> {
+fn fill<W: Write>(
+    arguments: &Arguments,
+    output: W,
+    itself: Option<Identity>,
+    well: &mut bool,
+) -> Result<W> {
     let users = accounts::users().unwrap_or_default();
     let groups = accounts::groups().unwrap_or_default();
     let mut archive = Archive {
         arguments,
         builder: Builder::new(output),
+        itself,
         first_names: HashMap::new(),
         users: users.into_iter().rev().map(|user| (user.uid, user.name)).collect(),
         groups: groups.into_iter().rev().map(|group| (group.gid, group.name)).collect(),
@@ -50,8 +62,10 @@ fn fill<W: Write>(arguments: &Arguments, output: W, well: &mut bool) -> Result<W
 struct Archive<'a, W: Write> {
     arguments: &'a Arguments,
     builder: Builder<W>,
-    /// Files with further names, by device and inode, and the name they went in by.
-    first_names: HashMap<(u64, u64), PathBuf>,
+    /// The file that is being written.
+    itself: Option<Identity>,
+    /// Files with further names, and the name they went in by.
+    first_names: HashMap<Identity, PathBuf>,
     users: HashMap<u32, String>,
     groups: HashMap<u32, String>,
 }
@@ -79,6 +93,12 @@ impl<W: Write> Archive<'_, W> {
                     continue;
                 }
             };
+            if self.itself == Some(identity(&metadata)) {
+                // It would grow by what is read of it.
+                let name = tame(&path.display().to_string());
+                warn("tar", format!("{name}: file is the archive; not dumped"));
+                continue;
+            }
             if !self.add(&path, &metadata)? {
                 *well = false;
                 continue;
@@ -100,12 +120,12 @@ impl<W: Write> Archive<'_, W> {
     fn add(&mut self, path: &Path, metadata: &Metadata) -> Result<bool> {
         let Some(name) = member_name(path) else { return Ok(true) };
         if self.arguments.verbose {
-            let _ = writeln!(io::stderr(), "{}", crate::output::tame(&name.to_string_lossy()));
+            let _ = writeln!(io::stderr(), "{}", tame(&name.to_string_lossy()));
         }
         let mut header = self.header(metadata);
         let kind = metadata.file_type();
         if metadata.nlink() > 1 && !kind.is_dir() {
-            let inode = (metadata.dev(), metadata.ino());
+            let inode = identity(metadata);
             if let Some(first) = self.first_names.get(&inode) {
                 header.set_entry_type(EntryType::Link);
                 header.set_size(0);
@@ -195,6 +215,10 @@ impl<W: Write> Archive<'_, W> {
         }
         header
     }
+}
+
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
 }
 
 /// The entries of a directory, the last one first: they are taken from the end.
