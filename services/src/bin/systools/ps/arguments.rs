@@ -44,6 +44,9 @@ const JOBS: &str = "pid,pgid,sid,tty,time,comm=CMD";
 const BY_USER: &str = "user,pid,%cpu,%mem,vsz,rss,tty,stat,stime=START,time,args=COMMAND";
 const BSD: &str = "pid,tty,stat,time,args=COMMAND";
 
+/// Letters of the BSDs that people type with a dash.
+const HABITS: [&str; 6] = ["ax", "ux", "aux", "axu", "auxw", "auxww"];
+
 /// What has been read so far.
 #[derive(Default)]
 struct Reader {
@@ -60,7 +63,8 @@ struct Reader {
 }
 
 /// Reads the words behind the name; `None` is a wish for help.
-pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Arguments>> {
+pub(super) fn parse(mut words: Vec<OsString>) -> Result<Option<Arguments>> {
+    words.iter_mut().for_each(drop_dash);
     let mut reader = Reader::default();
     let mut parser = lexopt::Parser::from_args(words);
     while let Some(argument) = parser.next()? {
@@ -91,6 +95,14 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Arguments>> {
         reader.option(&option, &value)?;
     }
     reader.finish().map(Some)
+}
+
+/// `-aux` means `aux`, as everywhere, though by POSIX it is `-a` and `-u` with a user `x`.
+fn drop_dash(word: &mut OsString) {
+    let letters = word.to_str().and_then(|word| word.strip_prefix('-'));
+    if let Some(letters) = letters.filter(|letters| HABITS.contains(letters)) {
+        *word = letters.into();
+    }
 }
 
 impl Reader {

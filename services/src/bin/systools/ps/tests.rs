@@ -49,6 +49,8 @@ fn processes_are_chosen_as_posix_and_the_bsds_do() {
         ("-A", &[1, 5, 7, 12, 300]),
         ("aux", &[1, 5, 7, 12, 300]),
         ("ax", &[1, 5, 7, 12, 300]),
+        ("-aux", &[1, 5, 7, 12, 300]),
+        ("-auxww", &[1, 5, 7, 12, 300]),
         ("a", &[5, 7, 300]),
         ("x", &[5, 7, 12]),
         ("-a", &[7]),
@@ -91,6 +93,7 @@ fn columns_are_as_wide_as_what_is_in_them() {
     assert_eq!(show("-o pid,args", Some(9)), "PID COMMA\n  1 /bin/\n  5 /bin/\n");
     assert!(show("-f", None).starts_with("UID "));
     assert!(show("u", None).starts_with("USER"));
+    assert!(show("-aux", None).starts_with("USER"));
 }
 
 #[test]
