@@ -281,7 +281,13 @@ const NEEDS_KERNEL: &str =
     "the kernel needs nftables: CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET and the CONFIG_NFT options";
 
 fn unreadable(error: &io::Error) -> Problem {
-    Problem::new(format!("cannot read the rules of the kernel: {error}")).with_hint(NEEDS_KERNEL)
+    let problem = Problem::new(format!("cannot read the rules of the kernel: {error}"));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            problem.with_hint("only root (CAP_NET_ADMIN) sees the firewall")
+        }
+        _ => problem.with_hint(NEEDS_KERNEL),
+    }
 }
 
 fn refused(batch: &Batch, sequence: u32, number: i32) -> Problem {
@@ -336,5 +342,22 @@ fn add_up(rules: &mut Vec<ShownRule>, rule: ShownRule) {
             one.bytes = one.bytes.saturating_add(rule.bytes);
         }
         None => rules.push(rule),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_see_the_rules_is_told_so_and_not_about_the_kernel() {
+        for (errno, hint) in [
+            (Errno::PERM, "only root"),
+            (Errno::ACCESS, "only root"),
+            (Errno::OPNOTSUPP, "CONFIG_NF_TABLES"),
+        ] {
+            let problem = unreadable(&errno.into());
+            assert!(problem.hint().is_some_and(|text| text.contains(hint)), "{problem}");
+        }
     }
 }
