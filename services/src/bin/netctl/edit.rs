@@ -31,11 +31,12 @@ impl Setting {
         };
         match key {
             "dhcp" => match one()? {
-                "on" => Ok(Self::Dhcp(true)),
-                "off" => Ok(Self::Dhcp(false)),
+                // As the file has it, too.
+                "on" | "true" => Ok(Self::Dhcp(true)),
+                "off" | "false" => Ok(Self::Dhcp(false)),
                 other => Err(format!("`dhcp` is `on` or `off`, not `{other}`")),
             },
-            "address" => list("addresses"),
+            "address" | "addresses" => list("addresses"),
             "gateway" => list("gateway"),
             "dns" => list("dns"),
             "ipv6" => Ok(Self::Word("ipv6", one()?.to_owned())),
@@ -148,7 +149,11 @@ mod tests {
         let words = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
         for (key, values, expected) in [
             ("dhcp", &["off"][..], Some(Setting::Dhcp(false))),
+            ("dhcp", &["true"], Some(Setting::Dhcp(true))),
+            ("dhcp", &["false"], Some(Setting::Dhcp(false))),
+            ("dhcp", &["yes"], None),
             ("address", &["a", "b"], Some(list("addresses", &["a", "b"]))),
+            ("addresses", &["a"], Some(list("addresses", &["a"]))),
             ("gateway", &["none"], Some(list("gateway", &[]))),
             ("mtu", &["1400"], Some(Setting::Number("mtu", 1400))),
             ("ipv6", &["off"], Some(Setting::Word("ipv6", "off".to_owned()))),
