@@ -39,7 +39,7 @@ Change:
 Options:
       --json              print JSON, for programs
       --socket PATH       netd's control socket [default: /run/netd/control]
-      --config FILE       the file to change [default: /etc/network.toml]
+      --config FILE       the file itself [default: /etc/network.toml]
   -h, --help              this text
   -V, --version           the version
 

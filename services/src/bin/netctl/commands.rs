@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             order(arguments, &Request::SetUp(name.clone(), *up), Some(name))
         }
         Command::Set(name, setting) => set(arguments, name, setting),
-        Command::Reload => order(arguments, &Request::Reload, None),
+        Command::Reload => reload(arguments),
         Command::Help => Ok(print(HELP)?),
         Command::Version => Ok(print(concat!("netctl ", env!("CARGO_PKG_VERSION"), "\n"))?),
     }
@@ -118,6 +118,17 @@ fn parse(path: &Path, text: &str) -> Result<Config> {
     Ok(parse_config(&shown, text).map_err(|findings| problem(&findings))?)
 }
 
+/// Has `netd` read the file again, unless it has mistakes. `netd` would find them too, but has
+/// one line to say so.
+fn reload(arguments: &Arguments) -> Result<()> {
+    let path = &arguments.config;
+    // One that is not there or cannot be read here is for `netd` to judge.
+    if let Ok(text) = load(path) {
+        parse(path, &text)?;
+    }
+    order(arguments, &Request::Reload, None)
+}
+
 /// Changes the file, if the change makes sense, and has `netd` follow it.
 fn set(arguments: &Arguments, name: &str, setting: &Setting) -> Result<()> {
     let link = link(arguments, name)?;
@@ -139,4 +150,31 @@ fn set(arguments: &Arguments, name: &str, setting: &Setting) -> Result<()> {
     whole_file::write(path, changed.as_bytes(), 0o644)
         .context(|| format!("cannot write `{shown}`"))?;
     order(arguments, &Request::Reload, Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_mistakes_is_reloaded_as_it_is_checked() {
+        let place = tempfile::tempdir().unwrap();
+        let config = place.path().join("network.toml");
+        let message = |command| {
+            let socket = place.path().join("nobody");
+            let config = config.clone();
+            match run(&Arguments { command, json: false, socket, config }) {
+                Err(Failure::Problem(_, problem)) => problem.to_string(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let unanswered = message(Command::Reload);
+        std::fs::write(&config, "hostnam = \"a\"\n[[link]]\ndhpc = true\n").unwrap();
+        let reloaded = message(Command::Reload);
+        assert_eq!(reloaded, message(Command::Check(None)));
+        assert!(reloaded.contains("toml:1:1: ") && reloaded.contains("toml:3:1: "), "{reloaded}");
+        assert!(reloaded.lines().count() >= 4, "{reloaded}");
+        std::fs::write(&config, "").unwrap();
+        assert_eq!(message(Command::Reload), unanswered);
+    }
 }
