@@ -120,6 +120,10 @@ ctl set eth0 gateway 10.77.0.1
 until_so 'ip -4 route | grep -q "default via 10.77.0.1"'
 not ctl set eth0 gateway 10.77.0.300
 grep -q 'gateway = \["10.77.0.1"\]' "$DIR/network.toml"
+mkdir "$DIR/data"; mv "$DIR/network.toml" "$DIR/data/n.toml"; ln -s data/n.toml "$DIR/network.toml"
+chmod 600 "$DIR/data/n.toml"
+ctl set eth0 address 10.77.0.9/24
+[ "$(readlink "$DIR/network.toml") $(stat -c %a "$DIR/data/n.toml")" = "data/n.toml 600" ]
 "$NETTOOLS" ping -c 1 10.77.0.1
 nsenter -t $P -n "$NETTOOLS" ip link set peer0 down
 until_so '! ip -4 route | grep -q default'
