@@ -270,6 +270,27 @@ impl FileTree {
     /// If the path is taken by something else, or runs through a file. The
     /// message names both origins.
     pub fn insert(&mut self, path: TreePath, node: Node) -> Result<()> {
+        self.add(path, node, "let one of the two go")
+    }
+
+    /// Adds an entry of something that may say `replace`: if it does, in place of what is there.
+    ///
+    /// # Errors
+    /// See [`FileTree::insert`] and [`FileTree::replace`].
+    pub fn insert_or_replace(&mut self, path: TreePath, node: Node, replace: bool) -> Result<()> {
+        if replace {
+            return self.replace(path, node);
+        }
+        // No directory gives way, nor does one take another's place.
+        let is_directory = |node: &Node| matches!(node.kind, NodeKind::Directory);
+        if is_directory(&node) || self.nodes.get(&path).is_some_and(is_directory) {
+            return self.insert(path, node);
+        }
+        self.add(path, node, "let one of the two go, or mark the later one as `replace`")
+    }
+
+    /// Adds an entry; `hint` is for whoever has to do something about a path that is taken.
+    fn add(&mut self, path: TreePath, node: Node, hint: &str) -> Result<()> {
         if let Some(parent) = path.parent() {
             self.insert_parents(&parent, &path, &node)?;
         }
@@ -284,7 +305,7 @@ impl FileTree {
                     "{path} comes both from {} and from {}",
                     old.origin, node.origin
                 ))
-                .hint("let one of the two go, or mark the later one as `replace`"))
+                .hint(hint))
             }
             _ => {
                 self.hard_links.note(&path, &node);
@@ -304,7 +325,7 @@ impl FileTree {
         if matches!(self.nodes.get(&path), Some(old) if !matches!(old.kind, NodeKind::Directory)) {
             self.remove(&path);
         }
-        self.insert(path, node)
+        self.add(path, node, "let one of the two go: a directory gives way to nothing else")
     }
 
     fn insert_parents(&mut self, parent: &TreePath, path: &TreePath, node: &Node) -> Result<()> {

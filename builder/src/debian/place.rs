@@ -173,7 +173,7 @@ impl<'a> Placer<'a> {
         if matches!(node.kind, NodeKind::File(_)) {
             self.placed.insert(&entry.path, path.clone());
         }
-        if self.may_replace { tree.replace(path, node) } else { tree.insert(path, node) }
+        tree.insert_or_replace(path, node, self.may_replace)
     }
 
     /// An entry, and where it is a link what it leads to.

@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 use init_core::diagnostic::{Finding, Place};
 
 use super::keys::{KEYS, Merge};
+use crate::tree::TreePath;
+
+/// The arrays whose entries take places of the tree: at a path there is one thing, of whatever kind.
+const BY_PATH: [&str; 3] = ["file", "directory", "symlink"];
 
 /// A value and where it was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,7 +139,20 @@ impl Table {
     /// Lets `later`, the next file of an `inherit` chain, change this one.
     /// Both are whole files.
     pub fn merge(&mut self, later: Self) {
+        self.make_way(&later);
         self.merge_below("", later);
+    }
+
+    /// Takes out the entries whose paths `later` has something for, be it of another kind.
+    fn make_way(&mut self, later: &Self) {
+        let taken: Vec<TreePath> =
+            BY_PATH.iter().flat_map(|key| later.tables(key)).filter_map(path_of).collect();
+        for key in BY_PATH {
+            let old = self.entries.get_mut(key).map(|located| &mut located.value);
+            if let Some(Value::Tables(old)) = old {
+                old.retain(|there| path_of(there).is_none_or(|path| !taken.contains(&path)));
+            }
+        }
     }
 
     fn merge_below(&mut self, name: &str, later: Self) {
@@ -179,7 +196,30 @@ impl Table {
                 }
             }
         }
+        self.find_shared_paths(findings);
     }
+
+    /// Findings for paths that one file has entries of two kinds for.
+    fn find_shared_paths(&self, findings: &mut Vec<Finding>) {
+        let mut known: BTreeMap<TreePath, (&str, &Self)> = BTreeMap::new();
+        for kind in BY_PATH {
+            for entry in self.tables(kind) {
+                let Some(path) = path_of(entry) else { continue };
+                let (other_kind, other) = *known.entry(path.clone()).or_insert((kind, entry));
+                if other_kind != kind {
+                    let message =
+                        format!("the `{kind}` {path} is a `{other_kind}` too, at {}", other.place);
+                    let finding = Finding::new(entry.place.clone(), message);
+                    findings.push(finding.with_hint("let one of the two go"));
+                }
+            }
+        }
+    }
+}
+
+/// The path of an entry, however it is written: `/etc//hosts` is `/etc/hosts`.
+fn path_of(entry: &Table) -> Option<TreePath> {
+    TreePath::new(entry.text("path")?).ok()
 }
 
 #[cfg(test)]
@@ -220,6 +260,36 @@ mod tests {
         let users: Vec<_> = base.tables("user").iter().filter_map(Table::identity).collect();
         assert_eq!(users, ["v", "u"]);
         assert_eq!(base.tables("user")[1].get("uid").unwrap().value, Value::Number(9));
+    }
+
+    #[test]
+    fn what_a_later_file_has_for_a_path_is_all_there_is_at_it() {
+        let kinds = ["[[file]]\ncontent = \"\"", "[[directory]]", "[[symlink]]\ntarget = \"x\""];
+        for old in kinds {
+            for new in kinds {
+                let mut base = table(&format!("{old}\npath = \"/a\"\n{old}\npath = \"/b\"\n"));
+                base.merge(table(&format!("{new}\npath = \"//a\"\n")));
+                let mut paths: Vec<_> = BY_PATH
+                    .iter()
+                    .flat_map(|key| base.tables(key))
+                    .map(|entry| entry.text("path").unwrap())
+                    .collect();
+                paths.sort_unstable();
+                assert_eq!(paths, ["//a", "/b"], "{old}\n{new}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_with_two_kinds_of_things_in_one_file_is_found() {
+        let mut findings = Vec::new();
+        let text = "[[symlink]]\npath = \"/a\"\ntarget = \"x\"\nreplace = true\n\
+                    [[file]]\npath = \"/a\"\ncontent = \"\"\n";
+        table(text).find_duplicates(&mut findings);
+        let texts: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        let expected = "t.toml:1:1: the `symlink` /a is a `file` too, at t.toml:5:1\n  \
+                        hint: let one of the two go";
+        assert_eq!(texts, [expected]);
     }
 
     #[test]

@@ -172,10 +172,7 @@ impl Packages {
                 let target = program.file_name().to_vec();
                 let node = Node::new(NodeKind::Symlink(target.into()), 0o777, &*origin);
                 let link = links::behind(tree, link)?;
-                match package.replace {
-                    true => tree.replace(link, node)?,
-                    false => tree.insert(link, node)?,
-                }
+                tree.insert_or_replace(link, node, package.replace)?;
             }
         }
         if findings.is_empty() {

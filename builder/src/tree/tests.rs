@@ -33,6 +33,27 @@ fn parents_come_first_and_conflicts_name_both_sides() {
     assert_eq!(&*tree.get(&path("usr/bin/sh")).unwrap().origin, "overlay x");
 }
 
+#[test]
+fn replace_is_advised_only_where_it_would_help() {
+    let directory = || Node::new(NodeKind::Directory, 0o755, "a directory");
+    let hint = |taken: Node, add: &dyn Fn(&mut FileTree) -> Result<()>| {
+        let mut tree = FileTree::new();
+        tree.insert(path("x"), taken).unwrap();
+        add(&mut tree).unwrap_err().to_string().lines().last().unwrap().to_owned()
+    };
+    let (go, mark) = ("hint: let one of the two go", ", or mark the later one as `replace`");
+    let or_replace = |node: Node, replace| {
+        move |tree: &mut FileTree| tree.insert_or_replace(path("x"), node.clone(), replace)
+    };
+    assert_eq!(hint(file("a"), &|tree| tree.insert(path("x"), file("program"))), go);
+    assert_eq!(hint(file("a"), &or_replace(file("b"), false)), format!("{go}{mark}"));
+    assert_eq!(hint(file("a"), &or_replace(directory(), false)), go);
+    assert_eq!(hint(directory(), &or_replace(file("b"), false)), go);
+    let no_way = format!("{go}: a directory gives way to nothing else");
+    assert_eq!(hint(directory(), &or_replace(file("b"), true)), no_way);
+    assert_eq!(hint(directory(), &|tree| tree.replace(path("x"), file("overlay"))), no_way);
+}
+
 /// Three names of one file, which has attributes of its own.
 fn linked() -> FileTree {
     let mut perl = file("package perl-base");
