@@ -22,6 +22,8 @@ mod resolve;
 pub mod resolved;
 pub mod size;
 mod ssh_keys;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use load::load;
 pub use resolved::Image;

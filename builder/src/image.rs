@@ -31,6 +31,7 @@ pub use build::build;
 pub use system::kernel_request;
 
 use crate::arch::Arch;
+use crate::command_line::CommandLine;
 use crate::definition::Image;
 use crate::project::Project;
 
@@ -87,8 +88,8 @@ pub struct BuiltImage {
     pub root_partuuid: Option<String>,
     /// Inputs and outputs with their digests.
     pub manifest: PathBuf,
-    /// The definition's kernel parameters for this architecture, without `root=`.
-    pub command_line: Vec<String>,
+    /// The definition's kernel parameters for this architecture, without a `root=` of the builder's.
+    pub command_line: CommandLine,
     /// Whether everything was there already.
     pub is_fresh: bool,
 }

@@ -3,13 +3,15 @@
 //! The layers, each of which may use those to its right:
 //! `cli` -> `ops` -> {`definition`, `kernel`, `userland`, `debian`, `boot`, `image`, `qemu`} -> {`tree`, `elf`, `format`}.
 //! [`project`] knows where the repository is, [`host`] alone starts programs, [`shell`] alone prints, [`download`] alone
-//! speaks with servers itself, [`cache`] alone decides where finished work is kept, [`whole_file`] lets no file be half written.
+//! speaks with servers itself, [`cache`] alone decides where finished work is kept, [`whole_file`] lets no file be half written,
+//! [`command_line`] alone puts command lines of kernels together.
 
 pub mod arch;
 pub mod boot;
 pub mod bus;
 pub mod cache;
 pub mod cli;
+pub mod command_line;
 pub mod debian;
 pub mod definition;
 pub mod download;

@@ -2,8 +2,9 @@
 
 use super::checker::Checker;
 use super::raw::{Located, Table};
-use super::resolved::{ArchKernel, Fragment, Kernel};
+use super::resolved::{ArchKernel, Fragment, Kernel, Parameters};
 use crate::arch::Arch;
+use crate::command_line;
 
 /// What `[kernel]` asks for.
 pub(super) fn kernel(checker: &mut Checker<'_>, table: &Table) -> Kernel {
@@ -52,7 +53,7 @@ fn fragments(checker: &mut Checker<'_>, table: &Table) -> Vec<Located<Fragment>>
     fragments
 }
 
-fn command_line(checker: &mut Checker<'_>, table: &Table) -> Vec<Located<String>> {
+fn command_line(checker: &mut Checker<'_>, table: &Table) -> Parameters {
     for word in table.list("command-line") {
         let (key, value) = word.value.split_once('=').unwrap_or((&word.value, ""));
         let good_key = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -61,10 +62,12 @@ fn command_line(checker: &mut Checker<'_>, table: &Table) -> Vec<Located<String>
             let hint = "each entry is one word: \"panic=10\"";
             checker.find_with_hint(word.place.clone(), message, hint);
         }
-        if value.contains(['"', '\'', '\n']) {
-            let message = format!("the value of {key:?} has a quote or a line break");
+        if value.contains(|c: char| c.is_ascii_whitespace() || "\"'".contains(c)) {
+            let message = format!("the value of {key:?} has a space, a quote or a line break");
             checker.find(word.place.clone(), message);
         }
     }
-    table.list("command-line").to_vec()
+    let words = table.list("command-line").iter().cloned();
+    let (kernel, init) = command_line::split(words, |word| &word.value);
+    Parameters { kernel, init }
 }

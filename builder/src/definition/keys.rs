@@ -65,6 +65,8 @@ pub enum Merge {
     Replace,
     /// It adds to the list; what is there already is not added again.
     Append,
+    /// As `Append`, before and behind the `--` of a kernel's command line each for itself.
+    AppendParameters,
     /// Entries with the same name (and, for packages, architecture) or path take each other's
     /// place; others are added.
     ByName,
@@ -102,13 +104,13 @@ pub const KEYS: &[Key] = &[
     key("kernel", Kind::Table, Merge::PerKey, Default::Nothing),
     key("kernel.fragments", Kind::Texts, Merge::Replace, Default::Toml("[\"default\"]")),
     key("kernel.options", Kind::Texts, Merge::Append, Default::Toml("[]")),
-    key("kernel.command-line", Kind::Texts, Merge::Append, Default::Toml("[]")),
+    key("kernel.command-line", Kind::Texts, Merge::AppendParameters, Default::Toml("[]")),
     key("kernel.x86_64", Kind::Table, Merge::PerKey, Default::Nothing),
     key("kernel.x86_64.fragments", Kind::Texts, Merge::Append, Default::Toml("[]")),
-    key("kernel.x86_64.command-line", Kind::Texts, Merge::Append, Default::Toml("[]")),
+    key("kernel.x86_64.command-line", Kind::Texts, Merge::AppendParameters, Default::Toml("[]")),
     key("kernel.aarch64", Kind::Table, Merge::PerKey, Default::Nothing),
     key("kernel.aarch64.fragments", Kind::Texts, Merge::Append, Default::Toml("[]")),
-    key("kernel.aarch64.command-line", Kind::Texts, Merge::Append, Default::Toml("[]")),
+    key("kernel.aarch64.command-line", Kind::Texts, Merge::AppendParameters, Default::Toml("[]")),
     key("initramfs", Kind::Table, Merge::PerKey, Default::Nothing),
     key(
         "initramfs.compression",
@@ -257,7 +259,7 @@ impl fmt::Display for Merge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Replace => "replace",
-            Self::Append => "append",
+            Self::Append | Self::AppendParameters => "append",
             Self::ByName => "by name",
             Self::PerKey => "per key",
             Self::Own => "not inherited",

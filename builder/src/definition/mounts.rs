@@ -295,18 +295,7 @@ mod tests {
     use super::*;
     use init_core::parse::parse_description;
 
-    use crate::project::Project;
-
-    fn load_text(text: &str) -> crate::error::Result<Image> {
-        let root = tempfile::tempdir().unwrap();
-        for directory in ["images", "rootfs", "init/core"] {
-            std::fs::create_dir_all(root.path().join(directory)).unwrap();
-        }
-        std::fs::write(root.path().join("init/core/Cargo.toml"), "").unwrap();
-        std::fs::write(root.path().join("images/a.toml"), text).unwrap();
-        let project = Project::at(&root.path().canonicalize().unwrap()).unwrap();
-        crate::definition::load(&project, "a")
-    }
+    use crate::definition::testing::image as load_text;
 
     fn file<'i>(image: &'i Image, path: &str) -> &'i str {
         let path = TreePath::new(path).unwrap();

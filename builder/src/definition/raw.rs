@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use init_core::diagnostic::{Finding, Place};
 
 use super::keys::{KEYS, Merge};
+use crate::command_line;
 use crate::tree::TreePath;
 
 /// The arrays whose entries take places of the tree: at a path there is one thing, of whatever kind.
@@ -164,11 +165,10 @@ impl Table {
                     old.merge_below(&dotted, new);
                 }
                 (Some(Merge::Append), Some(Value::List(old)), Value::List(new)) => {
-                    for entry in new {
-                        if old.iter().all(|there| there.value != entry.value) {
-                            old.push(entry);
-                        }
-                    }
+                    append(old, new);
+                }
+                (Some(Merge::AppendParameters), Some(Value::List(old)), Value::List(new)) => {
+                    append_parameters(old, new);
                 }
                 (Some(Merge::ByName), Some(Value::Tables(old)), Value::Tables(new)) => {
                     old.retain(|there| {
@@ -217,6 +217,29 @@ impl Table {
     }
 }
 
+/// Adds what is not there yet.
+fn append(old: &mut Vec<Located<String>>, new: Vec<Located<String>>) {
+    for entry in new {
+        if old.iter().all(|there| there.value != entry.value) {
+            old.push(entry);
+        }
+    }
+}
+
+/// Adds kernel parameters and, behind one `--`, the arguments of init.
+fn append_parameters(old: &mut Vec<Located<String>>, new: Vec<Located<String>>) {
+    let is_mark = |word: &&Located<String>| word.value == command_line::MARK;
+    let mark = old.iter().chain(&new).find(is_mark).cloned();
+    let (kernel, init) = command_line::split(std::mem::take(old), |word| &word.value);
+    let (new_kernel, new_init) = command_line::split(new, |word| &word.value);
+    *old = kernel;
+    append(old, new_kernel);
+    old.extend(mark);
+    let mut arguments = init;
+    append(&mut arguments, new_init);
+    old.extend(arguments);
+}
+
 /// The path of an entry, however it is written: `/etc//hosts` is `/etc/hosts`.
 fn path_of(entry: &Table) -> Option<TreePath> {
     TreePath::new(entry.text("path")?).ok()
@@ -260,6 +283,27 @@ mod tests {
         let users: Vec<_> = base.tables("user").iter().filter_map(Table::identity).collect();
         assert_eq!(users, ["v", "u"]);
         assert_eq!(base.tables("user")[1].get("uid").unwrap().value, Value::Number(9));
+    }
+
+    #[test]
+    fn arguments_of_init_stay_behind_the_parameters_of_later_files() {
+        for (base, later, expected) in [
+            ("\"a\", \"--\", \"x\"", "\"b\"", "a b -- x"),
+            ("\"a\"", "\"b\", \"--\", \"x\"", "a b -- x"),
+            ("\"a\", \"--\", \"x\"", "\"x\", \"--\", \"x\", \"a\"", "a x -- x a"),
+            ("\"a\", \"--\", \"x\", \"--\", \"y\"", "\"b\"", "a b -- x y"),
+        ] {
+            for section in ["kernel", "kernel.x86_64", "kernel.aarch64"] {
+                let list = |words| table(&format!("[{section}]\ncommand-line = [{words}]\n"));
+                let mut base = list(base);
+                base.merge(list(later));
+                let mut table = &base;
+                for name in section.split('.') {
+                    table = table.table(name).unwrap();
+                }
+                assert_eq!(words(table, "command-line").join(" "), expected, "{section}");
+            }
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub struct Kernel {
     /// Single options as a `.config` has them; they win over all fragments.
     pub options: Vec<Located<String>>,
     /// Parameters for every architecture.
-    pub command_line: Vec<Located<String>>,
+    pub command_line: Parameters,
     /// What one architecture adds, in the order of [`Arch::ALL`].
     pub per_arch: [ArchKernel; 2],
 }
@@ -105,7 +105,16 @@ pub struct ArchKernel {
     /// Further fragments.
     pub fragments: Vec<Located<Fragment>>,
     /// Further parameters.
-    pub command_line: Vec<Located<String>>,
+    pub command_line: Parameters,
+}
+
+/// What a kernel is given on its command line, one word each.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    /// The kernel's own.
+    pub kernel: Vec<Located<String>>,
+    /// What stands behind a `--`: arguments of init.
+    pub init: Vec<Located<String>>,
 }
 
 /// A kernel configuration fragment.
@@ -433,9 +442,14 @@ impl Kernel {
         self.fragments.iter().chain(&self.of(arch).fragments)
     }
 
-    /// The parameters for `arch`, common ones first.
-    pub fn command_line(&self, arch: Arch) -> impl Iterator<Item = &Located<String>> {
-        self.command_line.iter().chain(&self.of(arch).command_line)
+    /// The kernel's own parameters for `arch`, common ones first.
+    pub fn parameters(&self, arch: Arch) -> impl Iterator<Item = &Located<String>> {
+        self.command_line.kernel.iter().chain(&self.of(arch).command_line.kernel)
+    }
+
+    /// The arguments of init for `arch`, common ones first.
+    pub fn init_arguments(&self, arch: Arch) -> impl Iterator<Item = &Located<String>> {
+        self.command_line.init.iter().chain(&self.of(arch).command_line.init)
     }
 
     fn of(&self, arch: Arch) -> &ArchKernel {

@@ -7,6 +7,7 @@
 //! [`find`] takes it off again. Reading the text as a tree is the kernel's work;
 //! [`command_line`] understands what is written here, for `inspect`.
 
+use crate::command_line::{split, words};
 use crate::error::{Error, Result};
 
 /// What ends the file.
@@ -40,10 +41,12 @@ pub fn from_command_line(command_line: &str) -> Result<String> {
     let mut problems = Vec::new();
     let mut text = String::new();
     let mut nodes = 0;
-    let words = split_words(command_line, &mut problems);
-    let mut halves = words.splitn(2, |word| *word == "--");
-    for (section, words) in ["kernel", "init"].iter().zip(&mut halves) {
-        let parameters = collect(words, &mut problems);
+    if !command_line.matches('"').count().is_multiple_of(2) {
+        problems.push("a double quote is not closed".into());
+    }
+    let (kernel, init) = split(words(command_line), |word| word);
+    for (section, words) in [("kernel", kernel), ("init", init)] {
+        let parameters = collect(&words, &mut problems);
         if parameters.is_empty() {
             continue;
         }
@@ -75,22 +78,6 @@ pub fn from_command_line(command_line: &str) -> Result<String> {
         "the kernel command line cannot be written as a boot configuration:\n  {}",
         problems.join("\n  ")
     )))
-}
-
-/// Splits at spaces outside double quotes, as the kernel does (`lib/cmdline.c`).
-fn split_words<'a>(command_line: &'a str, problems: &mut Vec<String>) -> Vec<&'a str> {
-    let mut is_quoted = false;
-    let words = command_line
-        .split(|c: char| {
-            is_quoted ^= c == '"';
-            c.is_ascii_whitespace() && !is_quoted
-        })
-        .filter(|word| !word.is_empty())
-        .collect();
-    if is_quoted {
-        problems.push("a double quote is not closed".into());
-    }
-    words
 }
 
 fn collect<'a>(words: &[&'a str], problems: &mut Vec<String>) -> Vec<Parameter<'a>> {

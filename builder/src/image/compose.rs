@@ -188,23 +188,15 @@ fn relative(link: &TreePath, path: &TreePath) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::testing::{ACCOUNTS, project};
 
     /// The tree of `a`, which inherits `base`, both put on a tree with `/bin` for `/usr/bin` and
     /// something at `/etc/hosts`.
     fn listed(base: &str, heir: &str) -> Result<FileTree> {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["images", "rootfs", "init/core"] {
-            fs::create_dir_all(directory.path().join(name)).unwrap();
-        }
-        let accounts = "[[user]]\nname = \"root\"\nuid = 0\n[[group]]\nname = \"root\"\ngid = 0\n";
-        let base = format!("{base}{accounts}");
+        let base = format!("{base}{ACCOUNTS}");
         let heir = format!("inherit = [\"base.toml\"]\n{heir}");
-        for (name, text) in
-            [("init/core/Cargo.toml", ""), ("images/base.toml", &base), ("images/a.toml", &heir)]
-        {
-            fs::write(directory.path().join(name), text).unwrap();
-        }
-        let project = Project::at(&directory.path().canonicalize().unwrap()).unwrap();
+        let project = project(directory.path(), &[("base.toml", &base), ("a.toml", &heir)]);
         let image = crate::definition::load(&project, "a")?;
         let mut tree = FileTree::new();
         let link = NodeKind::Symlink(b"usr/bin".as_slice().into());

@@ -80,7 +80,7 @@ impl Outputs<'_> {
         let root_partuuid = has_partition.then(|| self.root_partuuid(system)).transpose()?;
         Ok(SystemRecord {
             arch: system.arch,
-            command_line: parameters::of_definition(self.image, system.arch).join(" "),
+            command_line: parameters::of_definition(self.image, system.arch).to_string(),
             kernel: KernelRecord {
                 release: &system.kernel.release,
                 source: &system.kernel.source,
@@ -211,7 +211,7 @@ impl Outputs<'_> {
     fn write_initramfs(&self, file: &File) -> Result<()> {
         let system = self.system();
         let tree = initramfs::with_entry(&system.tree)?;
-        let words = parameters::of_definition(self.image, system.arch).join(" ");
+        let words = parameters::of_definition(self.image, system.arch).to_string();
         let text = bootconfig::from_command_line(&words)?;
         initramfs::write(self.image, &tree, &text, self.epoch_s, file)
     }

@@ -3,6 +3,7 @@
 use init_core::diagnostic::Finding;
 
 use crate::arch::Arch;
+use crate::command_line::CommandLine;
 use crate::definition::Image;
 use crate::definition::resolved::DiskInitramfs;
 use crate::error::{Error, Result};
@@ -12,8 +13,11 @@ use crate::kernel::config::Config;
 
 /// What the definition says, for one architecture.
 #[must_use]
-pub(super) fn of_definition(image: &Image, arch: Arch) -> Vec<String> {
-    image.kernel.command_line(arch).map(|word| word.value.clone()).collect()
+pub(super) fn of_definition(image: &Image, arch: Arch) -> CommandLine {
+    CommandLine {
+        kernel: image.kernel.parameters(arch).map(|word| word.value.clone()).collect(),
+        init: image.kernel.init_arguments(arch).map(|word| word.value.clone()).collect(),
+    }
 }
 
 /// The command line with which firmware starts a kernel that has this initramfs
@@ -25,7 +29,8 @@ pub(super) fn of_disk(
     initramfs: DiskInitramfs,
     root_partuuid: Guid,
 ) -> String {
-    let mut words = of_definition(image, arch);
+    let mut line = of_definition(image, arch);
+    let words = &mut line.kernel;
     let has_root = words.iter().any(|word| word.starts_with("root="));
     if initramfs != DiskInitramfs::System && !has_root {
         words.push(format!("root=PARTUUID={root_partuuid}"));
@@ -39,7 +44,7 @@ pub(super) fn of_disk(
     if image.has_data && !words.iter().any(|word| word == "gpt") {
         words.push("gpt".to_owned());
     }
-    words.join(" ")
+    line.to_string()
 }
 
 /// Refuses parameters that the kernel would cut off. On x86 it puts those that
@@ -73,7 +78,8 @@ pub(super) fn finding(image: &Image) -> Option<Finding> {
         return None;
     }
     image.arches.iter().find_map(|arch| {
-        let last = image.kernel.command_line(*arch).last()?;
+        let last =
+            image.kernel.parameters(*arch).chain(image.kernel.init_arguments(*arch)).last()?;
         let error =
             uki::check_command_line(&of_disk(image, *arch, image.disk.initramfs, Guid::NIL))
                 .err()?;
@@ -84,6 +90,28 @@ pub(super) fn finding(image: &Image) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::testing;
+
+    #[test]
+    fn what_finds_the_root_comes_before_what_is_inits() {
+        let image = testing::image(
+            "outputs = [\"disk\"]\n[kernel]\ncommand-line = [\"panic=10\", \"--\", \"root=x\", \"gpt\"]\n\
+             x86_64.command-line = [\"console=ttyS0\", \"--\", \"last\"]\n\
+             [data]\nwhere = \"/data\"\n",
+        )
+        .unwrap();
+        let root = format!("root=PARTUUID={}", Guid::NIL);
+        for (initramfs, root) in [
+            (DiskInitramfs::None, format!(" {root} rootwait")),
+            (DiskInitramfs::Root, format!(" {root}")),
+            (DiskInitramfs::System, String::new()),
+        ] {
+            let line = |arch| of_disk(&image, arch, initramfs, Guid::NIL);
+            let expected = format!("panic=10 console=ttyS0{root} gpt -- root=x gpt last");
+            assert_eq!(line(Arch::X86_64), expected);
+            assert_eq!(line(Arch::Aarch64), format!("panic=10{root} gpt -- root=x gpt"));
+        }
+    }
 
     #[test]
     fn what_is_built_in_counts_where_the_kernel_puts_it_in_front() {

@@ -1,23 +1,9 @@
 //! Definitions as people write them, right and wrong.
 
-use std::fs;
-use std::path::Path;
-
 use super::*;
 use crate::arch::Arch;
 use crate::definition::resolved::{CrateSource, Size};
-
-/// A project with these files under `images/`.
-fn project(root: &Path, files: &[(&str, &str)]) -> Project {
-    for directory in ["images", "rootfs", "init/core"] {
-        fs::create_dir_all(root.join(directory)).unwrap();
-    }
-    fs::write(root.join("init/core/Cargo.toml"), "").unwrap();
-    for (name, text) in files {
-        fs::write(root.join("images").join(name), text).unwrap();
-    }
-    Project::at(&root.canonicalize().unwrap()).unwrap()
-}
+use crate::definition::testing::project;
 
 /// What loading `a` out of these files says.
 fn refusal(files: &[(&str, &str)]) -> String {
@@ -52,9 +38,8 @@ fn parents_come_first_and_a_shared_one_once() {
     ];
     let image = load(&project(directory.path(), &files), "a").unwrap();
     assert_eq!(image.hostname, "x", "base is merged once, before x");
-    let words = |arch| -> Vec<_> {
-        image.kernel.command_line(arch).map(|word| word.value.clone()).collect()
-    };
+    let words =
+        |arch| -> Vec<_> { image.kernel.parameters(arch).map(|word| word.value.clone()).collect() };
     assert_eq!(words(Arch::X86_64), ["panic=10", "console=ttyS0"]);
     assert_eq!(words(Arch::Aarch64), ["panic=10"]);
     let names: Vec<_> = image.sources.iter().filter_map(|path| path.file_name()).collect();
@@ -97,6 +82,7 @@ fn wrong_definitions_are_refused_with_place_and_remedy() {
         ("root.label = \"seventeen-letters\"", "a.toml:1:14: a label has at most 16 bytes"),
         ("initramfs = { compression = \"gzip\", level = 12 }", "gzip has levels 1 to 9, not 12"),
         ("kernel.command-line = [\"a b\"]", "\"a b\" is no kernel parameter"),
+        ("kernel.command-line = [\"a=b -- c\"]", "the value of \"a\" has a space"),
         (
             "[[tool]]\nname = \"t\"\npath = \"bin/t\"",
             "a.toml:3:8: \"bin/t\" must be an absolute path",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::bus::Bus;
+use crate::command_line::CommandLine;
 use crate::error::{Error, Result};
 use crate::image::BuiltImage;
 use crate::qemu::accelerator::Accelerator;
@@ -107,7 +108,7 @@ pub struct Parts {
     /// `PARTUUID` of the disk's root partition.
     pub root_partuuid: Option<String>,
     /// The image's kernel parameters, without `root=`.
-    pub command_line: Vec<String>,
+    pub command_line: CommandLine,
 }
 
 impl Parts {
@@ -237,8 +238,12 @@ pub fn plan(
 /// An initramfs holds the whole system, so it needs no root; without one, the
 /// kernel mounts the disk's.
 fn direct(parts: &Parts, wishes: &Wishes) -> Result<Boot> {
-    let mut parameters = parts.command_line.clone();
-    if parts.initramfs.is_none() {
+    let mut line = parts.command_line.clone();
+    let parameters = &mut line.kernel;
+    if parts.initramfs.is_some() {
+        // They are in its boot configuration, and the kernel would give init both.
+        line.init.clear();
+    } else {
         let partuuid = parts.root_partuuid.as_ref().ok_or_else(|| {
             Error::definition(format!(
                 "the image {} has neither an initramfs nor a disk",
@@ -253,11 +258,11 @@ fn direct(parts: &Parts, wishes: &Wishes) -> Result<Boot> {
         // At once, so that a panic is an end and no wait. pvpanic has told QEMU before.
         parameters.push("panic=-1".to_owned());
     }
-    parameters.extend(wishes.parameters.iter().cloned());
+    line.add(&wishes.parameters.join(" "));
     Ok(Boot::Direct {
         kernel: parts.kernel.clone(),
         initramfs: parts.initramfs.clone(),
-        command_line: parameters.join(" "),
+        command_line: line.to_string(),
     })
 }
 
@@ -279,7 +284,10 @@ mod tests {
                 keeps_writes: false,
             }),
             root_partuuid: Some("1-2".into()),
-            command_line: vec!["console=ttyS0".into()],
+            command_line: CommandLine {
+                kernel: vec!["console=ttyS0".into()],
+                init: vec!["single".into()],
+            },
         }
     }
 
@@ -306,13 +314,15 @@ mod tests {
 
     #[test]
     fn the_kernel_gets_a_root_only_where_there_is_no_initramfs() {
-        let wishes = Wishes { parameters: vec!["debug".into()], ..wishes(BootMethod::Direct) };
+        let parameters = ["debug", "--", "x"].map(String::from).to_vec();
+        let wishes = Wishes { parameters, ..wishes(BootMethod::Direct) };
         let spec = plan(parts(), wishes.clone(), None).unwrap();
         assert!(spec.disk.is_some(), "the disk is attached all the same");
-        assert_eq!(command_line(spec), "console=ttyS0 panic=-1 debug");
+        assert_eq!(command_line(spec), "console=ttyS0 panic=-1 debug -- x");
         let parts = Parts { initramfs: None, ..parts() };
         let spec = plan(parts, wishes, None).unwrap();
-        assert_eq!(command_line(spec), "console=ttyS0 root=PARTUUID=1-2 rootwait panic=-1 debug");
+        let expected = "console=ttyS0 root=PARTUUID=1-2 rootwait panic=-1 debug -- single x";
+        assert_eq!(command_line(spec), expected);
     }
 
     #[test]
