@@ -10,6 +10,7 @@ pub mod check;
 pub mod compose;
 pub mod descriptions;
 mod digest;
+mod disk_room;
 mod esp;
 mod fingerprint;
 mod kernel_needs;

@@ -12,15 +12,18 @@ mod size;
 mod writer;
 
 pub use reader::{Entry, EntryKind, Reader};
-pub use size::Shortage;
+pub use size::{Shortage, needed_bytes};
 pub use writer::write;
 
 use super::guid::Guid;
 
 /// The only block size that is written.
-const BLOCK_BYTES: u64 = 4096;
+pub const BLOCK_BYTES: u64 = 4096;
 /// The least size: the smallest journal (1024 blocks) may take a quarter of it.
 pub const SIZE_MIN_BYTES: u64 = 16 * super::MIB;
+
+/// A size is below this one: 64-bit block numbers are not written.
+pub const SIZE_END_BYTES: u64 = u32::MAX as u64 * BLOCK_BYTES;
 
 /// How large the file system is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

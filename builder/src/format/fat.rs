@@ -25,6 +25,8 @@ const SECTOR_BYTES: u64 = SECTOR_LEN as u64;
 const ENTRY_BYTES: usize = 32;
 /// The least size that is written.
 pub const SIZE_MIN_BYTES: u64 = 4 * super::MIB;
+/// A size is below this one: sectors are counted in 32 bits.
+pub const SIZE_END_BYTES: u64 = (1 << 32) * SECTOR_BYTES;
 
 /// How large the file system is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

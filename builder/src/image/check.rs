@@ -18,7 +18,7 @@ use super::compose::compose;
 use super::descriptions::{self, Description, Verdict};
 use super::packages::{self, Access, Packages};
 use super::programs::{self, BuiltProgram, Program};
-use super::{esp, modules, parameters, root};
+use super::{disk_room, esp, modules, parameters, root};
 
 /// An image's parts for one architecture and the tree they make, in which
 /// programs that are built are empty files.
@@ -52,9 +52,10 @@ pub fn plan(project: &Project, image: &Image, arch: Arch, packages: Packages) ->
         .collect();
     let tree = compose(project, image, arch, &descriptions, &unbuilt, &packages)?;
     let verdict = descriptions::check(project, &tree)?;
-    let shortage = root::shortage(image, &tree, "its files, before any program is added")?;
-    let output_findings = shortage
+    let content = "its files, before any program is added";
+    let output_findings = root::shortage(image, &tree, content)?
         .into_iter()
+        .chain(disk_room::shortage(image, arch, &tree, content)?)
         .chain(esp::shortage(image, &[])?)
         .chain(parameters::finding(image))
         .collect();

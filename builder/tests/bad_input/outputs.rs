@@ -152,6 +152,41 @@ fn an_image_too_small_for_its_content_is_told_with_the_size_it_needs() {
 }
 
 #[test]
+fn a_disk_too_small_for_its_content_is_told_with_the_size_it_needs() {
+    let more = "disk.size = \"24MiB\"\nkernel.options = [\"CONFIG_BIG=y\"]\n";
+    let project = Project::new(&[("images/bad.toml", &definition("disk", more))]);
+    let content = fs::File::create(project.path("images/content")).unwrap();
+    content.set_len(32 << 20).unwrap();
+    for ending in [project.run(&["check", "bad"]), project.image("bad")] {
+        ending.is(
+            2,
+            &[
+                "images/bad.toml:3:13: the disk is too small for its files, before any program is added: it needs ",
+                " MiB and has 24 MiB",
+                "hint: set disk.size to at least ",
+            ],
+        );
+        assert!(!ending.stderr.contains("compile"), "{}", ending.stderr);
+    }
+    if !can_build_images() {
+        return;
+    }
+    // Large enough for what is known before, but not with this kernel.
+    content.set_len(11 << 20).unwrap();
+    let ending = project.image("bad");
+    ending.is(
+        2,
+        &[
+            "cannot make disk.img",
+            "images/bad.toml:3:13: the disk is too small: it needs ",
+            " MiB and has 24 MiB",
+            "hint: set disk.size to at least ",
+        ],
+    );
+    assert!(!output(&project).join("disk.img").exists());
+}
+
+#[test]
 fn an_efi_system_partition_too_small_is_told_before_any_program_is_compiled() {
     let text = definition("disk", "disk.esp-size = \"2MiB\"\n");
     let project = Project::new(&[("images/bad.toml", &text), ("images/content", "one")]);

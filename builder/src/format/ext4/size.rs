@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{BLOCK_BYTES, Ext4Size, SIZE_MIN_BYTES};
+use super::{BLOCK_BYTES, Ext4Size, SIZE_END_BYTES, SIZE_MIN_BYTES};
 use crate::error::{Error, Result};
 use crate::format::{MIB, mib_ceil};
 use crate::tree::{FileTree, NodeKind};
@@ -107,6 +107,22 @@ fn directory_blocks(record_sum: u64) -> u64 {
     1 + leaves + nodes
 }
 
+/// The size of a file system that is asked for like this, in bytes; where a
+/// fixed one does not hold the tree, the least above it that does.
+///
+/// # Errors
+/// If no ext4 image holds the tree.
+pub fn needed_bytes(tree: &FileTree, size: Ext4Size) -> Result<u64> {
+    match size {
+        Ext4Size::Fit { free_bytes } => {
+            Ok(Geometry::fit(Content::of(tree), free_bytes, SIZE_MIN_BYTES)?.size_bytes)
+        }
+        Ext4Size::Fixed { bytes } => {
+            Ok(Shortage::of(tree, bytes)?.map_or(bytes, |shortage| shortage.needed_bytes))
+        }
+    }
+}
+
 /// How far a fixed size is from holding a tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shortage {
@@ -126,7 +142,7 @@ impl Shortage {
         if Geometry::of_size(content, given_bytes).holds(content) {
             return Ok(None);
         }
-        let needed_bytes = Geometry::fit(content, 0)?.size_bytes;
+        let needed_bytes = Geometry::fit(content, 0, given_bytes)?.size_bytes;
         Ok(Some(Self { needed_bytes, given_bytes }))
     }
 
@@ -152,18 +168,21 @@ impl Geometry {
     /// If a fixed size does not hold the content: says how much it must be.
     pub(super) fn settle(content: Content, size: Ext4Size) -> Result<Self> {
         match size {
-            Ext4Size::Fit { free_bytes } => Self::fit(content, free_bytes),
+            Ext4Size::Fit { free_bytes } => Self::fit(content, free_bytes, SIZE_MIN_BYTES),
             Ext4Size::Fixed { bytes } => {
                 if bytes % BLOCK_BYTES != 0 {
                     return Err(Error::definition(format!(
                         "an ext4 size of {bytes} bytes is no multiple of {BLOCK_BYTES}"
                     )));
                 }
+                if bytes >= SIZE_END_BYTES {
+                    return Err(too_large(bytes));
+                }
                 let geometry = Self::of_size(content, bytes);
                 if geometry.holds(content) {
                     return Ok(geometry);
                 }
-                let needed_bytes = Self::fit(content, 0)?.size_bytes;
+                let needed_bytes = Self::fit(content, 0, bytes)?.size_bytes;
                 let shortage = Shortage { needed_bytes, given_bytes: bytes };
                 Err(Error::definition(format!(
                     "the image is too small for its content: {shortage}"
@@ -173,19 +192,18 @@ impl Geometry {
         }
     }
 
-    fn fit(content: Content, free_bytes: u64) -> Result<Self> {
+    /// The least size from `least_bytes` on, or the whole MiB above it.
+    fn fit(content: Content, free_bytes: u64, least_bytes: u64) -> Result<Self> {
         let free_blocks = free_bytes.div_ceil(BLOCK_BYTES);
-        let mut geometry = Self::of_size(content, SIZE_MIN_BYTES);
+        let mut geometry = Self::of_size(content, least_bytes.max(SIZE_MIN_BYTES));
         loop {
-            let needed = (geometry.blocks_needed(content) + free_blocks) * BLOCK_BYTES;
+            let needed = geometry.blocks_needed(content).saturating_add(free_blocks);
+            let needed = needed.saturating_mul(BLOCK_BYTES);
+            if needed >= SIZE_END_BYTES {
+                return Err(too_large(needed));
+            }
             if needed <= geometry.size_bytes {
                 return Ok(geometry);
-            }
-            if needed / BLOCK_BYTES >= u64::from(u32::MAX) {
-                return Err(Error::definition(format!(
-                    "the content needs {} MiB, more than ext4 without 64-bit block numbers holds",
-                    mib_ceil(needed)
-                )));
             }
             // The overhead grows with the size, so this climbs to the least size that fits.
             geometry = Self::of_size(content, needed.next_multiple_of(MIB));
@@ -216,7 +234,7 @@ impl Geometry {
         let blocks = self.size_bytes / BLOCK_BYTES;
         let groups = blocks.div_ceil(BLOCKS_PER_GROUP);
         let descriptors = (groups * 32).div_ceil(BLOCK_BYTES);
-        let backups = (1..groups).filter(|group| has_backup(*group)).count() as u64;
+        let backups = backup_groups(groups);
         let inodes_per_group = u64::from(self.inodes)
             .div_ceil(groups)
             .next_multiple_of(INODES_PER_BLOCK)
@@ -231,15 +249,21 @@ impl Geometry {
     }
 }
 
-/// Whether a group after the first has a copy of the superblock (`sparse_super`).
-fn has_backup(group: u64) -> bool {
-    [3, 5, 7].into_iter().any(|base| {
-        let mut rest = group;
-        while rest.is_multiple_of(base) {
-            rest /= base;
-        }
-        rest == 1
-    })
+/// How many groups after the first have a copy of the superblock: 1 and the
+/// powers of 3, 5 and 7 (`sparse_super`).
+fn backup_groups(groups: u64) -> u64 {
+    let powers = |base: u64| {
+        let all = std::iter::successors(Some(base), move |power| power.checked_mul(base));
+        all.take_while(|power| *power < groups).count() as u64
+    };
+    u64::from(groups > 1) + powers(3) + powers(5) + powers(7)
+}
+
+fn too_large(bytes: u64) -> Error {
+    Error::definition(format!(
+        "{} MiB are more than ext4 without 64-bit block numbers holds",
+        mib_ceil(bytes)
+    ))
 }
 
 /// The journal of a file system of so many blocks, as mke2fs chooses it, and

@@ -17,8 +17,9 @@ use crate::format::gpt::{self, DiskOptions, PartitionOptions, partition_type};
 use crate::format::guid::Guid;
 use crate::format::sink::FileRegion;
 use crate::format::source::FileSource;
-use crate::format::{self, MIB, fat, mib_ceil};
-use crate::image::esp;
+use crate::format::{self, ext4, fat};
+use crate::image::system::System;
+use crate::image::{disk_room, esp};
 use crate::tree::TreePath;
 
 use super::Outputs;
@@ -80,6 +81,10 @@ impl Outputs<'_> {
             vec![partition(partition_type::ESP, "esp", esp_guid, esp_end - esp_start)];
         if medium.has_roots {
             partitions.extend(self.write_roots(medium, file, esp_end)?);
+        } else if let Some((bytes, place)) = medium.size
+            && esp_end + TABLE_BYTES > bytes
+        {
+            return Err(too_small(place, bytes, esp_end + TABLE_BYTES));
         }
         let size_bytes = medium.size.map(|(bytes, _)| bytes);
         let layout = gpt::Layout::new(&DiskOptions {
@@ -108,7 +113,7 @@ impl Outputs<'_> {
         for (index, system) in self.systems.iter().enumerate() {
             let is_last = index + 1 == self.systems.len();
             let size = match medium.size.filter(|_| is_last) {
-                Some((bytes, place)) => self.last_root_size(at_bytes, bytes, place)?,
+                Some((bytes, place)) => self.last_root_size(system, at_bytes, bytes, place)?,
                 None => self.root_size(),
             };
             let mut sink = FileRegion::starting_at(file, at_bytes);
@@ -124,19 +129,28 @@ impl Outputs<'_> {
 
     /// The last root takes what a disk of a given size has left, unless it has
     /// a size of its own or the rest is for data.
-    fn last_root_size(&self, at_bytes: u64, disk_bytes: u64, place: &Place) -> Result<Ext4Size> {
-        let needed = at_bytes + TABLE_BYTES;
-        let Some(left @ 1..) = disk_bytes.checked_sub(needed) else {
-            return Err(too_small(place, disk_bytes, needed + MIB));
+    ///
+    /// # Errors
+    /// If the disk has too little left for it, with the size that would do.
+    fn last_root_size(
+        &self,
+        system: &System,
+        at_bytes: u64,
+        disk_bytes: u64,
+        place: &Place,
+    ) -> Result<Ext4Size> {
+        let taken_bytes = at_bytes + TABLE_BYTES;
+        let left_bytes = disk_bytes.saturating_sub(taken_bytes);
+        let size = match self.image.root.size {
+            Size::Minimal if !self.image.has_data => Ext4Size::Fixed { bytes: left_bytes },
+            Size::Minimal | Size::Bytes(..) => self.root_size(),
         };
-        match self.image.root.size {
-            Size::Minimal if self.image.has_data => Ok(self.root_size()),
-            Size::Minimal => Ok(Ext4Size::Fixed { bytes: left }),
-            Size::Bytes(bytes, _) if bytes > left => {
-                Err(too_small(place, disk_bytes, needed + bytes))
-            }
-            Size::Bytes(..) => Ok(self.root_size()),
+        let needed_bytes = ext4::needed_bytes(&system.tree, size)?;
+        let needed_bytes = needed_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES);
+        if needed_bytes > left_bytes {
+            return Err(too_small(place, disk_bytes, taken_bytes + needed_bytes));
         }
+        Ok(size)
     }
 
     /// `root`, and with its architecture where there are two.
@@ -213,8 +227,6 @@ fn partition(type_guid: Guid, name: &str, guid: Guid, size_bytes: u64) -> Partit
 }
 
 fn too_small(place: &Place, disk_bytes: u64, needed_bytes: u64) -> Error {
-    let (given, needed) = (disk_bytes / MIB, mib_ceil(needed_bytes));
-    Error::definition(format!("the disk is too small: it needs {needed} MiB and has {given} MiB"))
-        .context(place.to_string())
-        .hint(format!("set disk.size to at least \"{needed}MiB\", or leave it out"))
+    let finding = disk_room::finding(place, "", disk_bytes, needed_bytes);
+    Error::findings("its parts do not fit", vec![finding])
 }
