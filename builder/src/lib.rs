@@ -4,7 +4,7 @@
 //! `cli` -> `ops` -> {`definition`, `kernel`, `userland`, `debian`, `boot`, `image`, `qemu`} -> {`tree`, `elf`, `format`}.
 //! [`project`] knows where the repository is, [`host`] alone starts programs, [`shell`] alone prints, [`download`] alone
 //! speaks with servers itself, [`cache`] alone decides where finished work is kept, [`whole_file`] lets no file be half written,
-//! [`command_line`] alone puts command lines of kernels together.
+//! [`sparse_file`] reads no hole, [`command_line`] alone puts command lines of kernels together.
 
 pub mod arch;
 pub mod boot;
@@ -27,6 +27,7 @@ pub mod ops;
 pub mod project;
 pub mod qemu;
 pub mod shell;
+pub mod sparse_file;
 pub mod tree;
 pub mod userland;
 pub mod whole_file;
