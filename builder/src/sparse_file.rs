@@ -4,7 +4,7 @@
 //! takes is that of what is on it. A file system that cannot say has files of data only.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
@@ -88,6 +88,33 @@ pub fn read_all(file: &File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     read_range(file, rest, &mut buffer, &mut take).map(|_end| ())
 }
 
+/// Copies the content of `from` to the empty file `to`: a hole stays a hole, the length is
+/// the same, and a file system that can share the data of two files does so.
+///
+/// # Errors
+/// If one cannot be read or the other not be written, or `from` is cut off meanwhile.
+pub fn copy(from: &File, to: &File) -> io::Result<()> {
+    let extents = data_extents(from)?;
+    let len_bytes = extents.end_bytes;
+    to.set_len(len_bytes)?;
+    for extent in extents {
+        let wanted = extent.end - extent.start;
+        if copy_from(from, to, extent.start, wanted)? < wanted {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    // As for `read_all`.
+    copy_from(from, to, len_bytes, u64::MAX).map(|_bytes| ())
+}
+
+/// Copies at most `count` bytes at an offset, and says how many there were.
+fn copy_from(mut from: &File, mut to: &File, offset_bytes: u64, count: u64) -> io::Result<u64> {
+    from.seek(io::SeekFrom::Start(offset_bytes))?;
+    to.seek(io::SeekFrom::Start(offset_bytes))?;
+    // For two files the standard library asks the kernel to: copy_file_range(2).
+    io::copy(&mut io::Read::take(from, count), &mut to)
+}
+
 /// Reads a range up to the file's end, and says where that was in it.
 fn read_range(
     file: &File,
@@ -123,6 +150,7 @@ fn take_zeros(mut count: u64, take: &mut impl FnMut(&[u8])) {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
     use super::*;
@@ -156,6 +184,9 @@ mod tests {
                 let file = sparse(&path, len_bytes, data);
                 let expected = fs::read(&path).unwrap();
                 assert!(content(&file) == expected, "{number} {len_bytes}");
+                let copied = directory.path().join("copy");
+                copy(&file, &File::create(&copied).unwrap()).unwrap();
+                assert!(fs::read(&copied).unwrap() == expected, "{number} {len_bytes}");
             }
         }
     }
@@ -175,5 +206,17 @@ mod tests {
     fn what_has_no_length_is_read_to_its_end() {
         let path = Path::new("/proc/version");
         assert_eq!(content(&File::open(path).unwrap()), fs::read(path).unwrap());
+    }
+
+    #[test]
+    fn a_copy_takes_no_more_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let data: [(u64, &[u8]); 2] = [(0, &[1; 4096]), (100 * MIB, &[2; 4096])];
+        let file = sparse(&directory.path().join("a"), 512 * MIB, &data);
+        let copied = File::create(directory.path().join("b")).unwrap();
+        copy(&file, &copied).unwrap();
+        let (old, new) = (file.metadata().unwrap(), copied.metadata().unwrap());
+        assert_eq!(new.len(), old.len());
+        assert!(new.blocks() <= old.blocks() + 64, "{} of {}", new.blocks(), old.blocks());
     }
 }

@@ -1,14 +1,15 @@
 //! Files that have their name once they are whole, outside of the cache and of output
 //! directories, which have ways of their own.
 
-use std::fs::{self, Permissions};
-use std::io;
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, IoContext, Result};
+use crate::sparse_file;
 
 /// Puts a file with this content in the place of what is at `path`, which stays as it is if
 /// the disk is full.
@@ -16,16 +17,22 @@ use crate::error::{Error, IoContext, Result};
 /// # Errors
 /// If it cannot be written.
 pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
-    let file = made_beside(path, |beside| fs::write(beside, content))?;
+    let file = made_beside(path, |mut beside| beside.write_all(content.as_ref()))?;
     file.persist(path).map(|_file| ()).map_err(|failed| Error::io("create", path, &failed.error))
 }
 
-/// Copies the file `from` with its mode to `to`, where nothing is.
+/// Copies the file `from` with its mode to `to`, where nothing is. What is a hole in the one is
+/// a hole in the other.
 ///
 /// # Errors
 /// If it cannot be written, or something is there by then.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
-    let file = made_beside(to, |beside| fs::copy(from, beside).map(|_bytes| ()))?;
+    let source = File::open(from).at("read", from)?;
+    let permissions = source.metadata().at("read", from)?.permissions();
+    let file = made_beside(to, |beside| {
+        sparse_file::copy(&source, beside)?;
+        beside.set_permissions(permissions)
+    })?;
     file.persist_noclobber(to).map(|_file| ()).map_err(|failed| match failed.error.kind() {
         io::ErrorKind::AlreadyExists => {
             Error::failure(format!("somebody else has made {} meanwhile", to.display()))
@@ -37,7 +44,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
 
 /// A new file in the directory of `path`, filled by `fill` and on the disk. Its name is one
 /// that nobody takes for a finished file's, and it is gone if it gets no other.
-fn made_beside(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<NamedTempFile> {
+fn made_beside(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> Result<NamedTempFile> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let file = tempfile::Builder::new()
         .prefix(&format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy()))
@@ -47,12 +54,15 @@ fn made_beside(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Resul
         .tempfile_in(directory.unwrap_or(Path::new(".")))
         .at("create", path)?;
     // A full disk may show only when it is synced.
-    fill(file.path()).and_then(|()| file.as_file().sync_all()).at("write", path)?;
+    fill(file.as_file()).and_then(|()| file.as_file().sync_all()).at("write", path)?;
     Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -77,6 +87,18 @@ mod tests {
         assert!(error.contains("meanwhile") && error.contains("hint: "), "{error}");
         assert_eq!(fs::read(&kept).unwrap(), b"disk");
         assert_eq!(names(), 2);
+    }
+
+    #[test]
+    fn a_large_disk_is_copied_as_small_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let (disk, kept) = (directory.path().join("disk.img"), directory.path().join("kept.img"));
+        fs::write(&disk, "disk").unwrap();
+        File::options().write(true).open(&disk).unwrap().set_len(1 << 30).unwrap();
+        copy(&disk, &kept).unwrap();
+        let (old, new) = (fs::metadata(&disk).unwrap(), fs::metadata(&kept).unwrap());
+        assert_eq!(new.len(), old.len());
+        assert!(new.blocks() <= old.blocks() + 64, "{} of {}", new.blocks(), old.blocks());
     }
 
     #[test]
