@@ -7,6 +7,7 @@ pub mod completions;
 pub mod doctor;
 pub mod guest;
 pub mod image;
+mod image_file;
 pub mod inspect;
 pub mod kernel;
 pub mod lock;

@@ -1,12 +1,11 @@
 //! `builder inspect`: what is in an image, a kernel or a program.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::error::{Error, IoContext, Result};
-use crate::format::source::FileSource;
+use crate::error::{Error, Result};
 use crate::inspect;
+use crate::ops::image_file;
 use crate::shell::Shell;
 
 /// Arguments of `builder inspect`.
@@ -29,11 +28,7 @@ pub struct Args {
 /// If it cannot be read, is nothing that is known here, or is damaged.
 pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let about = |error: Error| error.context(args.file.display().to_string());
-    let file = File::open(&args.file).at("read", &args.file)?;
-    if file.metadata().at("read", &args.file)?.is_dir() {
-        return Err(Error::definition(format!("{} is a directory", args.file.display())));
-    }
-    let source = FileSource::new(file).at("read", &args.file)?;
+    let source = image_file::open(&args.file)?;
     if let Some(path) = &args.path {
         return inspect::extract(&source, path, &mut Data(shell)).map_err(about);
     }

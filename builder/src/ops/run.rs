@@ -1,10 +1,11 @@
 //! `builder run`: builds an image, boots it, and is in it.
 
+mod kept_disk;
 pub mod plan;
 
 use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -22,11 +23,9 @@ use crate::qemu::ending::Ending;
 use crate::qemu::exec::shell_status;
 use crate::qemu::firmware::{self, Variables};
 use crate::qemu::launch::RunDirectory;
-use crate::qemu::machine::Disk;
 use crate::qemu::network::{Card, Mac, Network, PUBLISHED_AT, Port};
 use crate::qemu::session::{Session, Stream};
 use crate::shell::Shell;
-use crate::whole_file;
 use plan::{BootMethod, Medium, Parts, Wishes};
 
 /// How long a guest with a command may take unless `--timeout` says otherwise.
@@ -117,7 +116,7 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let built = image::build(shell, &args.build.request(&args.image, arch)?)?;
     let mut parts = Parts::with_medium(&built, args.medium)?;
     if let Some(kept) = &args.keep_disk {
-        parts.disk = Some(kept_disk(shell, &parts, kept)?);
+        parts.disk = Some(kept_disk::attach(shell, &parts, kept)?);
     }
     let accelerator = accel::choose(shell, &Cache::open()?, arch, args.accel)?;
     let directory = RunDirectory::new()?;
@@ -140,6 +139,10 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
         qemu: args.qemu.clone(),
     };
     let spec = plan::plan(parts, wishes, firmware)?;
+    // A medium for reading alone has no root that could be another.
+    if args.keep_disk.is_some() && args.medium == Medium::Disk {
+        kept_disk::check(&spec, &built)?.into_iter().for_each(|warning| shell.warn(warning));
+    }
     let log = args.console_log.clone();
     let session = Session::start(shell, &spec, directory, args.exec.is_none(), log)?;
     let timeout = args.timeout.map(Duration::from_secs);
@@ -218,20 +221,6 @@ fn prepare_host(shell: &Shell, args: &Args, arch: Arch) -> Result<()> {
         return Ok(());
     }
     host_needs::ensure(shell, &guest.kernel(arch).bios_loader(arch).userland(arch), args.build.yes)
-}
-
-/// The person's own copy of the image's disk.
-fn kept_disk(shell: &Shell, parts: &Parts, kept: &Path) -> Result<Disk> {
-    let Some(disk) = &parts.disk else {
-        let message = format!("the image {} has no disk that could be kept", parts.image);
-        return Err(Error::definition(message).hint("leave out --keep-disk"));
-    };
-    if kept.exists() {
-        shell.note(format_args!("the guest goes on with the disk {}", kept.display()));
-    } else {
-        whole_file::copy(&disk.path, kept)?;
-    }
-    Ok(Disk { path: kept.to_owned(), form: disk.form, keeps_writes: true })
 }
 
 /// Runs one command and powers the guest off.

@@ -172,11 +172,7 @@ pub struct Wishes {
 pub fn check(boot: BootMethod, board: Board, parameters: &[String]) -> Result<()> {
     let (machine, method) = (board.machine(), boot.name());
     if !boot.is_on(machine) {
-        let others = [BootMethod::Bios, BootMethod::Uefi]
-            .into_iter()
-            .filter(|other| other.is_on(machine))
-            .map(|other| format!(" or `--boot {}`", other.as_str()));
-        let hint = format!("use `--boot direct`{}", others.collect::<String>());
+        let hint = format!("use `--boot direct`{}", or_by_firmware(machine));
         let name = machine.as_str();
         return Err(
             Error::definition(format!("the machine {name} does not boot by {method}")).hint(hint)
@@ -188,6 +184,15 @@ pub fn check(boot: BootMethod, board: Board, parameters: &[String]) -> Result<()
             .hint("leave out --parameter, or use `--boot direct`: the disk has its own"));
     }
     Ok(())
+}
+
+/// The ways by which a machine boots what is on its disk, as the end of a hint.
+pub(super) fn or_by_firmware(machine: Machine) -> String {
+    [BootMethod::Bios, BootMethod::Uefi]
+        .into_iter()
+        .filter(|method| method.is_on(machine))
+        .map(|method| format!(" or `--boot {}`", method.as_str()))
+        .collect()
 }
 
 /// The machine. `firmware` is code and variables for a boot by UEFI.
@@ -236,7 +241,7 @@ pub fn plan(
 }
 
 /// An initramfs holds the whole system, so it needs no root; without one, the
-/// kernel mounts the disk's.
+/// kernel mounts the disk's, unless the definition names another as for a boot by firmware.
 fn direct(parts: &Parts, wishes: &Wishes) -> Result<Boot> {
     let mut line = parts.command_line.clone();
     let parameters = &mut line.kernel;
@@ -251,8 +256,10 @@ fn direct(parts: &Parts, wishes: &Wishes) -> Result<Boot> {
             ))
             .hint("let the definition's `outputs` have one of them")
         })?;
-        parameters.push(format!("root=PARTUUID={partuuid}"));
-        parameters.push("rootwait".to_owned());
+        if !parameters.iter().any(|word| word.starts_with("root=")) {
+            parameters.push(format!("root=PARTUUID={partuuid}"));
+            parameters.push("rootwait".to_owned());
+        }
     }
     if !wishes.is_interactive {
         // At once, so that a panic is an end and no wait. pvpanic has told QEMU before.
@@ -320,9 +327,13 @@ mod tests {
         assert!(spec.disk.is_some(), "the disk is attached all the same");
         assert_eq!(command_line(spec), "console=ttyS0 panic=-1 debug -- x");
         let parts = Parts { initramfs: None, ..parts() };
-        let spec = plan(parts, wishes, None).unwrap();
+        let spec = plan(parts.clone(), wishes.clone(), None).unwrap();
         let expected = "console=ttyS0 root=PARTUUID=1-2 rootwait panic=-1 debug -- single x";
         assert_eq!(command_line(spec), expected);
+        let own = CommandLine { kernel: vec!["root=PARTLABEL=root".into()], init: Vec::new() };
+        let spec = plan(Parts { command_line: own, ..parts }, wishes, None).unwrap();
+        let expected = "root=PARTLABEL=root panic=-1 debug -- x";
+        assert_eq!(command_line(spec), expected, "its own stands");
     }
 
     #[test]
