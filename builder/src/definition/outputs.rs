@@ -1,12 +1,15 @@
 //! The part of a definition that says what is made of the system: initramfs, root, disk.
 
+use init_core::diagnostic::Place;
+
 use crate::arch::Arch;
 use crate::bus::Bus;
+use crate::format::{ext4, fat};
 
 use super::checker::Checker;
 use super::raw::{Located, Table, Value};
 use super::resolved::{Compression, Disk, DiskInitramfs, Initramfs, Outputs, Root, Size};
-use super::size::MIB;
+use super::size::{KIB, MIB, TIB};
 
 /// Longest ext4 volume label, in bytes (Documentation/filesystems/ext4/super.rst, `s_volume_name`).
 const LABEL_LENGTH_MAX: usize = 16;
@@ -36,7 +39,23 @@ pub(super) fn root(checker: &mut Checker<'_>, table: &Table) -> Option<Root> {
         checker.find(table.place_of("label"), message);
     }
     let free_bytes = bytes(table, "free")?;
-    Some(Root { size: size(table, "size")?, free_bytes, label: label.to_owned() })
+    let root_size = size(table, "size")?;
+    if let Size::Bytes(bytes, place) = &root_size {
+        if !bytes.is_multiple_of(ext4::BLOCK_BYTES) {
+            let kib = ext4::BLOCK_BYTES / KIB;
+            checker.find(place.clone(), format!("the size of a root is a multiple of {kib} KiB"));
+        }
+        below(checker, "a root", *bytes, ext4::SIZE_END_BYTES, place);
+    }
+    Some(Root { size: root_size, free_bytes, label: label.to_owned() })
+}
+
+/// Finds a size that a file system cannot have.
+fn below(checker: &mut Checker<'_>, what: &str, bytes: u64, end_bytes: u64, place: &Place) {
+    if bytes >= end_bytes {
+        let tib = end_bytes.div_ceil(TIB);
+        checker.find(place.clone(), format!("{what} is smaller than {tib} TiB"));
+    }
 }
 
 /// The disk. `image_arches` is what the image can be built for.
@@ -58,9 +77,13 @@ pub(super) fn disk(
     {
         checker.find(place.clone(), "the size of a disk is a whole number of MiB");
     }
+    let esp_size = size(table, "esp-size")?;
+    if let Size::Bytes(bytes, place) = &esp_size {
+        below(checker, "an EFI system partition", *bytes, fat::SIZE_END_BYTES, place);
+    }
     Some(Disk {
         size: disk_size,
-        esp_size: size(table, "esp-size")?,
+        esp_size,
         initramfs: match table.text("initramfs")? {
             "root" => DiskInitramfs::Root,
             "system" => DiskInitramfs::System,

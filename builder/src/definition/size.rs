@@ -1,11 +1,14 @@
 //! Sizes as people write them: a whole number and a binary unit.
 
+/// One kibibyte, in bytes.
+pub const KIB: u64 = 1 << 10;
 /// One mebibyte, in bytes.
 pub const MIB: u64 = 1 << 20;
+/// One tebibyte, in bytes.
+pub const TIB: u64 = 1 << 40;
 
 /// The units a size may carry, in bytes.
-const UNITS: [(&str, u64); 4] =
-    [("KiB", 1 << 10), ("MiB", MIB), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+const UNITS: [(&str, u64); 4] = [("KiB", KIB), ("MiB", MIB), ("GiB", 1 << 30), ("TiB", TIB)];
 
 /// Reads `"64MiB"` as bytes. The unit must stand there, so that nobody has to
 /// guess it, and it is binary, so that it cannot be mistaken for another.

@@ -10,7 +10,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     Case {
         name: "a misspelt key of an image",
         files: &[("images/bad.toml", "description = \"x\"\nhostnaem = \"x\"\n")],
@@ -68,6 +68,22 @@ const CASES: [Case; 9] = [
         name: "a disk whose size is no whole number of MiB",
         files: &[("images/bad.toml", "outputs = [\"disk\"]\ndisk.size = \"1025KiB\"\n")],
         says: &["images/bad.toml:2:13: the size of a disk is a whole number of MiB"],
+    },
+    Case {
+        name: "a root of half a block",
+        files: &[("images/bad.toml", "outputs = [\"root\"]\nroot.size = \"16385KiB\"\n")],
+        says: &["images/bad.toml:2:13: the size of a root is a multiple of 4 KiB"],
+    },
+    Case {
+        name: "partitions that no file system fills",
+        files: &[(
+            "images/bad.toml",
+            "outputs = [\"disk\"]\nroot.size = \"16777215TiB\"\ndisk.esp-size = \"2TiB\"\n",
+        )],
+        says: &[
+            "images/bad.toml:2:13: a root is smaller than 16 TiB",
+            "images/bad.toml:3:17: an EFI system partition is smaller than 2 TiB",
+        ],
     },
     Case {
         name: "a disk for an architecture that the image is not made for",
