@@ -162,6 +162,10 @@ fn recognise(source: &dyn Source) -> Result<Kind> {
     if at(510, &[0x55, 0xAA]) && (at(54, b"FAT") || at(82, b"FAT")) {
         return Ok(Kind::Fat);
     }
+    if at(0, b"QFI\xFB") {
+        return Err(Error::definition("a disk in QEMU's qcow2 format is not read here")
+            .hint("`qemu-img convert -O raw FILE disk.img` makes one that is"));
+    }
     if at(0, b"\x7FELF") {
         return Ok(Kind::Elf);
     }

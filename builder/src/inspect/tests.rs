@@ -324,6 +324,7 @@ fn garbage_is_an_error_with_a_hint() {
     for (garbage, part) in [
         (b"".to_vec(), "the file is empty"),
         (b"hello".to_vec(), "nothing that is known here"),
+        ([&b"QFI\xFB\0\0\0\x03"[..], &[0; 4096], b"EFI PART", &[0; 504]].concat(), "qcow2 format"),
         (vec![0xA5; 100_000], "nothing that is known here"),
         (b"{ not json".to_vec(), "begins like JSON"),
         (b"070701garbage".to_vec(), "damaged"),
