@@ -7,6 +7,7 @@ mod codec;
 mod wire;
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -95,6 +96,20 @@ pub struct Summary {
     pub restarts: u32,
 }
 
+impl Summary {
+    /// The reason in one line, for a table: of a description's mistakes, which have a line each
+    /// and hints in lines further in, the first one.
+    #[must_use]
+    pub fn reason_line(&self) -> String {
+        let mut mistakes = self.reason.lines().filter(|line| !line.starts_with(' '));
+        let first = mistakes.next().unwrap_or_default();
+        match mistakes.count() {
+            0 => first.into(),
+            more => format!("{first} (and {more} more)"),
+        }
+    }
+}
+
 /// Everything PID 1 knows of one service.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Status {
@@ -127,4 +142,32 @@ pub struct Change {
     pub reason_code: String,
     /// Why, for people.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_of_several_lines_is_one_line_of_a_table() {
+        for (reason, line) in [
+            ("by request", "by request"),
+            ("", ""),
+            ("f:1:1: a\n  hint: b", "f:1:1: a"),
+            ("f:1:1: a\n  hint: b\nf:2:1: c\nf:3:1: d\n  hint: e", "f:1:1: a (and 2 more)"),
+        ] {
+            let summary = Summary {
+                name: ServiceName::new("a").unwrap(),
+                description: String::new(),
+                state: State::Failed,
+                since: Timestamp::ZERO,
+                reason_code: String::new(),
+                reason: reason.into(),
+                reason_service: None,
+                pid: None,
+                restarts: 0,
+            };
+            assert_eq!(summary.reason_line(), line);
+        }
+    }
 }

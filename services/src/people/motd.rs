@@ -76,7 +76,8 @@ impl Facts {
             let is_bad =
                 |service: &&Summary| matches!(service.state, State::Failed | State::Backoff);
             for service in services.iter().filter(is_bad) {
-                let _ = writeln!(text, "  {:<10} {}: {}", "failed", service.name, service.reason);
+                let reason = service.reason_line();
+                let _ = writeln!(text, "  {:<10} {}: {reason}", "failed", service.name);
             }
         }
         text.push('\n');

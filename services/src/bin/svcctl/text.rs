@@ -13,13 +13,16 @@ pub(crate) fn table(services: &[Summary], clock: Clock, width: Option<usize>) ->
     let mut rows = vec![["NAME", "STATE", "SINCE", "PID", "DESCRIPTION"].map(str::to_owned)];
     rows.extend(services.iter().map(|service| {
         // What a service is for matters while it works; once it does not, why.
-        let last = if service.state.is_up() { &service.description } else { &service.reason };
+        let last = match service.state.is_up() {
+            true => service.description.clone(),
+            false => service.reason_line(),
+        };
         [
             service.name.to_string(),
             service.state.to_string(),
             coarse(clock.age(service.since)),
             service.pid.map_or("-".to_owned(), |pid| pid.to_string()),
-            last.clone(),
+            last,
         ]
     }));
     let widest = |column: usize| {

@@ -56,7 +56,7 @@ fn state(service: &Summary) -> String {
     if service.reason.is_empty() {
         format!("it is {state}")
     } else {
-        format!("it is {state}: {}", service.reason)
+        format!("it is {state}: {}", service.reason_line())
     }
 }
 

@@ -91,7 +91,8 @@ fn sentence(operation: Operation, outcome: &Outcome) -> String {
 }
 
 fn failure(operation: Operation, service: &Summary) -> Failure {
-    let Summary { name, state, reason, .. } = service;
+    let Summary { name, state, .. } = service;
+    let reason = service.reason_line();
     let did_not = match operation {
         Operation::Start => "did not start",
         Operation::Stop => "did not stop",
