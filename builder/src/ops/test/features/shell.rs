@@ -29,7 +29,7 @@ pub(super) const FEATURES: &[Feature] = &[
         "kill asks a process to end, in the shell that people type at too",
         LINE,
         ASK,
-        |_, o| says(o, "/usr/bin/kill\nasked\n/usr/bin/kill\nasked\n"),
+        |_, o| says(o, "/bin/kill\nasked\n/bin/kill\nasked\n"),
     ),
     command("A trapped signal ends a wait for input", SCRIPTS, READ, |_, output| {
         says(output, "caught\n")
