@@ -11,7 +11,7 @@ use init_core::name::ServiceName;
 
 use super::checker::Checker;
 use super::raw::{Located, Table, Value};
-use super::resolved::{Binary, Directory, File, FileContent, Image, Tool};
+use super::resolved::{Binary, Directory, Disk, File, FileContent, Image, Tool};
 use crate::arch::Arch;
 use crate::tree::TreePath;
 
@@ -133,8 +133,8 @@ fn parsed(checker: &mut Checker<'_>, entry: &Table, text: &str) -> Option<MountD
 
 /// Whether a disk has a partition of this name, root or EFI system partition.
 fn is_of_the_image(label: &str) -> bool {
-    let root_of = |arch: &Arch| label == format!("root-{arch}");
-    ["esp", "root"].contains(&label) || Arch::ALL.iter().any(root_of)
+    let mut of_roots = Arch::ALL.map(Some).into_iter().chain([None]).map(Disk::root_name);
+    label == Disk::ESP_NAME || of_roots.any(|name| label == name)
 }
 
 /// The data partition: its mount, and what `datapart` reads and is started by.

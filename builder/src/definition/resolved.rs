@@ -358,6 +358,17 @@ pub struct Symlink {
     pub place: Place,
 }
 
+impl Disk {
+    /// Name of the EFI system partition.
+    pub const ESP_NAME: &str = "esp";
+
+    /// Name of a root partition; with its architecture where the disk has several.
+    #[must_use]
+    pub fn root_name(arch: Option<Arch>) -> String {
+        arch.map_or_else(|| "root".to_owned(), |arch| format!("root-{arch}"))
+    }
+}
+
 impl Image {
     /// That it is made for this architecture.
     ///

@@ -8,7 +8,7 @@ use std::path::Path;
 use init_core::diagnostic::Place;
 
 use crate::arch::Arch;
-use crate::definition::resolved::Size;
+use crate::definition::resolved::{self as definition, Size};
 use crate::error::{Error, IoContext, Result};
 use crate::format::bios_boot::{self, Extent, Table};
 use crate::format::ext4::Ext4Size;
@@ -77,8 +77,12 @@ impl Outputs<'_> {
         let esp = self.write_esp(boot_files, medium.esp_size, &mut sink)?;
         let esp_end = esp_start + esp.size_bytes.next_multiple_of(gpt::ALIGNMENT_BYTES);
         let esp_guid = self.disk_guid("esp partition");
-        let mut partitions =
-            vec![partition(partition_type::ESP, "esp", esp_guid, esp_end - esp_start)];
+        let mut partitions = vec![partition(
+            partition_type::ESP,
+            definition::Disk::ESP_NAME,
+            esp_guid,
+            esp_end - esp_start,
+        )];
         if medium.has_roots {
             partitions.extend(self.write_roots(medium, file, esp_end)?);
         } else if let Some((bytes, place)) = medium.size
@@ -155,7 +159,7 @@ impl Outputs<'_> {
 
     /// `root`, and with its architecture where there are two.
     fn root_name(&self, arch: Arch) -> String {
-        if self.systems.len() == 1 { "root".to_owned() } else { format!("root-{arch}") }
+        definition::Disk::root_name((self.systems.len() > 1).then_some(arch))
     }
 
     fn write_esp(
