@@ -2,13 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use lexopt::Arg;
-use rustix::fs::{major, minor};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use services::problem::{Context, Problem, Result};
+use services::storage::block;
 use services::storage::mounting::table::{self, Mounted};
 
 use crate::Outcome;
@@ -63,7 +62,8 @@ fn unmount(target: &str, flags: UnmountFlags) -> Result<()> {
     let mounts = table::mounted().context(|| "cannot read the table of mounts".to_owned())?;
     let path = fs::canonicalize(target)
         .map_or_else(|_| target.to_owned(), |path| path.to_string_lossy().into_owned());
-    let place = place(&mounts, target, &path, device_number(target));
+    let number = fs::metadata(target).ok().as_ref().and_then(block::number);
+    let place = place(&mounts, target, &path, number);
     rustix::mount::unmount(place, flags).map_err(|errno| match errno {
         Errno::INVAL => Problem::new(format!("`{target}` is not mounted")),
         errno => refused(&format!("unmount {target}"), errno.into()),
@@ -87,13 +87,6 @@ fn place<'a>(
         None => mount.source == target,
     };
     mounts.iter().rfind(is_meant).map_or(path, |mount| &mount.target)
-}
-
-/// Major and minor number of the block device at `path`; `None` if it is no such device.
-fn device_number(path: &str) -> Option<(u32, u32)> {
-    let metadata = fs::metadata(path).ok()?;
-    let device = metadata.rdev();
-    metadata.file_type().is_block_device().then(|| (major(device), minor(device)))
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 
 use services::problem::{Context, Problem, Result};
-use services::storage::block::probe;
 use services::storage::block::sysfs::{BlockDevice, Sysfs};
+use services::storage::block::{self, probe};
 use services::storage::mounting::table::{self, Mounted};
 
 /// Major and minor number of a device.
@@ -31,12 +31,12 @@ pub(super) fn open(device: &str, force_option: Option<&str>) -> Result<(File, u6
 fn open_alone(device: &str) -> Result<File> {
     let failed = || format!("cannot open `{device}`");
     let metadata = fs::metadata(device).context(failed)?;
-    let is_block = metadata.file_type().is_block_device();
-    let flags = if is_block { libc::O_EXCL } else { 0 };
+    let number = block::number(&metadata);
+    let flags = if number.is_some() { libc::O_EXCL } else { 0 };
     let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(device);
-    if is_block && opened.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY)) {
-        let number = metadata.rdev();
-        let number = (rustix::fs::major(number), rustix::fs::minor(number));
+    if let Some(number) = number
+        && opened.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY))
+    {
         // That it is in use counts, even where what uses it cannot be told.
         let mounts = table::mounted().unwrap_or_default();
         let sysfs = Sysfs::default();
