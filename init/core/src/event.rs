@@ -40,6 +40,16 @@ impl ExitStatus {
     pub const fn is_success(self) -> bool {
         matches!(self, Self::Code(0))
     }
+
+    /// Whether a process that was sent `signal` to end did so without trouble: success, the
+    /// signal itself, or 128 and its number, which is what a shell makes of that (sh(1p)).
+    #[must_use]
+    pub const fn answers(self, signal: Signal) -> bool {
+        match self {
+            Self::Code(code) => code == 0 || code == 128 | signal.0,
+            Self::Signal { signal: own, .. } => own.0 == signal.0,
+        }
+    }
 }
 
 /// What PID 1 did for a new process when it failed.

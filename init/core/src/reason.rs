@@ -48,6 +48,8 @@ pub enum Reason {
     Exited(ExitStatus),
     /// It was not ready within its start timeout.
     StartTimeout,
+    /// It did not end within its stop timeout and is killed.
+    StopTimeout,
     /// It was started more often than its start limit allows; the last end is kept.
     StartLimit {
         /// How many starts.
@@ -84,6 +86,7 @@ pub const CODES: &[&str] = &[
     "exited",
     "killed",
     "start-timeout",
+    "stop-timeout",
     "start-limit",
     "unkillable",
     "became-ready",
@@ -112,6 +115,7 @@ impl Reason {
             Self::Exited(ExitStatus::Code(_)) => "exited",
             Self::Exited(ExitStatus::Signal { .. }) => "killed",
             Self::StartTimeout => "start-timeout",
+            Self::StopTimeout => "stop-timeout",
             Self::StartLimit { .. } => "start-limit",
             Self::Unkillable => "unkillable",
             Self::BecameReady => "became-ready",
@@ -165,6 +169,7 @@ impl fmt::Display for Reason {
             Self::SpawnFailed(error) => write!(f, "{error}"),
             Self::Exited(status) => write!(f, "{status}"),
             Self::StartTimeout => write!(f, "not ready within its start timeout"),
+            Self::StopTimeout => write!(f, "did not end within its stop timeout: killed"),
             Self::StartLimit { count, within_ms, last } => {
                 let within = Span(Duration::from_millis(*within_ms));
                 write!(f, "start limit of {count} within {within} reached, last: {last}")
@@ -279,6 +284,7 @@ mod tests {
             Reason::Exited(ExitStatus::Code(1)),
             Reason::Exited(killed),
             Reason::StartTimeout,
+            Reason::StopTimeout,
             Reason::StartLimit { count: 1, within_ms: 1, last },
             Reason::Unkillable,
             Reason::BecameReady,

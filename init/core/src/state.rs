@@ -28,8 +28,8 @@ pub use crate::reason::Reason;
 /// | starting, running, ready, completed | goal down, requirement not up, restart asked for | stopping: asked | |
 /// | stopping: asked | all that depends on it has ended; has an instance | stopping | `Terminate` |
 /// | stopping: asked | all that depends on it has ended; has no instance | as at its end below | |
-/// | stopping | stop timeout | stopping | `KillTree` |
-/// | stopping | `Exited` before `TreeEmpty` | stopping | `KillTree`, unless it was sent |
+/// | stopping | stop timeout | stopping (recorded, unless it is 0) | `KillTree` |
+/// | stopping | `Exited` before `TreeEmpty` | stopping (recorded, if asked and it failed) | `KillTree`, unless it was sent |
 /// | stopping | `SpawnFailed`, or both `Exited` and `TreeEmpty` | its end, see below | `RemoveTree` |
 /// | stopping | 5 s after `KillTree` | failed (unkillable) | |
 /// | failed (unkillable) | `SpawnFailed`, or both `Exited` and `TreeEmpty` | failed | `RemoveTree` |

@@ -57,6 +57,7 @@ impl EventLoop<'_> {
         let level = match to {
             State::Failed => Level::Error,
             State::Backoff => Level::Warning,
+            State::Stopping if from == to => Level::Warning,
             State::Waiting | State::Starting | State::Running | State::Stopping => Level::Step,
             State::Ready | State::Completed | State::Stopped => Level::Routine,
         };

@@ -185,6 +185,10 @@ fn a_stop_takes_the_whole_tree() {
     assert_eq!(guest.operate(Operation::Stop, "stubborn"), Reply::Done);
     assert!(start.elapsed() >= Duration::from_millis(300), "the stop timeout was not waited for");
     assert_eq!(stragglers(), 0, "{:?}", guest.processes());
+    let changes = guest.status("stubborn").history;
+    let codes: Vec<_> = changes.iter().map(|change| change.reason_code.as_str()).collect();
+    assert_eq!(codes[codes.len() - 3..], ["requested", "stop-timeout", "requested"]);
+    assert!(guest.log().contains("stubborn: stopping -> stopping (did not end"), "{}", guest.log());
     until("its cgroup is removed", || {
         (!guest.inside("/sys/fs/cgroup/services/stubborn").exists()).then_some(())
     });

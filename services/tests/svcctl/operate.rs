@@ -3,12 +3,15 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use init_core::event::{Operation, ShutdownKind};
-use init_core::protocol::{Reply, Request};
+use init_core::protocol::{Change, Reply, Request};
 use init_core::state::State;
+use init_core::time::Timestamp;
 use serde_json::json;
 
 use crate::bench::{Bench, SVCCTL, answer, assert_outcome, name, services, status, summary};
@@ -32,7 +35,7 @@ svcctl: error: there is no service `nobody`
             _ => None,
         })
         .collect();
-    assert_eq!(operated, ["logd", "db", "nobody", "web"]);
+    assert_eq!(operated, ["logd", "db", "web"]);
     drop(asked);
     assert_eq!(bench.run(&["restart", "nobody"]).code, 4);
     let (value, code) = bench.json(&["restart", "logd", "db"]);
@@ -62,6 +65,64 @@ fn stop_names_what_went_down_with_it() {
     assert_outcome(&outcome, "db: stopped, and with it web\nlogd: stopped\n", "", 0);
     let (value, _) = bench.json(&["stop", "db"]);
     assert_eq!(value[0]["taken_down"], json!(["web"]));
+}
+
+#[test]
+fn a_stop_that_took_force_says_so() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let bench = Bench::with(move |request| match request {
+        Request::Status { name } => {
+            let earlier = asked.fetch_add(1, Ordering::SeqCst);
+            let mut answer = status(summary(name.as_str(), State::Stopped, "requested", "why"));
+            let change = |second: u64, to, reason_code: &str| Change {
+                at: Timestamp::ZERO.after(Duration::from_secs(second)),
+                to,
+                reason_code: reason_code.to_owned(),
+                reason: format!("{reason_code} {second}"),
+            };
+            // The stop before this one had trouble too, which is no news.
+            answer.history = vec![
+                change(1, State::Stopping, "requested"),
+                change(2, State::Stopping, "exited"),
+                change(3, State::Ready, "became-ready"),
+            ];
+            if earlier % 2 == 1 {
+                answer.history.push(change(4, State::Stopping, "requested"));
+                answer.history.push(change(5, State::Stopping, "stop-timeout"));
+                answer.history.push(change(6, State::Stopped, "requested"));
+            }
+            Reply::Service(Box::new(answer))
+        }
+        Request::List => Reply::Services(services()),
+        _ => Reply::Done,
+    });
+    assert_outcome(&bench.run(&["stop", "db"]), "db: stopped (stop-timeout 5)\n", "", 0);
+    let outcome = bench.run(&["restart", "db"]);
+    assert_outcome(&outcome, "db: stopped (before: stop-timeout 5)\n", "", 0);
+    let (value, _) = bench.json(&["stop", "db"]);
+    assert_eq!(value[0]["trouble"]["reason_code"], "stop-timeout");
+}
+
+#[test]
+fn a_stop_without_trouble_does_not_tell_that_of_an_earlier_one() {
+    let bench = Bench::with(|request| match request {
+        Request::Status { name } => {
+            let mut answer = status(summary(name.as_str(), State::Stopped, "requested", "why"));
+            let change = |to| Change {
+                at: Timestamp::ZERO,
+                to,
+                reason_code: "exited".to_owned(),
+                reason: "exited with status 1".to_owned(),
+            };
+            answer.history = vec![change(State::Stopping), change(State::Stopping)];
+            Reply::Service(Box::new(answer))
+        }
+        Request::List => Reply::Services(services()),
+        _ => Reply::Done,
+    });
+    assert_outcome(&bench.run(&["stop", "db"]), "db: stopped\n", "", 0);
+    let (value, _) = bench.json(&["stop", "db"]);
+    assert_eq!(value[0]["trouble"], json!(null));
 }
 
 #[test]

@@ -68,18 +68,23 @@ impl Supervisor {
     pub(super) fn on_exited(&mut self, instance: InstanceId, status: ExitStatus) {
         let Some(id) = self.service_of(instance) else { return };
         let oneshot = self.policy(id).is_some_and(|one| one.kind == ServiceKind::Oneshot);
+        let stop_signal = self.policy(id).map(|one| one.stop_signal);
         let Some(service) = self.service_mut(id) else { return };
         if let Some(present) = &mut service.instance {
             present.exited = true;
             present.pid = None;
         }
+        let end = End::Exited(status);
+        let asked = matches!(service.phase, Phase::Pending | Phase::Terminating);
         if service.phase == Phase::Steady {
-            let end = End::Exited(status);
             service.ending = match (status.is_success(), oneshot) {
                 (false, _) => Ending::Failure(end),
                 (true, true) => Ending::Complete,
                 (true, false) => Ending::Success(end),
             };
+            self.set_state(id, State::Stopping, Cause::Ended(end));
+        } else if asked && !stop_signal.is_some_and(|signal| status.answers(signal)) {
+            // Known, and nothing more: what asked it to end stays the reason afterwards.
             self.set_state(id, State::Stopping, Cause::Ended(end));
         }
         self.end_instance(id);
@@ -209,13 +214,22 @@ impl Supervisor {
                 self.set_state(id, State::Stopping, Cause::Ended(End::StartTimeout));
                 self.kill_tree(id);
             }
-            (State::Stopping, Phase::Terminating) => self.kill_tree(id),
+            (State::Stopping, Phase::Terminating) => self.end_stop_timeout(id),
             (State::Stopping, Phase::Killing) => {
                 service.phase = Phase::Abandoned;
                 self.abandon(id);
             }
             _ => {}
         }
+    }
+
+    /// Its time is over, and it is still there.
+    fn end_stop_timeout(&mut self, id: ServiceId) {
+        // Without such a time it was not asked to be quick.
+        if self.policy(id).is_some_and(|one| !one.stop_timeout().is_zero()) {
+            self.set_state(id, State::Stopping, Cause::StopTimeout);
+        }
+        self.kill_tree(id);
     }
 
     /// The service is given up: it has failed, whatever was meant to follow.

@@ -86,6 +86,7 @@ impl Supervisor {
             Cause::Fault => self.fault_reason(id),
             Cause::Ended(end) => end_reason(end),
             Cause::StartLimit(last) => self.start_limit_reason(id, last),
+            Cause::StopTimeout => Reason::StopTimeout,
             Cause::Unkillable => Reason::Unkillable,
             Cause::BecameReady => Reason::BecameReady,
             Cause::Shutdown => Reason::Shutdown,

@@ -41,6 +41,7 @@ pub(super) enum Cause {
     Ended(End),
     /// The last end; count and span are those of the description.
     StartLimit(End),
+    StopTimeout,
     Unkillable,
     BecameReady,
     Shutdown,

@@ -220,7 +220,7 @@ fn a_stop_takes_no_longer_than_its_timeout_and_the_kill() {
             ("boot, up a", "…"),
             ("stop a 1", "a:stopping requested, term a"),
             ("tick 2999", ""),
-            ("tick 1", "kill a"),
+            ("tick 1", "a:stopping stop-timeout, kill a"),
             ("tick 4999", ""),
             ("tick 1", "a:failed unkillable, reply 1 failed"),
             ("tick 600000", ""),
@@ -236,6 +236,53 @@ fn a_stop_takes_no_longer_than_its_timeout_and_the_kill() {
         ],
     );
     assert_eq!(state(&world, "a"), State::Starting);
+}
+
+#[test]
+fn what_goes_wrong_on_the_way_down_is_recorded_and_changes_nothing_else() {
+    let quiet = "kill a, remove a, a:stopped requested, reply 1 ok";
+    for (end, expected) in [
+        ("exit a 0", quiet.to_owned()),
+        ("exit a 143", quiet.to_owned()),
+        ("signal a 15", quiet.to_owned()),
+        ("exit a 1", format!("a:stopping exited, {quiet}")),
+        ("exit a 130", format!("a:stopping exited, {quiet}")),
+        ("signal a 11", format!("a:stopping killed, {quiet}")),
+    ] {
+        play(
+            &[("a", "restart = \"always\"")],
+            &[
+                ("boot, up a", "…"),
+                ("stop a 1", "a:stopping requested, term a"),
+                (&format!("{end}, empty a"), &expected),
+            ],
+        );
+    }
+    let world = play(
+        &[("a", "stop-timeout = \"1s\"")],
+        &[
+            ("boot, up a", "…"),
+            ("restart a 1", "a:stopping requested, term a"),
+            ("tick 1000", "a:stopping stop-timeout, kill a"),
+            // The kill is no news.
+            ("signal a 9, empty a", "remove a, a:waiting requested, a:starting requested, spawn a"),
+        ],
+    );
+    assert_eq!(world.supervisor.summary(world.id("a")).unwrap().reason_code, "requested");
+}
+
+#[test]
+fn a_crash_while_others_still_stop_is_recorded() {
+    play(
+        &[("a", ""), ("b", "requires = [\"a\"]")],
+        &[
+            ("boot, up a, up b", "…"),
+            ("stop a 1", "a:stopping requested, b:stopping requirement-down, term b"),
+            ("signal a 11", "a:stopping killed, kill a"),
+            ("empty a", "remove a, a:stopped requested, reply 1 ok"),
+            ("done b", "kill b, remove b, b:stopped requirement-down"),
+        ],
+    );
 }
 
 #[test]

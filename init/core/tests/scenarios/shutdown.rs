@@ -71,7 +71,7 @@ fn a_service_that_is_starting_does_not_hold_it_up() {
             ("boot, start a 1", "…"),
             ("poweroff", "a:stopping shutdown, term a"),
             ("spawned a", ""),
-            ("tick 10000", "kill a"),
+            ("tick 10000", "a:stopping stop-timeout, kill a"),
             (
                 "signal a 9, empty a",
                 "remove a, a:stopped shutdown, reply 1 failed, finish poweroff",
@@ -87,7 +87,7 @@ fn a_service_that_refuses_to_die_does_not_hold_it_up() {
         &[
             ("boot, up a, up b", "…"),
             ("poweroff", "a:stopping shutdown, b:stopping shutdown, term b"),
-            ("tick 10000", "kill b"),
+            ("tick 10000", "b:stopping stop-timeout, kill b"),
             ("tick 5000", "b:failed unkillable, term a"),
             ("done a", "kill a, remove a, a:stopped shutdown, finish poweroff"),
             // What comes after the end is still accounted for.
@@ -103,7 +103,7 @@ fn a_crash_on_the_way_down_is_no_restart() {
         &[
             ("boot, up a, up b", "…"),
             ("poweroff", "a:stopping shutdown, b:stopping shutdown, term b"),
-            ("exit a 1", "kill a"),
+            ("exit a 1", "a:stopping exited, kill a"),
             ("empty a", "remove a, a:stopped shutdown"),
             ("done b", "kill b, remove b, b:stopped shutdown, finish poweroff"),
         ],

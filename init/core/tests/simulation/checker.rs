@@ -35,7 +35,15 @@ const TRANSITIONS: &[(State, &[State])] = &[
     (State::Completed, &[State::Stopping]),
     (
         State::Stopping,
-        &[State::Stopped, State::Failed, State::Waiting, State::Backoff, State::Completed],
+        &[
+            // What went wrong on the way down.
+            State::Stopping,
+            State::Stopped,
+            State::Failed,
+            State::Waiting,
+            State::Backoff,
+            State::Completed,
+        ],
     ),
     (State::Backoff, &[State::Waiting, State::Stopped, State::Failed]),
 ];

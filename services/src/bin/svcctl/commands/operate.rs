@@ -3,7 +3,8 @@
 
 use init_core::event::Operation;
 use init_core::name::ServiceName;
-use init_core::protocol::{Request, Summary};
+use init_core::protocol::{Change, Request, Status, Summary};
+use init_core::state::State;
 use serde_json::{Value, json};
 use services::failure::{Code, Failure};
 use services::output::{print, print_json};
@@ -22,6 +23,8 @@ struct Outcome {
     service: Summary,
     /// The services that went down because this one did.
     taken_down: Vec<ServiceName>,
+    /// What went wrong with its former process on the way down.
+    trouble: Option<Change>,
 }
 
 pub(crate) fn run(arguments: &Arguments, operation: Operation, names: &[String]) -> Result<()> {
@@ -44,6 +47,10 @@ pub(crate) fn run(arguments: &Arguments, operation: Operation, names: &[String])
                 "succeeded": outcome.succeeded,
                 "service": json::summary(&outcome.service, clock),
                 "taken_down": outcome.taken_down.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+                "trouble": outcome.trouble.as_ref().map(|change| json!({
+                    "reason_code": change.reason_code,
+                    "reason": change.reason,
+                })),
             })
         });
         print_json(&Value::Array(outcomes.collect()))?;
@@ -53,12 +60,12 @@ pub(crate) fn run(arguments: &Arguments, operation: Operation, names: &[String])
 
 fn operate(init: &mut Init, operation: Operation, name: &str) -> Result<Outcome> {
     let name = init.name(name)?;
+    let before = init.status(name.as_str())?;
     let failed = init.order(&Request::Operate { operation, name: name.clone() })?;
     let succeeded = failed.is_none();
-    let service = match failed {
-        Some(service) => *service,
-        None => init.status(name.as_str())?.summary,
-    };
+    let after = init.status(name.as_str())?;
+    let trouble = trouble(&before, &after).cloned();
+    let service = failed.map_or(after.summary, |service| *service);
     let went_down_with_it = |other: &Summary| {
         other.reason_code == "requirement-down" && other.reason_service.as_ref() == Some(&name)
     };
@@ -67,7 +74,20 @@ fn operate(init: &mut Init, operation: Operation, name: &str) -> Result<Outcome>
         Operation::Start | Operation::Restart => Vec::new(),
     };
     let taken_down = taken_down.into_iter().map(|other: Summary| other.name).collect();
-    Ok(Outcome { succeeded, service, taken_down })
+    Ok(Outcome { succeeded, service, taken_down, trouble })
+}
+
+/// What PID 1 recorded between two answers about the end of a process that it had asked to end:
+/// a second change to `stopping`.
+fn trouble<'a>(before: &Status, after: &'a Status) -> Option<&'a Change> {
+    let known = before.history.last().map(|change| change.at);
+    let last = after.history.windows(2).rev().find_map(|pair| match pair {
+        [first, second] if (first.to, second.to) == (State::Stopping, State::Stopping) => {
+            Some(second)
+        }
+        _ => None,
+    });
+    last.filter(|change| Some(change.at) > known)
 }
 
 const fn word(operation: Operation) -> &'static str {
@@ -79,9 +99,13 @@ const fn word(operation: Operation) -> &'static str {
 }
 
 fn sentence(operation: Operation, outcome: &Outcome) -> String {
-    let Outcome { service, taken_down, .. } = outcome;
+    let Outcome { service, taken_down, trouble, .. } = outcome;
     let process = service.pid.map_or(String::new(), |pid| format!(", process {pid}"));
     let mut text = format!("{}: {}{process}", service.name, service.state);
+    if let Some(Change { reason, .. }) = trouble {
+        let before = if operation == Operation::Stop { "" } else { "before: " };
+        text.push_str(&format!(" ({before}{reason})"));
+    }
     if operation == Operation::Stop && !taken_down.is_empty() {
         let names: Vec<_> = taken_down.iter().map(ServiceName::as_str).collect();
         text.push_str(&format!(", and with it {}", names.join(", ")));
