@@ -3,33 +3,35 @@
 //!
 //! It is the command of the service `mount-NAME`, so that other services can require the
 //! mount and are stopped before it goes. docs/devices-and-mounts.md has the descriptions.
-//! A mount that is there already when it starts, as after a crash, is taken over. Absent:
-//! swap, network file systems, automounting.
+//! A mount that is there already when it starts, as after a crash, is taken over. One that
+//! somebody else takes away ends it with an error, so that nobody writes to what lies below.
+//! Absent: swap, network file systems, automounting.
 
 mod description;
 mod device;
 mod holders;
 mod mount;
+mod watch;
 
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt as _};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 use services::failure::Failure;
 use services::notify::notify;
 use services::problem::{Context, Problem, Result};
 use services::program;
 use services::signals::Termination;
+use watch::Watch;
 
 /// The name under which problems are reported.
 const PROGRAM: &str = "mounter";
 
 const HELP: &str = "\
 Mounts what a description in mounts.d says, keeps it, and unmounts it when it is asked
-to end (SIGTERM). It is the command of the service mount-NAME.
+to end (SIGTERM). It is the command of the service mount-NAME, and fails once somebody
+else has unmounted it.
 
 Usage: mounter NAME|FILE
        mounter check [FILE...]
@@ -93,14 +95,9 @@ fn keep(path: &std::path::Path) -> Result<()> {
     let description = description::load(path)?;
     let Some(source) = device::wait_for(&description, &termination)? else { return Ok(()) };
     let state = mount::establish(&description, &source, termination.as_fd())?;
+    let watch = Watch::begin(&description.target)?;
     notify(&format!("READY=1\nSTATUS={state}"))
         .context(|| "cannot tell PID 1 that it is mounted".to_owned())?;
-    loop {
-        match poll(&mut [PollFd::new(&termination, PollFlags::IN)], None) {
-            Ok(_) => break,
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(Problem::new(format!("cannot wait for signals: {error}"))),
-        }
-    }
+    watch.wait_for(&termination)?;
     mount::release(&description.target)
 }

@@ -1,0 +1,78 @@
+//! Whether what was mounted still is: somebody may unmount it, or move it, without asking.
+
+use std::fs::{self, File};
+
+use init_core::mountinfo;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use services::problem::{Context, Problem, Result};
+use services::signals::Termination;
+use services::storage::mounting::table::{self, Mounted};
+
+/// A mount that is there, and the table that tells when mounts change.
+pub(crate) struct Watch {
+    table: File,
+    /// Where it is, as the table names the place: without symbolic links.
+    target: String,
+    /// Its file system's device: what else is mounted there is another mount.
+    number: (u32, u32),
+}
+
+impl Watch {
+    /// Begins to watch what is mounted at `target`.
+    ///
+    /// # Errors
+    /// If nothing is mounted there, or the table of mounts cannot be read.
+    pub(crate) fn begin(target: &str) -> Result<Self> {
+        // Opened before it is read: no change can come unseen in between.
+        let table = File::open(mountinfo::PATH).context(unreadable)?;
+        let place = fs::canonicalize(target).context(|| format!("cannot look at `{target}`"))?;
+        let target = place.to_string_lossy().into_owned();
+        match table::at(&target).context(unreadable)? {
+            Some(Mounted { number, .. }) => Ok(Self { table, target, number }),
+            None => Err(taken_away(&target)),
+        }
+    }
+
+    /// Waits until `termination` is readable.
+    ///
+    /// # Errors
+    /// As soon as it is not mounted there any more, or that cannot be found out.
+    pub(crate) fn wait_for(&self, termination: &Termination) -> Result<()> {
+        loop {
+            // A change makes an error of the file, by proc_pid_mountinfo(5), once for each reader.
+            let mut sources = [
+                PollFd::new(termination, PollFlags::IN),
+                PollFd::new(&self.table, PollFlags::PRI | PollFlags::ERR),
+            ];
+            match poll(&mut sources, None) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => {
+                    return Err(Problem::new(format!("cannot wait for changes: {error}")));
+                }
+            }
+            let [asked, changed] = sources.map(|source| !source.revents().is_empty());
+            if asked {
+                return Ok(());
+            }
+            if changed && !self.is_there(&table::mounted().context(unreadable)?) {
+                return Err(taken_away(&self.target));
+            }
+        }
+    }
+
+    /// Whether it is in the table, with whatever options, also below another mount.
+    fn is_there(&self, mounts: &[Mounted]) -> bool {
+        mounts.iter().any(|mount| mount.number == self.number && mount.target == self.target)
+    }
+}
+
+fn unreadable() -> String {
+    "cannot read the table of mounts".to_owned()
+}
+
+fn taken_away(target: &str) -> Problem {
+    Problem::new(format!("{target} is not mounted any more: somebody else has taken it away"))
+        .with_hint("`svcctl stop` of this service unmounts it, after what uses it has stopped")
+}
