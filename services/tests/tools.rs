@@ -122,6 +122,32 @@ fn getty_waits_for_somebody_where_nothing_answers() {
 }
 
 #[test]
+fn getty_asks_a_terminal_for_its_size_at_each_session() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can hand a terminal over");
+        return;
+    }
+    for (answer, size) in [("\x1b[33;101R", "33 101"), ("", "24 80")] {
+        let (mut person, slave) = terminal();
+        let former =
+            rustix::termios::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&slave, former).unwrap();
+        let mut command = Command::new(GETTY);
+        command.args(["--autologin", "root"]);
+        let mut child = start_on(slave, command);
+        read_until(&mut person, "\x1b[6n");
+        person.write_all(answer.as_bytes()).unwrap();
+        // Nobody is asked to press Enter where the size is known.
+        let seen = read_until(&mut person, "# ");
+        assert!(!seen.contains("Press Enter"), "{seen:?}");
+        person.write_all(b"echo \"<$(stty size) $TERM>\"; exit\r").unwrap();
+        let seen = read_to_end(&mut person);
+        assert!(seen.contains(&format!("<{size} vt220>\r\n")), "{seen:?}");
+        assert!(child.wait().unwrap().success(), "{seen}");
+    }
+}
+
+#[test]
 fn getty_takes_the_terminal_from_whoever_had_it() {
     use rustix::fs::{Mode, OFlags, fchmod, open};
     use std::os::unix::fs::{MetadataExt, fchown};

@@ -36,8 +36,9 @@ Options:
                         consoles, vt220 elsewhere, dumb if nothing answers]
   -h, --help            this text
 
-A terminal whose size is not known is asked for it. If nothing answers, nobody may
-be there, and the session begins when somebody presses Enter.
+A terminal other than a virtual console is asked for its size, which may have changed
+since the last session. If nothing answers, the size stays; where it is not known,
+nobody may be there, and the session begins when somebody presses Enter.
 ";
 
 /// What the command line says.
@@ -78,7 +79,7 @@ fn open_session(settings: &Settings) -> Result<Infallible> {
     session::take_terminal(PROGRAM);
     terminal::make_sane().context(|| format!("cannot set up `{device}`"))?;
     print_banner(&device, user.is_some()).context(|| format!("cannot write to `{device}`"))?;
-    let answers = terminal::meet().context(|| format!("cannot talk to `{device}`"))?;
+    let answers = terminal::meet(&device).context(|| format!("cannot talk to `{device}`"))?;
     let term = settings.term.as_deref().unwrap_or_else(|| match answers {
         true => terminal::default_type(&device),
         false => "dumb",

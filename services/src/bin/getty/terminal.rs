@@ -45,18 +45,22 @@ pub(crate) fn make_sane() -> io::Result<()> {
     Ok(())
 }
 
-/// Finds out the size of a terminal that does not know it, as serial lines do not.
-/// Where nothing answers, waits until somebody presses Enter: a shell on a console
-/// that nobody watches is of no use, and some shells do not even run there. False if
-/// nothing answered.
-pub(crate) fn meet() -> io::Result<bool> {
-    let size = tcgetwinsize(io::stdin())?;
-    if size.ws_col != 0 {
+/// Finds out the size of the terminal `device`. A virtual console knows it; any other has
+/// that of the last session at best, whose window was another, and is asked. Where nothing
+/// answers, a size that is known stays. Without one, waits until somebody presses Enter: a
+/// shell on a console that nobody watches is of no use, and some shells do not even run there.
+/// False if nothing answered and the size is not known.
+pub(crate) fn meet(device: &str) -> io::Result<bool> {
+    let is_known = tcgetwinsize(io::stdin())?.ws_col != 0;
+    if is_known && is_virtual(device) {
         return Ok(true);
     }
     if let Some((rows, columns)) = ask_size(ANSWER_WAIT_MAX)? {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(io::stdin(), size)?;
+        return Ok(true);
+    }
+    if is_known {
         return Ok(true);
     }
     let mut out = io::stdout();
@@ -83,10 +87,12 @@ pub(crate) fn behind_console(device: String) -> String {
 /// What terminfo calls the terminal: virtual consoles are Linux's own, and a serial
 /// line most often ends in something that knows at least a VT220.
 pub(crate) fn default_type(device: &str) -> &'static str {
-    let is_virtual = device
-        .strip_prefix("/dev/tty")
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
-    if is_virtual { "linux" } else { "vt220" }
+    if is_virtual(device) { "linux" } else { "vt220" }
+}
+
+fn is_virtual(device: &str) -> bool {
+    let number = device.strip_prefix("/dev/tty");
+    number.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
