@@ -171,7 +171,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn of(output: Output, place: &Path) -> Self {
+    pub(crate) fn of(output: Output, place: &Path) -> Self {
         let text = |bytes| {
             let text = String::from_utf8(bytes).unwrap();
             text.replace(place.to_str().unwrap(), "PLACE")

@@ -207,8 +207,12 @@ Usage: svcctl check [FILE…|DIR…]
 
 Without arguments it checks what PID 1 reads: /usr/lib/services.d, overridden by
 /etc/services.d. Of the given files and directories, later ones override earlier
-ones of the same name; files alone are checked as a part of this system. Exit
-code 1 if something keeps a service from running.
+ones of the same name; files alone are checked as a part of this system.
+
+Users, groups and programs that this system lacks are said too, except of
+directories of another system. Exit code 1 if something keeps a service from
+running. Warnings do not count: a program may not be mounted yet, and a file
+that is given by name may be for another system.
 
 Examples:
   svcctl check

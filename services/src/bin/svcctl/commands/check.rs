@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use init_core::description::ServiceDescription;
 use init_core::diagnostic::{Finding, Place};
 use init_core::graph::{Loaded, Severity, check_loaded};
 use init_core::name::ServiceName;
@@ -14,11 +15,10 @@ use services::failure::{Code, Failure};
 use services::output::{print, print_json};
 use services::problem::{Context, Problem};
 
+use super::DIRECTORIES;
+use super::presence::{Missing, System};
 use crate::Result;
 use crate::arguments::Arguments;
-
-/// What PID 1 reads; later ones override earlier ones.
-const DIRECTORIES: [&str; 2] = ["/usr/lib/services.d", "/etc/services.d"];
 
 pub(crate) fn run(arguments: &Arguments, paths: &[PathBuf]) -> Result<()> {
     let mut files = Files::default();
@@ -35,7 +35,18 @@ pub(crate) fn run(arguments: &Arguments, paths: &[PathBuf]) -> Result<()> {
             files.add(path, true);
         }
     }
+    files.system = system_of(paths);
     report(arguments, &files)
+}
+
+/// The accounts and programs to compare descriptions with. A directory elsewhere is of another
+/// system, whose files are not here.
+fn system_of(paths: &[PathBuf]) -> Option<(System, Severity)> {
+    let is_read_here = |path: &PathBuf| DIRECTORIES.iter().any(|one| path == Path::new(one));
+    // What PID 1 here has read must fit this system; of a file nobody knows where it will go.
+    let severity = if paths.is_empty() { Severity::Error } else { Severity::Warning };
+    let mut directories = paths.iter().filter(|path| path.is_dir());
+    directories.all(is_read_here).then(|| (System::read(), severity))
 }
 
 /// A mistake and how bad it is.
@@ -54,8 +65,10 @@ struct File {
 #[derive(Default)]
 struct Files {
     by_name: BTreeMap<ServiceName, File>,
-    /// Mistakes in the names of files.
+    /// Mistakes in the names of wanted files.
     misnamed: Vec<Mistake>,
+    /// The system that they are for, if it is here, and how bad it is what that lacks.
+    system: Option<(System, Severity)>,
 }
 
 impl Files {
@@ -74,29 +87,38 @@ impl Files {
 
     fn add(&mut self, path: &Path, wanted: bool) {
         let text = path.display().to_string();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let name = match path.extension() {
-            Some(extension) if extension == "toml" => ServiceName::new(&stem),
-            _ => {
-                let finding =
-                    Finding::new(start_of(&text), "the file's name does not end in `.toml`");
-                let hint = "PID 1 reads `NAME.toml` only";
-                let mistake =
-                    Mistake { severity: Severity::Error, finding: finding.with_hint(hint) };
-                return self.misnamed.push(mistake);
-            }
-        };
-        match name {
+        match service_name(path) {
             Ok(name) => drop(self.by_name.insert(name, File { path: text, wanted })),
-            Err(error) => {
-                let finding = Finding::new(start_of(&text), error.to_string());
-                let hint = "the file's name without `.toml` is the service's name";
-                let mistake =
-                    Mistake { severity: Severity::Error, finding: finding.with_hint(hint) };
-                self.misnamed.push(mistake);
+            Err((message, hint)) if wanted => {
+                let finding = Finding::new(start_of(&text), message).with_hint(hint);
+                self.misnamed.push(Mistake { severity: Severity::Error, finding });
             }
+            // PID 1 passes it over, and nobody has asked for it.
+            Err(_) => {}
         }
     }
+
+    /// What this system lacks of what the description in `file` names.
+    fn lacking(&self, description: &ServiceDescription, file: &File, text: &str) -> Vec<Mistake> {
+        let Some((system, severity)) = &self.system else { return Vec::new() };
+        let missing = system.lacks(description, &file.path, text).into_iter();
+        let mistake = |missing: Missing| Mistake {
+            severity: if missing.is_certain { *severity } else { Severity::Warning },
+            finding: missing.finding,
+        };
+        missing.map(mistake).collect()
+    }
+}
+
+/// The service that the file at `path` describes, or what is wrong with its name and the hint.
+fn service_name(path: &Path) -> std::result::Result<ServiceName, (String, &'static str)> {
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        let message = "the file's name does not end in `.toml`".to_owned();
+        return Err((message, "PID 1 reads `NAME.toml` only"));
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let hint = "the file's name without `.toml` is the service's name";
+    ServiceName::new(&stem).map_err(|error| (error.to_string(), hint))
 }
 
 fn start_of(file: &str) -> Place {
@@ -108,9 +130,21 @@ fn find_mistakes(files: &Files) -> Result<Vec<Mistake>> {
     let mut loaded = Vec::new();
     let mut mistakes = Vec::new();
     for (name, file) in &files.by_name {
-        let bytes = fs::read(&file.path).context(|| format!("cannot read `{}`", file.path))?;
+        let bytes = match fs::read(&file.path) {
+            Err(_) if !file.wanted => {
+                loaded.push(Loaded::broken(name.clone(), &[]));
+                continue;
+            }
+            read => read.context(|| format!("cannot read `{}`", file.path))?,
+        };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         match parse_description_bytes(name, &file.path, &bytes) {
-            Ok(description) => loaded.push(Loaded::from(description)),
+            Ok(description) => {
+                if file.wanted {
+                    mistakes.extend(files.lacking(&description, file, &text));
+                }
+                loaded.push(Loaded::from(description));
+            }
             Err(findings) => {
                 loaded.push(Loaded::broken(name.clone(), &findings));
                 if file.wanted {
@@ -119,7 +153,7 @@ fn find_mistakes(files: &Files) -> Result<Vec<Mistake>> {
                 }
             }
         }
-        texts.insert(name, String::from_utf8_lossy(&bytes).into_owned());
+        texts.insert(name, text);
     }
     for problem in check_loaded(loaded) {
         let file = files.by_name.get(&problem.service).filter(|file| file.wanted);

@@ -5,20 +5,26 @@ pub(crate) mod check;
 mod list;
 mod logs;
 mod operate;
+mod presence;
 mod shutdown;
 mod status;
 pub(crate) mod why;
+
+use std::path::{Path, PathBuf};
 
 use init_core::diagnostic::suggest;
 use init_core::name::ServiceName;
 use init_core::protocol::{Reply, Request, Status, Summary};
 use services::control::Client;
-use services::failure::{Code, Failure};
+use services::failure::Failure;
 use services::output::print;
 use services::problem::Problem;
 
 use crate::Result;
 use crate::arguments::{Arguments, Command};
+
+/// Where PID 1 reads descriptions; later ones override earlier ones.
+const DIRECTORIES: [&str; 2] = ["/usr/lib/services.d", "/etc/services.d"];
 
 /// Does what the command line asks for.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -79,14 +85,27 @@ impl Init {
     }
 
     fn no_such_service(&mut self, name: &str) -> Failure {
+        if let Some(file) = description_of(name) {
+            let file = file.display();
+            let message = format!("there is no service `{name}` yet: PID 1 has not read `{file}`");
+            let hint =
+                format!("descriptions are read at boot: `svcctl check {file}`, then `reboot`");
+            return Failure::no_such(message, hint);
+        }
         let known = self.list().unwrap_or_default();
         let hint = match suggest(name, known.iter().map(|service| service.name.as_str())) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => "`svcctl list` shows all services".to_owned(),
         };
-        let problem = Problem::new(format!("there is no service `{name}`")).with_hint(hint);
-        Failure::Problem(Code::NoSuchThing, problem)
+        Failure::no_such(format!("there is no service `{name}`"), hint)
     }
+}
+
+/// The file that describes the service `name`, if there is one now.
+fn description_of(name: &str) -> Option<PathBuf> {
+    let name = ServiceName::new(name).ok()?;
+    let file = |directory: &&str| Path::new(directory).join(format!("{name}.toml"));
+    DIRECTORIES.iter().rev().map(file).find(|file| file.exists())
 }
 
 /// The failure that an answer other than the expected ones stands for.
