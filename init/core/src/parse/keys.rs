@@ -37,7 +37,7 @@ pub const KEYS: &[Key] = &[
         "\"on-failure\"",
         "what follows when it ends by itself",
     ),
-    key("restart-delay", "duration", "\"200ms\"", "pause before a restart; doubles each time"),
+    key("restart-delay", "duration", "\"200ms\"", "pause before a restart; failures double it"),
     key("restart-delay-max", "duration", "\"30s\"", "where the doubling ends"),
     key(
         "start-limit",

@@ -179,10 +179,7 @@ impl Supervisor {
         if was_healthy(service) {
             service.forget_starts();
         }
-        let factor = 1_u32.checked_shl(service.doublings.into()).unwrap_or(u32::MAX);
-        service.doublings = service.doublings.saturating_add(1);
-        let delay = policy.restart_delay().saturating_mul(factor).min(policy.restart_delay_max());
-        let next = now.after(delay);
+        let next = now.after(service.next_delay(&policy, end));
         let starts = service.starts_within(policy.start_limit_within(), next);
         if starts >= policy.start_limit_count as usize {
             return self.fail(id, Cause::StartLimit(end));

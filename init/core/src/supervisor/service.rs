@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
+use crate::description::Policy;
 use crate::event::{ExitStatus, InstanceId, ServiceId, SpawnError};
 use crate::state::State;
 use crate::time::Timestamp;
@@ -200,6 +201,18 @@ impl Service {
         self.forget_starts();
         self.restarts = 0;
         self.started_before = self.instance.is_some() && self.phase == Phase::Steady;
+    }
+
+    /// The pause after `end`. Failures in a row double it; a success, like somebody who leaves a
+    /// shell, has done nothing to be kept waiting for.
+    pub(super) fn next_delay(&mut self, policy: &Policy, end: End) -> Duration {
+        if end == End::Exited(ExitStatus::Code(0)) {
+            self.doublings = 0;
+            return policy.restart_delay();
+        }
+        let factor = 1_u32.checked_shl(self.doublings.into()).unwrap_or(u32::MAX);
+        self.doublings = self.doublings.saturating_add(1);
+        policy.restart_delay().saturating_mul(factor).min(policy.restart_delay_max())
     }
 
     /// Begins a new count for the start limit and the delay.

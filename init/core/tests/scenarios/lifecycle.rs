@@ -120,6 +120,27 @@ fn delays_double_up_to_the_longest_and_the_limit_ends_it() {
 }
 
 #[test]
+fn only_failures_double_the_delay_and_every_start_counts() {
+    let lines = "restart = \"always\"\nrestart-delay = \"200ms\"";
+    let again = "a:waiting restarted, a:starting restarted, spawn a";
+    play(
+        &[("a", lines)],
+        &[
+            ("boot, up a, dies a, tick 200", "…"),
+            ("up a, dies a, tick 399", "…"),
+            ("tick 1", again),
+            // Somebody leaves a shell.
+            ("up a, done a, tick 199", "…"),
+            ("tick 1", again),
+            ("up a, done a, tick 199", "…"),
+            ("tick 1", again),
+            ("up a", "a:ready became-ready"),
+            ("done a", "a:stopping exited, kill a, remove a, a:failed start-limit"),
+        ],
+    );
+}
+
+#[test]
 fn starts_that_are_far_apart_reach_no_limit() {
     let lines = "start-limit = { count = 2, within = \"1s\" }\nrestart-delay = \"0s\"";
     play(
