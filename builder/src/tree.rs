@@ -203,6 +203,9 @@ impl fmt::Debug for TreePath {
     }
 }
 
+/// Longest target of a symbolic link, in bytes: `PATH_MAX` without the NUL.
+pub const LINK_TARGET_MAX_BYTES: usize = 4095;
+
 /// What the target's file system holds. It always has its root directory.
 #[derive(Clone, Debug)]
 pub struct FileTree {

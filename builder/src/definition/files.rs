@@ -3,6 +3,7 @@
 use super::checker::Checker;
 use super::raw::{Table, Value};
 use super::resolved::{Directory, File, FileContent, Group, Symlink, User};
+use crate::tree::LINK_TARGET_MAX_BYTES;
 
 /// The accounts that entries may belong to.
 pub(super) struct Owners<'a> {
@@ -88,6 +89,12 @@ pub(super) fn symlinks(checker: &mut Checker<'_>, table: &Table) -> Vec<Symlink>
         let Some(path) = entry.text("path") else { continue };
         let path = checker.target_path(path, &entry.place_of("path"));
         let Some(target) = entry.text("target") else { continue };
+        if target.is_empty() || target.len() > LINK_TARGET_MAX_BYTES || target.contains('\0') {
+            let message =
+                format!("a link target has 1 to {LINK_TARGET_MAX_BYTES} bytes and no NUL");
+            let hint = "name the path that the link is to lead to, such as \"../run/hosts\"";
+            checker.find_with_hint(entry.place_of("target"), message, hint);
+        }
         let target = target.to_owned();
         let replace = entry.flag("replace");
         let place = entry.place.clone();

@@ -1,7 +1,5 @@
 //! The part of a definition that says what is made of the system: initramfs, root, disk.
 
-use init_core::diagnostic::Place;
-
 use crate::arch::Arch;
 use crate::bus::Bus;
 use crate::format::{ext4, fat};
@@ -9,7 +7,7 @@ use crate::format::{ext4, fat};
 use super::checker::Checker;
 use super::raw::{Located, Table, Value};
 use super::resolved::{Compression, Disk, DiskInitramfs, Initramfs, Outputs, Root, Size};
-use super::size::{KIB, MIB, TIB};
+use super::size::{self, KIB, MIB, TIB};
 
 /// Longest ext4 volume label, in bytes (Documentation/filesystems/ext4/super.rst, `s_volume_name`).
 const LABEL_LENGTH_MAX: usize = 16;
@@ -38,24 +36,19 @@ pub(super) fn root(checker: &mut Checker<'_>, table: &Table) -> Option<Root> {
         let message = format!("a label has at most {LABEL_LENGTH_MAX} bytes, not {label:?}");
         checker.find(table.place_of("label"), message);
     }
-    let free_bytes = bytes(table, "free")?;
+    check_below(checker, table, "size", "a root", ext4::SIZE_END_BYTES);
+    check_below(checker, table, "free", "the free space of a root", ext4::SIZE_END_BYTES);
     let root_size = size(table, "size")?;
-    if let Size::Bytes(bytes, place) = &root_size {
-        if !bytes.is_multiple_of(ext4::BLOCK_BYTES) {
-            let kib = ext4::BLOCK_BYTES / KIB;
-            checker.find(place.clone(), format!("the size of a root is a multiple of {kib} KiB"));
-        }
-        below(checker, "a root", *bytes, ext4::SIZE_END_BYTES, place);
+    if let Size::Bytes(bytes, place) = &root_size
+        && !bytes.is_multiple_of(ext4::BLOCK_BYTES)
+    {
+        let better = size::show(bytes.next_multiple_of(ext4::BLOCK_BYTES));
+        let kib = ext4::BLOCK_BYTES / KIB;
+        let message = format!("the size of a root is a multiple of {kib} KiB");
+        checker.find_with_hint(place.clone(), message, format!("make it \"{better}\""));
     }
+    let free_bytes = bytes(table, "free")?;
     Some(Root { size: root_size, free_bytes, label: label.to_owned() })
-}
-
-/// Finds a size that a file system cannot have.
-fn below(checker: &mut Checker<'_>, what: &str, bytes: u64, end_bytes: u64, place: &Place) {
-    if bytes >= end_bytes {
-        let tib = end_bytes.div_ceil(TIB);
-        checker.find(place.clone(), format!("{what} is smaller than {tib} TiB"));
-    }
 }
 
 /// The disk. `image_arches` is what the image can be built for.
@@ -71,19 +64,18 @@ pub(super) fn disk(
         let hint = "let the image's `arch` have it too";
         checker.find_with_hint(arch.place.clone(), message, hint);
     }
+    // Its last root takes what is left.
+    check_below(checker, table, "size", "a disk", ext4::SIZE_END_BYTES);
+    check_below(checker, table, "esp-size", "an EFI system partition", fat::SIZE_END_BYTES);
     let disk_size = size(table, "size")?;
     if let Size::Bytes(bytes, place) = &disk_size
         && !bytes.is_multiple_of(MIB)
     {
         checker.find(place.clone(), "the size of a disk is a whole number of MiB");
     }
-    let esp_size = size(table, "esp-size")?;
-    if let Size::Bytes(bytes, place) = &esp_size {
-        below(checker, "an EFI system partition", *bytes, fat::SIZE_END_BYTES, place);
-    }
     Some(Disk {
         size: disk_size,
-        esp_size,
+        esp_size: size(table, "esp-size")?,
         initramfs: match table.text("initramfs")? {
             "root" => DiskInitramfs::Root,
             "system" => DiskInitramfs::System,
@@ -114,6 +106,14 @@ fn known<T>(table: &Table, key: &str, named: impl Fn(&str) -> Option<T>) -> Vec<
         Some(Located { value: named(&entry.value)?, place: entry.place.clone() })
     };
     table.list(key).iter().filter_map(word).collect()
+}
+
+/// Finds a size that a file system cannot have.
+fn check_below(checker: &mut Checker<'_>, table: &Table, key: &str, what: &str, end_bytes: u64) {
+    if bytes(table, key).is_some_and(|bytes| bytes >= end_bytes) {
+        let message = format!("{what} is smaller than {} TiB", end_bytes.div_ceil(TIB));
+        checker.find_with_hint(table.place_of(key), message, "give it less, or leave the size out");
+    }
 }
 
 fn bytes(table: &Table, key: &str) -> Option<u64> {

@@ -41,12 +41,7 @@ pub fn from_command_line(command_line: &str) -> Result<String> {
     let mut problems = Vec::new();
     let mut text = String::new();
     let mut nodes = 0;
-    if !command_line.matches('"').count().is_multiple_of(2) {
-        problems.push("a double quote is not closed".into());
-    }
-    let (kernel, init) = split(words(command_line), |word| word);
-    for (section, words) in [("kernel", kernel), ("init", init)] {
-        let parameters = collect(&words, &mut problems);
+    for (section, parameters) in sections(command_line, &mut problems) {
         if parameters.is_empty() {
             continue;
         }
@@ -78,6 +73,26 @@ pub fn from_command_line(command_line: &str) -> Result<String> {
         "the kernel command line cannot be written as a boot configuration:\n  {}",
         problems.join("\n  ")
     )))
+}
+
+/// What of these parameters cannot be written in a boot configuration, however few they are.
+#[must_use]
+pub fn problems(command_line: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    sections(command_line, &mut problems);
+    problems
+}
+
+/// The two sections and what goes into them.
+fn sections<'a>(
+    command_line: &'a str,
+    problems: &mut Vec<String>,
+) -> [(&'static str, Vec<Parameter<'a>>); 2] {
+    if !command_line.matches('"').count().is_multiple_of(2) {
+        problems.push("a double quote is not closed".into());
+    }
+    let (kernel, init) = split(words(command_line), |word| word);
+    [("kernel", collect(&kernel, problems)), ("init", collect(&init, problems))]
 }
 
 fn collect<'a>(words: &[&'a str], problems: &mut Vec<String>) -> Vec<Parameter<'a>> {

@@ -11,6 +11,7 @@ mod reader;
 mod size;
 mod writer;
 
+pub use check::check_tree;
 pub use reader::{Entry, EntryKind, Reader};
 pub use size::{Shortage, needed_bytes};
 pub use writer::write;

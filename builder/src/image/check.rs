@@ -7,6 +7,7 @@ use crate::cache::Cache;
 use crate::definition::Image;
 use crate::elf;
 use crate::error::{Error, Result};
+use crate::format::ext4;
 use crate::kernel::source::SourceRequest;
 use crate::kernel::{self, KernelRequest};
 use crate::project::Project;
@@ -52,12 +53,16 @@ pub fn plan(project: &Project, image: &Image, arch: Arch, packages: Packages) ->
         .collect();
     let tree = compose(project, image, arch, &descriptions, &unbuilt, &packages)?;
     let verdict = descriptions::check(project, &tree)?;
+    if image.has_root() {
+        ext4::check_tree(&tree)?;
+    }
     let content = "its files, before any program is added";
     let output_findings = root::shortage(image, &tree, content)?
         .into_iter()
         .chain(disk_room::shortage(image, arch, &tree, content)?)
         .chain(esp::shortage(image, &[])?)
         .chain(parameters::finding(image))
+        .chain(parameters::boot_configuration_findings(image, arch))
         .collect();
     Ok(Plan { descriptions, programs, packages, tree, verdict, output_findings })
 }

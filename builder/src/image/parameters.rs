@@ -5,10 +5,11 @@ use init_core::diagnostic::Finding;
 use crate::arch::Arch;
 use crate::command_line::CommandLine;
 use crate::definition::Image;
+use crate::definition::raw::Located;
 use crate::definition::resolved::DiskInitramfs;
 use crate::error::{Error, Result};
 use crate::format::guid::Guid;
-use crate::format::uki;
+use crate::format::{bootconfig, uki};
 use crate::kernel::config::Config;
 
 /// What the definition says, for one architecture.
@@ -87,6 +88,47 @@ pub(super) fn finding(image: &Image) -> Option<Finding> {
     })
 }
 
+/// What is wrong with the parameters that an initramfs of its own carries, each
+/// with the word that does not go with those before it.
+#[must_use]
+pub(super) fn boot_configuration_findings(image: &Image, arch: Arch) -> Vec<Finding> {
+    if !image.outputs.initramfs {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    let mut line = CommandLine::default();
+    for word in image.kernel.parameters(arch) {
+        line.kernel.push(word.value.clone());
+        if let Some(finding) = unwritable(&line, word) {
+            line.kernel.pop();
+            findings.push(finding);
+        }
+    }
+    for word in image.kernel.init_arguments(arch) {
+        line.init.push(word.value.clone());
+        if let Some(finding) = unwritable(&line, word) {
+            line.init.pop();
+            findings.push(finding);
+        }
+    }
+    let last = image.kernel.parameters(arch).chain(image.kernel.init_arguments(arch)).last();
+    let too_many = bootconfig::from_command_line(&line.to_string()).err();
+    let too_many = last.zip(too_many).map(|(last, error)| {
+        Finding::new(last.place.clone(), error.to_string())
+            .with_hint("leave some out, or make a disk in place of the initramfs")
+    });
+    findings.extend(too_many);
+    findings
+}
+
+/// What keeps a boot configuration from having this command line, whose last word is `word`.
+fn unwritable(line: &CommandLine, word: &Located<String>) -> Option<Finding> {
+    let problem = bootconfig::problems(&line.to_string()).into_iter().next()?;
+    let message = format!("no boot configuration has the parameter {:?}: {problem}", word.value);
+    let hint = "the initramfs carries its parameters as one: change this one, or leave it out";
+    Some(Finding::new(word.place.clone(), message).with_hint(hint))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +153,48 @@ mod tests {
             assert_eq!(line(Arch::X86_64), expected);
             assert_eq!(line(Arch::Aarch64), format!("panic=10{root} gpt -- root=x gpt"));
         }
+    }
+
+    #[test]
+    fn each_parameter_that_no_boot_configuration_has_is_found_at_its_place() {
+        let image = |outputs: &str| {
+            testing::image(&format!(
+                "outputs = [\"{outputs}\"]\n[kernel]\ncommand-line = [\"rootwait\", \"a..b=1\", \"quiet\"]\n\
+                 x86_64.command-line = [\"rootwait=3\", \"--\", \"rootwait=3\", \".\"]\n"
+            ))
+            .unwrap()
+        };
+        let found = |image: &Image, arch| -> Vec<String> {
+            let findings = boot_configuration_findings(image, arch);
+            findings
+                .iter()
+                .map(|finding| format!("{}: {}", finding.place, finding.message))
+                .collect()
+        };
+        let initramfs = image("initramfs");
+        let x86_64 = found(&initramfs, Arch::X86_64);
+        for (text, (place, part)) in x86_64.iter().zip([
+            ("3:29", "\"a..b=1\": `a..b`: a name has words"),
+            ("4:24", "\"rootwait=3\": `rootwait` is given both with and without a value"),
+            ("4:58", "\".\": `.`: a name has words"),
+        ]) {
+            let start = format!("images/a.toml:{place}: no boot configuration has the parameter ");
+            assert!(text.starts_with(&(start + part)), "{text}");
+        }
+        assert_eq!(x86_64.len(), 3, "{x86_64:?}");
+        assert_eq!(found(&initramfs, Arch::Aarch64).len(), 1);
+        assert_eq!(found(&image("disk"), Arch::X86_64), [""; 0], "it has none");
+    }
+
+    #[test]
+    fn parameters_too_many_for_a_boot_configuration_are_found_at_the_last() {
+        let words: Vec<String> = (0..600).map(|number| format!("\"p{number}=1\"")).collect();
+        let text = format!("kernel.command-line = [{},\n\"last\"]\n", words.join(", "));
+        let image = testing::image(&text).unwrap();
+        let findings = boot_configuration_findings(&image, Arch::X86_64);
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!(finding.place.to_string(), "images/a.toml:2:1");
+        assert!(finding.message.contains("nodes"), "{finding}");
     }
 
     #[test]

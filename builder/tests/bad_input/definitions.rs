@@ -10,7 +10,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 13] = [
     Case {
         name: "a misspelt key of an image",
         files: &[("images/bad.toml", "description = \"x\"\nhostnaem = \"x\"\n")],
@@ -83,6 +83,26 @@ const CASES: [Case; 11] = [
         says: &[
             "images/bad.toml:2:13: a root is smaller than 16 TiB",
             "images/bad.toml:3:17: an EFI system partition is smaller than 2 TiB",
+        ],
+    },
+    Case {
+        name: "a parameter that no boot configuration has",
+        files: &[("images/bad.toml", "[kernel]\ncommand-line = [\"rootwait\", \"rootwait=3\"]\n")],
+        says: &[
+            "images/bad.toml:2:29: no boot configuration has the parameter \"rootwait=3\": \
+             `rootwait` is given both with and without a value",
+            "hint: the initramfs carries its parameters as one",
+        ],
+    },
+    Case {
+        name: "a tree that ext4 cannot hold",
+        files: &[
+            ("images/bad.toml", "outputs = [\"root\"]\noverlays = [\"over\"]\n"),
+            ("images/over/lost+found", "taken"),
+        ],
+        says: &[
+            "the tree does not fit ext4:",
+            "/lost+found: the file system keeps this directory for itself",
         ],
     },
     Case {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::arch::Arch;
 use crate::definition::resolved::{CrateSource, Size};
-use crate::definition::testing::project;
+use crate::definition::testing::{image, project};
 
 /// What loading `a` out of these files says.
 fn refusal(files: &[(&str, &str)]) -> String {
@@ -81,6 +81,23 @@ fn wrong_definitions_are_refused_with_place_and_remedy() {
         ("overlays = [\"nowhere\"]", "a.toml:1:13: cannot find \"nowhere\""),
         ("root.label = \"seventeen-letters\"", "a.toml:1:14: a label has at most 16 bytes"),
         ("initramfs = { compression = \"gzip\", level = 12 }", "gzip has levels 1 to 9, not 12"),
+        (
+            "root.size = \"16385KiB\"",
+            "a.toml:1:13: the size of a root is a multiple of 4 KiB\n  hint: make it \"16388KiB\"",
+        ),
+        (
+            "root.size = \"17TiB\"",
+            "a.toml:1:13: a root is smaller than 16 TiB\n  hint: give it less",
+        ),
+        ("root.size = \"16777215TiB\"", "a.toml:1:13: a root is smaller than 16 TiB"),
+        ("root.free = \"16TiB\"", "a.toml:1:13: the free space of a root is smaller than 16 TiB"),
+        ("disk.size = \"8000000TiB\"", "a.toml:1:13: a disk is smaller than 16 TiB\n  hint: "),
+        ("disk.esp-size = \"2TiB\"", "a.toml:1:17: an EFI system partition is smaller than 2 TiB"),
+        (
+            "[[symlink]]\npath = \"/l\"\ntarget = \"\"",
+            "a.toml:3:10: a link target has 1 to 4095 bytes and no NUL\n  hint: name the path",
+        ),
+        ("[[symlink]]\npath = \"/l\"\ntarget = \"a\\u0000b\"", "a.toml:3:10: a link target has"),
         ("kernel.command-line = [\"a b\"]", "\"a b\" is no kernel parameter"),
         ("kernel.command-line = [\"a=b -- c\"]", "the value of \"a\" has a space"),
         (
@@ -118,6 +135,14 @@ fn wrong_definitions_are_refused_with_place_and_remedy() {
         let refusal = refusal(&[("a.toml", text)]);
         assert!(refusal.contains(expected), "{text}\n-> {refusal}");
     }
+}
+
+#[test]
+fn a_link_target_is_as_long_as_the_kernel_takes() {
+    let text = |len| format!("[[symlink]]\npath = \"/l\"\ntarget = \"{}\"\n", "x".repeat(len));
+    let longer = refusal(&[("a.toml", &text(4096))]);
+    assert!(longer.contains("a.toml:3:10: a link target has 1 to 4095 bytes"), "{longer}");
+    assert_eq!(image(&text(4095)).unwrap().symlinks.len(), 1);
 }
 
 #[test]

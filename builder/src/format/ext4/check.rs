@@ -3,10 +3,8 @@
 
 use super::Ext4Options;
 use crate::error::{Error, Result};
-use crate::tree::{FileTree, Node, NodeKind, TreePath};
+use crate::tree::{FileTree, LINK_TARGET_MAX_BYTES, Node, NodeKind, TreePath};
 
-/// Longest target of a symbolic link, in bytes.
-const TARGET_MAX_BYTES: usize = 4095;
 /// Largest device numbers of `dev_t` (makedev(3)).
 const MAJOR_MAX: u32 = 0xFFF;
 const MINOR_MAX: u32 = 0xF_FFFF;
@@ -31,12 +29,30 @@ pub(super) fn check(tree: &FileTree, options: &Ext4Options) -> Result<()> {
     if options.reserved_percent > 50 {
         problems.push(format!("{} % reserved blocks are more than 50", options.reserved_percent));
     }
+    check_entries(tree, &mut problems);
+    refuse(&problems)
+}
+
+/// Refuses a tree with entries that no ext4 file system of ours can hold, whatever its size.
+///
+/// # Errors
+/// With all such entries.
+pub fn check_tree(tree: &FileTree) -> Result<()> {
+    let mut problems = Vec::new();
+    check_entries(tree, &mut problems);
+    refuse(&problems)
+}
+
+fn check_entries(tree: &FileTree, problems: &mut Vec<String>) {
     for (path, node) in tree.iter() {
-        check_entry(path, node, &mut problems);
+        check_entry(path, node, problems);
         if path.as_bytes() == LOST_FOUND && !is_own_lost_found(tree, path) {
             problems.push(format!("{path}: the file system keeps this directory for itself"));
         }
     }
+}
+
+fn refuse(problems: &[String]) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
@@ -49,9 +65,9 @@ fn check_entry(path: &TreePath, node: &Node, problems: &mut Vec<String>) {
     }
     match &node.kind {
         NodeKind::Symlink(target) => {
-            if target.is_empty() || target.len() > TARGET_MAX_BYTES || target.contains(&0) {
+            if target.is_empty() || target.len() > LINK_TARGET_MAX_BYTES || target.contains(&0) {
                 problems.push(format!(
-                    "{path}: a link target has 1 to {TARGET_MAX_BYTES} bytes and no NUL"
+                    "{path}: a link target has 1 to {LINK_TARGET_MAX_BYTES} bytes and no NUL"
                 ));
             } else if std::str::from_utf8(target).is_err() {
                 problems.push(format!("{path}: the link target is not UTF-8"));

@@ -281,3 +281,39 @@ fn journal_blocks(blocks: u64) -> u64 {
     };
     journal + u64::from(journal > BLOCKS_PER_GROUP)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_the_superblock_are_counted_in_no_time() {
+        let has_copy = |group: u64| {
+            [3, 5, 7].into_iter().any(|base| {
+                let mut rest = group;
+                while rest.is_multiple_of(base) {
+                    rest /= base;
+                }
+                rest == 1
+            })
+        };
+        for groups in 1..3000 {
+            let expected = (1..groups).filter(|group| has_copy(*group)).count() as u64;
+            assert_eq!(backup_groups(groups), expected, "{groups}");
+        }
+        assert_eq!(backup_groups(u64::MAX), 1 + 40 + 27 + 22);
+    }
+
+    #[test]
+    fn sizes_that_no_ext4_has_are_refused_at_once() {
+        let tree = FileTree::new();
+        for bytes in [SIZE_END_BYTES, 17 << 40, u64::MAX - u64::MAX % BLOCK_BYTES] {
+            let fixed = Geometry::settle(Content::of(&tree), Ext4Size::Fixed { bytes });
+            assert!(fixed.unwrap_err().to_string().contains("more than ext4"), "{bytes}");
+            let free = needed_bytes(&tree, Ext4Size::Fit { free_bytes: bytes });
+            assert!(free.unwrap_err().to_string().contains("more than ext4"), "{bytes}");
+        }
+        let largest = Ext4Size::Fixed { bytes: SIZE_END_BYTES - BLOCK_BYTES };
+        assert!(Geometry::settle(Content::of(&tree), largest).is_ok());
+    }
+}
