@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, IoContext, Result};
 use crate::shell::Shell;
-use crate::sparse_file;
+use crate::{sparse_file, whole_file};
 
 /// What ends the name of a directory in which an entry is being made.
 const PARTIAL_SUFFIX: &str = ".partial";
@@ -62,7 +62,7 @@ impl KeyBuilder {
     /// # Errors
     /// If it cannot be read.
     pub fn file(self, name: &str, path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).at("read", path)?;
+        let bytes = whole_file::read(path)?;
         let mode = fs::metadata(path).at("read", path)?.permissions().mode();
         let executable = if mode & 0o100 == 0 { "plain" } else { "executable" };
         Ok(self.part(executable, name).part(name, bytes))

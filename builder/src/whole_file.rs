@@ -1,7 +1,7 @@
-//! Files that have their name once they are whole, outside of the cache and of output
-//! directories, which have ways of their own.
+//! Files that are read as a whole, and those that have their name once they are whole, outside
+//! of the cache and of output directories, which have ways of their own.
 
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,6 +10,19 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, IoContext, Result};
 use crate::sparse_file;
+
+/// The content of the file at `path`, or of the one that a link there leads to.
+///
+/// # Errors
+/// If it cannot be read, or is no regular file: somebody's pipe or socket among sources would
+/// be waited for, and not for its content.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    if !fs::metadata(path).at("read", path)?.is_file() {
+        return Err(Error::failure(format!("{} is no regular file", path.display()))
+            .hint("move it away: nothing else can be a source"));
+    }
+    fs::read(path).at("read", path)
+}
 
 /// Puts a file with this content in the place of what is at `path`, which stays as it is if
 /// the disk is full.
@@ -60,10 +73,24 @@ fn made_beside(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, pipe) = (directory.path().join("file"), directory.path().join("pipe"));
+        fs::write(&file, "x").unwrap();
+        assert_eq!(read(&file).unwrap(), b"x");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for path in [&*pipe, directory.path()] {
+            let error = read(path).unwrap_err().to_string();
+            assert!(error.contains("is no regular file\nhint: move it away"), "{error}");
+        }
+        assert!(read(&directory.path().join("none")).unwrap_err().to_string().contains("read"));
+    }
 
     #[test]
     fn a_copy_is_there_whole_or_not_at_all() {

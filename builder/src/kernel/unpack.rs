@@ -14,6 +14,10 @@ use crate::format::decompress;
 const AR_MAGIC: &[u8] = b"!<arch>\n";
 /// How much of a compressed file is read at once, in bytes.
 const BUFFER_BYTES: usize = 1 << 18;
+/// Size of a tar header, and what every one of today has at an offset in it (pax(1p), "ustar
+/// Interchange Format"), in bytes.
+const TAR_HEADER_BYTES: usize = 512;
+const TAR_MAGIC: (usize, &[u8]) = (257, b"ustar");
 
 /// Unpacks the archive or Debian source package `file` into the empty directory
 /// `into`, and returns the one directory that it holds.
@@ -32,6 +36,12 @@ pub fn unpack(file: &Path, into: &Path) -> Result<PathBuf> {
         io::ErrorKind::StorageFull
         | io::ErrorKind::PermissionDenied
         | io::ErrorKind::ReadOnlyFilesystem => Error::io("unpack into", into, innermost(&error)),
+        io::ErrorKind::Unsupported => {
+            Error::definition(format!("cannot unpack {}: {error}", file.display())).hint(
+                "name a directory of sources, or an archive of one: tar, plain or compressed by \
+                 xz, gzip or zstd, or a Debian package",
+            )
+        }
         _ => Error::failure(format!(
             "cannot unpack {}: the archive is damaged or truncated: {error}",
             file.display()
@@ -55,7 +65,16 @@ fn innermost(error: &io::Error) -> &io::Error {
 /// Unpacks a tar archive and reads it to its very end, so that the check sums
 /// that follow the last file count too.
 fn unpack_tar(reader: impl Read, into: &Path) -> io::Result<()> {
-    let mut reader = decompress::reader(reader)?;
+    let mut content = decompress::reader(reader)?;
+    let mut head = Vec::with_capacity(TAR_HEADER_BYTES);
+    content.by_ref().take(TAR_HEADER_BYTES as u64).read_to_end(&mut head)?;
+    let (offset, magic) = TAR_MAGIC;
+    // What ends before is truncated, which the archive's reader says.
+    if head.get(offset..).is_some_and(|rest| !rest.starts_with(magic)) {
+        let message = "it is neither a tar archive nor a Debian package";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+    }
+    let mut reader = io::Cursor::new(head).chain(content);
     for entry in tar::Archive::new(&mut reader).entries()? {
         let mut entry = entry?;
         if !entry.unpack_in(into)? {

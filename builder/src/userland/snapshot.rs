@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::error::{IoContext, Result};
+use crate::whole_file;
 
 /// What of the repository is Cargo's workspace.
 const PARTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "builder", "init", "services"];
@@ -62,7 +63,7 @@ pub(super) fn is_left_out(name: &OsStr) -> bool {
 }
 
 fn sync_file(source: &Path, copy: &Path) -> Result<()> {
-    let bytes = fs::read(source).at("read", source)?;
+    let bytes = whole_file::read(source)?;
     if !(copy.is_file() && fs::read(copy).is_ok_and(|old| old == bytes)) {
         if copy.is_dir() {
             remove(copy)?;

@@ -150,6 +150,18 @@ fn a_truncated_archive_is_damaged_at_whatever_length() {
 }
 
 #[test]
+fn what_is_no_archive_of_sources_is_told_apart_from_a_damaged_one() {
+    let case = Case::new(&nobodys_url("linux-6.6.1.tar.xz"));
+    let text = b"root:x:0:0:root:/root:/bin/bash\n".repeat(40);
+    let compressed = zstd::encode_all(&text[..], 1).unwrap();
+    for (name, bytes) in [("passwd", &text), ("passwd.zst", &compressed)] {
+        let error = case.resolve(&case.given(name, bytes)).unwrap_err().to_string();
+        let place = format!("{name}: it is neither a tar archive nor a Debian package\nhint: name");
+        assert!(error.contains(&place), "{error}");
+    }
+}
+
+#[test]
 fn a_given_tree_is_used_where_it_is_and_keyed_by_content() {
     let case = Case::new(&nobodys_url("linux-6.6.1.tar.xz"));
     let request = SourceRequest { given: Some(tree()), ..SourceRequest::default() };
