@@ -7,6 +7,7 @@
 
 mod accounts;
 mod checker;
+mod crate_source;
 mod files;
 mod kernel;
 pub mod keys;

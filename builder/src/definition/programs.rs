@@ -3,8 +3,9 @@
 use init_core::diagnostic::Place;
 
 use super::checker::Checker;
+use super::crate_source::crate_source;
 use super::raw::{Table, Value};
-use super::resolved::{Binary, Crate, CrateSource, Tool};
+use super::resolved::{Binary, Crate, Tool};
 
 /// The entries of `[[tool]]`.
 pub(super) fn tools(checker: &mut Checker<'_>, table: &Table) -> Vec<Tool> {
@@ -45,7 +46,7 @@ pub(super) fn crates(checker: &mut Checker<'_>, table: &Table) -> Vec<Crate> {
 fn crate_(checker: &mut Checker<'_>, table: &Table) -> Option<Crate> {
     let name = table.text("name")?;
     cargo_name(checker, name, &table.place_of("name"));
-    let source = crate_source(checker, table);
+    let source = crate_source(checker, table, name);
     let mut features: Vec<String> =
         table.list("features").iter().map(|feature| feature.value.clone()).collect();
     let mut binaries: Vec<Binary> =
@@ -79,34 +80,4 @@ fn crate_(checker: &mut Checker<'_>, table: &Table) -> Option<Crate> {
         descriptions,
         place: table.place.clone(),
     })
-}
-
-fn crate_source(checker: &mut Checker<'_>, table: &Table) -> Option<CrateSource> {
-    match (table.text("version"), table.text("path")) {
-        (Some(version), None) => {
-            let exact = version.strip_prefix('=').map(str::trim).filter(|rest| {
-                rest.split('.').count() >= 3 && rest.starts_with(|c: char| c.is_ascii_digit())
-            });
-            if exact.is_none() {
-                let message = format!("the version {version:?} is not exact");
-                let hint = "pin it, so that every build gets the same: \"=1.2.3\"";
-                checker.find_with_hint(table.place_of("version"), message, hint);
-            }
-            Some(CrateSource::Registry(exact?.to_owned()))
-        }
-        (None, Some(path)) => {
-            let directory = checker.host_path(path, &table.place_of("path"))?;
-            for file in ["Cargo.toml", "Cargo.lock"] {
-                if !directory.join(file).is_file() {
-                    checker.find(table.place_of("path"), format!("{path} has no {file}"));
-                }
-            }
-            Some(CrateSource::Directory(directory))
-        }
-        _ => {
-            let message = "a crate has either a `version` or a `path`";
-            checker.find(table.place.clone(), message);
-            None
-        }
-    }
 }

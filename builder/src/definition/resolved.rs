@@ -237,7 +237,12 @@ pub enum CrateSource {
     /// The crate registry, at exactly this version (without the `=`).
     Registry(String),
     /// A directory on the host with a `Cargo.toml` and a `Cargo.lock`.
-    Directory(PathBuf),
+    Directory {
+        /// The directory: a package, or a Cargo workspace.
+        root: PathBuf,
+        /// Where the package is in it; empty if it is the directory itself.
+        package: PathBuf,
+    },
 }
 
 /// A Debian package whose files are taken.

@@ -223,8 +223,8 @@ fn add_named(mut key: KeyBuilder, image: &Image) -> Result<KeyBuilder> {
     }
     for wanted in &image.crates {
         files.extend(&wanted.descriptions);
-        if let CrateSource::Directory(path) = &wanted.source {
-            key = foreign::add_sources(key, "crate", path)?;
+        if let CrateSource::Directory { root, .. } = &wanted.source {
+            key = foreign::add_sources(key, "crate", root)?;
         }
     }
     for file in files {

@@ -52,7 +52,10 @@ impl Userland<'_> {
         }
         Ok(match source {
             CrateSource::Registry(version) => key.part("version", version),
-            CrateSource::Directory(path) => add_sources(key, "source", path)?,
+            CrateSource::Directory { root, package } => {
+                let key = key.part("package", package.as_os_str().as_encoded_bytes());
+                add_sources(key, "source", root)?
+            }
         }
         .finish())
     }
@@ -63,10 +66,10 @@ impl Userland<'_> {
         // From here on the copy counts: the original may change while Cargo works.
         let source = match &wanted.source {
             CrateSource::Registry(version) => CrateSource::Registry(version.clone()),
-            CrateSource::Directory(path) => {
+            CrateSource::Directory { root, package } => {
                 let copy = work.join("source");
-                snapshot::sync_entry(path, &copy)?;
-                CrateSource::Directory(copy)
+                snapshot::sync_entry(root, &copy)?;
+                CrateSource::Directory { root: copy, package: package.clone() }
             }
         };
         let key = self.crate_key(wanted, &source)?;
@@ -89,9 +92,9 @@ impl Userland<'_> {
         match source {
             CrateSource::Registry(_) => self.cache.workspace(&format!("crates-{triple}")),
             // Directories get a place each: Cargo must not mistake one for another.
-            CrateSource::Directory(path) => {
+            CrateSource::Directory { root, .. } => {
                 let place =
-                    KeyBuilder::new("place").part("path", path.as_os_str().as_encoded_bytes());
+                    KeyBuilder::new("place").part("path", root.as_os_str().as_encoded_bytes());
                 let short = place.finish().as_str()[..16].to_owned();
                 self.cache.workspace(&format!("crate-{triple}-{short}"))
             }
@@ -114,9 +117,10 @@ impl Userland<'_> {
                 arguments.extend([wanted.name.clone(), "--version".into(), format!("={version}")]);
                 version
             }
-            CrateSource::Directory(path) => {
+            CrateSource::Directory { root, package } => {
+                let path = root.join(package);
                 arguments.extend(["--path".to_owned(), path.display().to_string()]);
-                prefixes.push((path, "/source"));
+                prefixes.push((root, "/source"));
                 "of its own directory".to_owned()
             }
         };
@@ -195,10 +199,15 @@ mod tests {
         fs::write(directory.join("Cargo.lock"), lock).unwrap();
         let main = format!("fn main() {{ println!(\"{text}\"); }}\n");
         fs::write(directory.join("src/main.rs"), main).unwrap();
+        tiny(CrateSource::Directory { root: directory.to_owned(), package: PathBuf::new() })
+    }
+
+    /// The crate `tiny` with its one binary.
+    fn tiny(source: CrateSource) -> Crate {
         let path = TreePath::new("usr/bin/tiny").unwrap();
         Crate {
             name: "tiny".into(),
-            source: CrateSource::Directory(directory.to_owned()),
+            source,
             features: Vec::new(),
             default_features: true,
             binaries: vec![Binary { name: "tiny".into(), path, links: Vec::new() }],
@@ -207,43 +216,84 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_built_is_kept_under_what_it_was_made_of() {
+    /// Hands over a userland for the host's own architecture, with a cache below `directory`.
+    fn on_host(directory: &Path, act: impl FnOnce(&Userland<'_>)) {
         let shell = Shell::new(true);
         let toolchain = match Toolchain::find(&shell, Arch::host().unwrap(), true) {
             Ok(toolchain) => toolchain,
             Err(error) => return println!("skipped: {error}"),
         };
-        let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::at(directory.path().join("cache")).unwrap();
+        let cache = Cache::at(directory.join("cache")).unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let project = Project::at(root).unwrap();
-        let userland = Userland {
+        act(&Userland {
             shell: &shell,
             cache: &cache,
             project: &project,
             toolchain: &toolchain,
             offline: true,
-        };
-        let source = directory.path().join("tiny");
-        let wanted = write_crate(&source, "one");
-        let old = userland.crate_key(&wanted, &wanted.source).unwrap();
-        let work = userland.workspace_of(&wanted.source).unwrap();
-        let held = lock(&shell, &work.join("lock")).unwrap();
-        let built = std::thread::scope(|scope| {
-            let building = scope.spawn(|| userland.foreign(&wanted).unwrap());
-            // Long enough for it to look at the crate and wait for the lock.
-            std::thread::sleep(Duration::from_millis(300));
-            write_crate(&source, "two");
-            drop(held);
-            building.join().unwrap()
         });
-        let new = userland.crate_key(&wanted, &wanted.source).unwrap();
-        assert_eq!(cache.find(CACHE_KIND, &old), None, "nothing was made of the old source");
-        let place = cache.find(CACHE_KIND, &new).unwrap();
-        assert_eq!(built[0].path, place.join("tiny"));
-        let bytes = fs::read(place.join("tiny")).unwrap();
-        assert!(bytes.windows(4).any(|window| window == b"two\n"));
+    }
+
+    #[test]
+    fn what_is_built_is_kept_under_what_it_was_made_of() {
+        let directory = tempfile::tempdir().unwrap();
+        on_host(directory.path(), |userland| {
+            let source = directory.path().join("tiny");
+            let wanted = write_crate(&source, "one");
+            let old = userland.crate_key(&wanted, &wanted.source).unwrap();
+            let work = userland.workspace_of(&wanted.source).unwrap();
+            let held = lock(userland.shell, &work.join("lock")).unwrap();
+            let built = std::thread::scope(|scope| {
+                let building = scope.spawn(|| userland.foreign(&wanted).unwrap());
+                // Long enough for it to look at the crate and wait for the lock.
+                std::thread::sleep(Duration::from_millis(300));
+                write_crate(&source, "two");
+                drop(held);
+                building.join().unwrap()
+            });
+            let new = userland.crate_key(&wanted, &wanted.source).unwrap();
+            assert_eq!(
+                userland.cache.find(CACHE_KIND, &old),
+                None,
+                "nothing was made of the old source"
+            );
+            let place = userland.cache.find(CACHE_KIND, &new).unwrap();
+            assert_eq!(built[0].path, place.join("tiny"));
+            let bytes = fs::read(place.join("tiny")).unwrap();
+            assert!(bytes.windows(4).any(|window| window == b"two\n"));
+        });
+    }
+
+    #[test]
+    fn a_member_of_a_workspace_is_built_with_what_it_depends_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("space");
+        for (path, text) in [
+            ("Cargo.toml", "[workspace]\nmembers = [\"in/*\", \"text\"]\n"),
+            (
+                "Cargo.lock",
+                "version = 4\n[[package]]\nname = \"text\"\nversion = \"0.1.0\"\n\
+                 [[package]]\nname = \"tiny\"\nversion = \"0.1.0\"\ndependencies = [\"text\"]\n",
+            ),
+            (
+                "in/tiny/Cargo.toml",
+                "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\n\
+                 [dependencies]\ntext = { path = \"../../text\" }\n",
+            ),
+            ("in/tiny/src/main.rs", "fn main() { println!(\"{}\", text::TEXT); }\n"),
+            ("text/Cargo.toml", "[package]\nname = \"text\"\nversion = \"0.1.0\"\n"),
+            ("text/src/lib.rs", "pub const TEXT: &str = \"of a neighbour\";\n"),
+        ] {
+            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+            fs::write(root.join(path), text).unwrap();
+        }
+        let wanted = tiny(CrateSource::Directory { root, package: "in/tiny".into() });
+        on_host(directory.path(), |userland| {
+            let built = userland.foreign(&wanted).unwrap();
+            let bytes = fs::read(&built[0].path).unwrap();
+            assert!(bytes.windows(14).any(|window| window == b"of a neighbour"));
+        });
     }
 
     #[test]
