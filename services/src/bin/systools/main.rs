@@ -5,7 +5,7 @@
 //! (`systools ps`). docs/tools.md says what each leaves out.
 //!
 //! Code map: [`ps`] and [`top`] show what [`process`] reads; [`free`], [`dmesg`];
-//! [`gzip`], [`tar`]; [`less`]; [`resize`]. [`output`] is for all, [`fullscreen`] for those
+//! [`sysctl`]; [`gzip`], [`tar`]; [`less`]; [`resize`]. [`output`] is for all, [`fullscreen`] for those
 //! that have the terminal for themselves.
 
 mod dmesg;
@@ -17,6 +17,7 @@ mod output;
 mod process;
 mod ps;
 mod resize;
+mod sysctl;
 mod tar;
 mod top;
 
@@ -42,6 +43,7 @@ const TOOLS: &[(&str, Tool)] = &[
     ("less", less::run),
     ("ps", ps::run),
     ("resize", resize::run),
+    ("sysctl", sysctl::run),
     ("tar", tar::run),
     ("top", top::run),
     ("zcat", gzip::run),

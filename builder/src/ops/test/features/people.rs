@@ -62,6 +62,7 @@ pub(super) const FEATURES: &[Feature] = &[
         OUTSIDER,
         succeeds,
     ),
+    command("Everybody may ping", "network.md#tools", PINGED, succeeds),
     command(
         "What was done as root, and what was refused, is in the log",
         "users-and-login.md#becoming-root",
@@ -102,6 +103,18 @@ type sacred\r
 see That is not right.
 end 1
 END";
+
+const PINGED: &str = r#"typist --wait 60 getty --term vt100 << 'END'
+see login:
+type admin\r
+see Password:
+type secret\r
+see services
+type ping -c 1 127.0.0.1 && ping -c 1 ::1 && echo "$(id -u) both"\r
+see 1000 both
+type exit\r
+end 0
+END"#;
 
 /// How long the wait is depends on how many wrong answers came before, in other features.
 const SLOWED: &str = r"wrong() { typist --wait 60 getty --term vt100 << 'END'

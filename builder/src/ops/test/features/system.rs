@@ -1,7 +1,7 @@
 //! Features of the system itself: supervision, the log, the way down.
 
 use super::climb::{LAST_WORDS, LAST_WORDS_FILE};
-use super::{Disk, Feature, command, powered_off, second_boot, steps};
+use super::{Disk, Feature, command, powered_off, says, second_boot, steps};
 use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::{Guest, Output};
@@ -54,6 +54,12 @@ pub(super) const FEATURES: &[Feature] = &[
         "svcctl logs kernel -n 10000",
         has_kernel_version,
     ),
+    command(
+        "Settings of the kernel in files are in force after boot",
+        "tools.md#settings-of-the-kernel",
+        SETTINGS,
+        |_, output| says(output, "1 1 1 2 0 2147483647\nrefused\n7\n"),
+    ),
     powered_off("The root is clean after poweroff", "boot.md#shutdown", root_is_clean),
     second_boot(
         "What was written before poweroff is there at the next boot",
@@ -61,6 +67,16 @@ pub(super) const FEATURES: &[Feature] = &[
         last_words,
     ),
 ];
+
+/// Those that the image brings; a file of one's own, whose mistake does not keep its other lines
+/// from counting.
+const SETTINGS: &str = "\
+    echo $(sysctl -n fs.protected_symlinks fs.protected_hardlinks fs.protected_fifos \
+        fs.protected_regular net.ipv4.ping_group_range) && \
+    mkdir -p /etc/sysctl.d && printf 'vm.nothing = 1\nvm.swappiness = 7\n' \
+        > /etc/sysctl.d/own.conf && \
+    { svcctl restart sysctl > /dev/null 2>&1 || echo refused; } && sysctl -n vm.swappiness; \
+    rm /etc/sysctl.d/own.conf; svcctl restart sysctl > /dev/null";
 
 fn has_kernel_version(_: Arch, output: &Output) -> Verdict {
     let text = output.success()?;
