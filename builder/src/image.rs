@@ -22,6 +22,7 @@ pub mod packages;
 mod parameters;
 pub mod programs;
 mod root;
+mod secrets;
 pub mod staging;
 mod system;
 mod system_manifest;

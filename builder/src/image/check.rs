@@ -19,7 +19,7 @@ use super::compose::compose;
 use super::descriptions::{self, Description, Verdict};
 use super::packages::{self, Access, Packages};
 use super::programs::{self, BuiltProgram, Program};
-use super::{disk_room, esp, modules, parameters, root};
+use super::{disk_room, esp, modules, parameters, root, secrets};
 
 /// An image's parts for one architecture and the tree they make, in which
 /// programs that are built are empty files.
@@ -53,6 +53,7 @@ pub fn plan(project: &Project, image: &Image, arch: Arch, packages: Packages) ->
         .collect();
     let tree = compose(project, image, arch, &descriptions, &unbuilt, &packages)?;
     let verdict = descriptions::check(project, &tree)?;
+    secrets::check(&tree)?;
     if image.has_root() {
         ext4::check_tree(&tree)?;
     }
