@@ -49,10 +49,16 @@ fn read_failed(error: &io::Error) -> Error {
 fn used_clusters(disk: &dyn Source) -> io::Result<Vec<u64>> {
     let mut used = Vec::new();
     let mut buffer = vec![0; CLUSTER_LEN];
-    for number in 0..disk.len_bytes().div_ceil(CLUSTER_BYTES) {
-        let bytes = read_cluster(disk, number, &mut buffer)?;
-        if bytes.iter().any(|byte| *byte != 0) {
-            used.push(number);
+    let mut next = 0;
+    for range in disk.data_ranges()? {
+        // Two ranges may lie in one cluster.
+        let first = (range.start / CLUSTER_BYTES).max(next);
+        next = range.end.div_ceil(CLUSTER_BYTES).max(next);
+        for number in first..next {
+            let bytes = read_cluster(disk, number, &mut buffer)?;
+            if bytes.iter().any(|byte| *byte != 0) {
+                used.push(number);
+            }
         }
     }
     Ok(used)
@@ -208,6 +214,46 @@ mod tests {
             assert!((layout.refcount_blocks - 1) * REFCOUNTS_PER_BLOCK < layout.clusters);
             assert_eq!(layout.data() + used, layout.clusters);
         }
+    }
+
+    /// A disk that knows where its data is, and counts what is read.
+    struct Sparse {
+        bytes: Vec<u8>,
+        ranges: Vec<std::ops::Range<u64>>,
+        read: std::cell::RefCell<Vec<u64>>,
+    }
+
+    impl Source for Sparse {
+        fn len_bytes(&self) -> u64 {
+            self.bytes.len_bytes()
+        }
+
+        fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+            self.read.borrow_mut().push(offset_bytes / CLUSTER_BYTES);
+            self.bytes.read_at(offset_bytes, buffer)
+        }
+
+        fn data_ranges(&self) -> io::Result<Vec<std::ops::Range<u64>>> {
+            Ok(self.ranges.clone())
+        }
+    }
+
+    #[test]
+    fn holes_are_not_read_and_a_cluster_counts_once() {
+        let mut bytes = vec![0; 6 * CLUSTER_LEN + 100];
+        for at in [3, CLUSTER_LEN + 4096, 5 * CLUSTER_LEN, 6 * CLUSTER_LEN + 99] {
+            bytes[at] = 1;
+        }
+        let end = bytes.len() as u64;
+        let ranges = vec![
+            0..4096,
+            8192..CLUSTER_BYTES + 4096,
+            CLUSTER_BYTES + 4096..CLUSTER_BYTES + 8192,
+            4 * CLUSTER_BYTES + 4096..end,
+        ];
+        let disk = Sparse { bytes, ranges, read: std::cell::RefCell::default() };
+        assert_eq!(used_clusters(&disk).unwrap(), [0, 1, 5, 6]);
+        assert_eq!(disk.read.take(), [0, 1, 4, 5, 6]);
     }
 
     #[test]

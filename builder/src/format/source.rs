@@ -4,7 +4,11 @@
 
 use std::fs::File;
 use std::io;
+use std::iter;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+
+use crate::sparse_file;
 
 /// Bytes that can be read at any offset.
 pub trait Source {
@@ -16,6 +20,15 @@ pub trait Source {
     /// # Errors
     /// `UnexpectedEof` if the source ends first; otherwise what the file says.
     fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// The ranges that may hold anything but zeros, in order: all there is, where nothing more
+    /// is known.
+    ///
+    /// # Errors
+    /// What the file says.
+    fn data_ranges(&self) -> io::Result<Vec<Range<u64>>> {
+        Ok(iter::once(0..self.len_bytes()).collect())
+    }
 }
 
 impl dyn Source + '_ {
@@ -67,6 +80,14 @@ impl Source for FileSource {
 
     fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buffer, offset_bytes)
+    }
+
+    fn data_ranges(&self) -> io::Result<Vec<Range<u64>>> {
+        // A block device has no holes to tell of.
+        match self.file.metadata()?.is_file() {
+            true => Ok(sparse_file::data_extents(&self.file)?.collect()),
+            false => Ok(iter::once(0..self.len_bytes).collect()),
+        }
     }
 }
 
