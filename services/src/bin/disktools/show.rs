@@ -38,18 +38,13 @@ fn options(mount: &Mounted) -> String {
 
 #[cfg(test)]
 mod tests {
+    use services::storage::mounting::table;
+
     use super::*;
 
     fn mounted(options: &str, super_options: &str) -> Mounted {
-        Mounted {
-            number: (0, 25),
-            root: "/".into(),
-            target: "/tmp".into(),
-            options: options.into(),
-            kind: "tmpfs".into(),
-            source: "scratch".into(),
-            super_options: super_options.into(),
-        }
+        let line = format!("25 1 0:25 / /tmp {options} - tmpfs scratch {super_options}\n");
+        table::parse(line.as_bytes()).remove(0)
     }
 
     #[test]

@@ -94,15 +94,9 @@ mod tests {
     use super::*;
 
     fn mounted(number: (u32, u32), source: &str, target: &str) -> Mounted {
-        Mounted {
-            number,
-            root: "/".into(),
-            target: target.into(),
-            options: "rw".into(),
-            kind: "ext4".into(),
-            source: source.into(),
-            super_options: "rw".into(),
-        }
+        let (major, minor) = number;
+        let line = format!("25 1 {major}:{minor} / {target} rw - ext4 {source} rw\n");
+        table::parse(line.as_bytes()).remove(0)
     }
 
     #[test]

@@ -97,15 +97,8 @@ mod tests {
     use super::*;
 
     fn mounted(options: &str, super_options: &str) -> Mounted {
-        Mounted {
-            number: (0, 25),
-            root: "/".into(),
-            target: "/tmp".into(),
-            options: options.into(),
-            kind: "tmpfs".into(),
-            source: "tmpfs".into(),
-            super_options: super_options.into(),
-        }
+        let line = format!("25 1 0:25 / /tmp {options} - tmpfs tmpfs {super_options}\n");
+        table::parse(line.as_bytes()).remove(0)
     }
 
     /// The steps as text, each `FLAGS;DATA`.

@@ -29,8 +29,14 @@ pub struct Mounted {
 /// # Errors
 /// What reading the file says.
 pub fn mounted() -> io::Result<Vec<Mounted>> {
-    let content = fs::read(mountinfo::PATH)?;
-    Ok(mountinfo::parse(&content).map(Mounted::from).collect())
+    Ok(parse(&fs::read(mountinfo::PATH)?))
+}
+
+/// The mounts of a table in the kernel's words (proc_pid_mountinfo(5)). Lines that cannot be
+/// understood are left out.
+#[must_use]
+pub fn parse(content: &[u8]) -> Vec<Mounted> {
+    mountinfo::parse(content).map(Mounted::from).collect()
 }
 
 /// What is mounted at `target` and can be seen there: the last of several.

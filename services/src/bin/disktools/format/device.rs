@@ -105,15 +105,9 @@ mod tests {
     use super::*;
 
     fn mounted(number: Number, target: &str) -> Mounted {
-        Mounted {
-            number,
-            root: "/".into(),
-            target: target.into(),
-            options: "rw".into(),
-            kind: "ext4".into(),
-            source: "/dev/root".into(),
-            super_options: "rw".into(),
-        }
+        let (major, minor) = number;
+        let line = format!("25 1 {major}:{minor} / {target} rw - ext4 /dev/root rw\n");
+        table::parse(line.as_bytes()).remove(0)
     }
 
     /// The disks `vda` (254:0), with two partitions, and `vdb` (254:16).
