@@ -14,7 +14,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::format::pe::{self, Headers, SUBSYSTEM_EFI_APPLICATION};
 use crate::project::Project;
 use crate::shell::Shell;
-use crate::userland::cargo::CargoCall;
+use crate::userland::cargo::{CargoCall, FREESTANDING_PROFILE};
 use crate::userland::foreign;
 use crate::userland::rust::{Compiler, RustCompiler};
 use crate::userland::snapshot;
@@ -31,8 +31,6 @@ const PACKAGE: &str = "uefi-stub";
 const FILE: &str = "uefi-stub.efi";
 /// Its place in the repository.
 const DIRECTORY: &str = "builder/boot/uefi";
-/// The profile in the workspace's `Cargo.toml`.
-const PROFILE: &str = "freestanding";
 
 /// The stub for one architecture.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -207,9 +205,10 @@ impl Build<'_> {
             prefixes: vec![(source.to_owned(), "/keelson")],
             directory: Some(source.to_owned()),
         };
-        let arguments = ["build", "--locked", "--profile", PROFILE, "--package", PACKAGE];
+        let arguments =
+            ["build", "--locked", "--profile", FREESTANDING_PROFILE, "--package", PACKAGE];
         call.run(&arguments.map(str::to_owned))?;
-        Ok(target_directory.join(&self.compiler.rust.triple).join(PROFILE).join(FILE))
+        Ok(target_directory.join(&self.compiler.rust.triple).join(FREESTANDING_PROFILE).join(FILE))
     }
 }
 

@@ -19,6 +19,11 @@ const FOREIGN_VARIABLES: [&str; 9] = [
     "RUSTC_BOOTSTRAP",
 ];
 
+/// The profiles of the workspace's `Cargo.toml` for what runs on the target: programs, and what
+/// does without the standard library.
+pub(crate) const GUEST_PROFILE: &str = "guest";
+pub(crate) const FREESTANDING_PROFILE: &str = "freestanding";
+
 /// The release profile for crates that are not of the workspace, as variables:
 /// what `[profile.guest]` in the workspace's `Cargo.toml` says, but optimized once
 /// more as a whole. They are most of what an image weighs, and are compiled once

@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::cargo::CargoCall;
+use super::cargo::{CargoCall, FREESTANDING_PROFILE, GUEST_PROFILE};
 use super::snapshot;
 use super::{BuiltBinary, Userland};
 use crate::cache::{Key, KeyBuilder, lock};
@@ -49,8 +49,8 @@ impl Package {
     /// Its profile in the workspace's `Cargo.toml`.
     const fn profile(self) -> &'static str {
         match self {
-            Self::Init => "freestanding",
-            Self::Services | Self::Sshd => "guest",
+            Self::Init => FREESTANDING_PROFILE,
+            Self::Services | Self::Sshd => GUEST_PROFILE,
         }
     }
 
