@@ -63,6 +63,23 @@ mount --move "$DIR/real/data" "$DIR/real/moved"; ended
 }
 
 #[test]
+fn a_link_as_the_place_is_followed_by_the_unmount_too() {
+    let script = r#"
+mkdir "$DIR/elsewhere"; ln -s ../elsewhere "$DIR/real/data"
+"$MOUNTER" "$DIR/data.toml" 2> "$DIR/said" & M=$!; until_so 'mountpoint -q "$DIR/elsewhere"'
+# After a crash it takes over what is there.
+kill -KILL $M; wait $M || true
+"$MOUNTER" "$DIR/data.toml" 2>> "$DIR/said" & M=$!; sleep 0.5
+grep -c "$DIR/elsewhere " /proc/self/mountinfo
+kill $M; ended
+mountpoint -q "$DIR/elsewhere" || echo unmounted
+cat "$DIR/said"
+"#;
+    let Some(text) = run("a link as the place", script) else { return };
+    assert_eq!(text, "1\nended: 0\nunmounted\n");
+}
+
+#[test]
 fn other_changes_leave_it_alone_and_the_end_unmounts() {
     let script = r#"
 keep

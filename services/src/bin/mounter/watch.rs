@@ -1,6 +1,6 @@
 //! Whether what was mounted still is: somebody may unmount it, or move it, without asking.
 
-use std::fs::{self, File};
+use std::fs::File;
 
 use init_core::mountinfo;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -26,12 +26,15 @@ impl Watch {
     pub(crate) fn begin(target: &str) -> Result<Self> {
         // Opened before it is read: no change can come unseen in between.
         let table = File::open(mountinfo::PATH).context(unreadable)?;
-        let place = fs::canonicalize(target).context(|| format!("cannot look at `{target}`"))?;
-        let target = place.to_string_lossy().into_owned();
-        match table::at(&target).context(unreadable)? {
-            Some(Mounted { number, .. }) => Ok(Self { table, target, number }),
-            None => Err(taken_away(&target)),
+        match table::at(target).context(unreadable)? {
+            Some(Mounted { number, target, .. }) => Ok(Self { table, target, number }),
+            None => Err(taken_away(target)),
         }
+    }
+
+    /// Where it is mounted, without symbolic links.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
     }
 
     /// Waits until `termination` is readable.

@@ -4,7 +4,6 @@
 //! the present ones are taken from the table first, and the words applied to them.
 
 use std::ffi::CString;
-use std::fs;
 use std::io;
 
 use rustix::mount::{MountFlags, UnmountFlags};
@@ -29,13 +28,12 @@ pub enum Scope {
 /// # Errors
 /// If nothing is mounted there, and what mount(2) says.
 pub fn remount(target: &str, scope: Scope, words: &[impl AsRef<str>]) -> io::Result<()> {
-    let path = fs::canonicalize(target)?;
-    let there = table::at(&path.to_string_lossy())?
+    let there = table::at(target)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nothing is mounted there"))?;
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     for step in steps(&there, scope, &words) {
         let data = CString::new(step.data)?;
-        rustix::mount::mount_remount(&path, step.flags, data.as_c_str())?;
+        rustix::mount::mount_remount(&*there.target, step.flags, data.as_c_str())?;
     }
     Ok(())
 }

@@ -39,12 +39,15 @@ pub fn parse(content: &[u8]) -> Vec<Mounted> {
     mountinfo::parse(content).map(Mounted::from).collect()
 }
 
-/// What is mounted at `target` and can be seen there: the last of several.
+/// What is mounted at `target`, or where a symbolic link on the way there leads, and can be seen
+/// there: the last of several.
 ///
 /// # Errors
 /// What reading the table says.
 pub fn at(target: &str) -> io::Result<Option<Mounted>> {
-    Ok(mounted()?.into_iter().rfind(|mount| mount.target == target))
+    let place = fs::canonicalize(target);
+    let place = place.as_ref().map_or(target.into(), |place| place.to_string_lossy());
+    Ok(mounted()?.into_iter().rfind(|mount| mount.target == place))
 }
 
 impl From<mountinfo::Mounted> for Mounted {
