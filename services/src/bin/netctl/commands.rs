@@ -10,7 +10,7 @@ use services::network::config_reader::parse_config;
 use services::network::control::{Answer, Request, ask};
 use services::output::{print, print_json};
 use services::problem::{Context, Problem};
-use services::whole_file;
+use services::whole_file::Update;
 
 use crate::Result;
 use crate::arguments::{Arguments, Command, HELP};
@@ -133,6 +133,10 @@ fn reload(arguments: &Arguments) -> Result<()> {
 fn set(arguments: &Arguments, name: &str, setting: &Setting) -> Result<()> {
     let link = link(arguments, name)?;
     let path = &arguments.config;
+    let shown = path.display();
+    let unwritable = || format!("cannot write `{shown}`");
+    // From before it is read: what two people set at once is there afterwards, both of it.
+    let update = Update::begin(path).context(unwritable)?;
     let former = if path.exists() { load(path)? } else { String::new() };
     let config = parse(path, &former)?;
     let kind = link["type"].as_str().unwrap_or_default();
@@ -143,12 +147,10 @@ fn set(arguments: &Arguments, name: &str, setting: &Setting) -> Result<()> {
         sort: LINK_SORTS.iter().find(|(word, _)| *word == kind).map(|(_, sort)| *sort),
     };
     let current = config.links.iter().position(|entry| entry.matching.fits(&look));
-    let shown = path.display();
     let changed = edit::set(&former, name, current, setting)
         .map_err(|error| Problem::new(format!("cannot change `{shown}`: {error}")))?;
     parse(path, &changed)?;
-    whole_file::write(path, changed.as_bytes(), 0o644)
-        .context(|| format!("cannot write `{shown}`"))?;
+    update.commit(changed.as_bytes(), 0o644).context(unwritable)?;
     order(arguments, &Request::Reload, Some(name))
 }
 

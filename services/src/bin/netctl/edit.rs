@@ -74,15 +74,27 @@ pub(crate) fn set(
     let entries = document.entry("link").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
     let entries = entries.as_array_of_tables_mut().ok_or("`link` is not written as [[link]]")?;
     let own = entries.iter().position(|entry| is_about(entry, name));
-    if let Some(at) = own {
-        if let Some(own) = entries.get_mut(at) {
-            setting.apply(own);
+    match (own, current) {
+        (Some(own), Some(first)) if first < own => {
+            let (own, first) = (own + 1, first + 1);
+            return Err(format!(
+                "its [[link]] number {own} is about {name} and does not count, as number {first} \
+                 fits it too: put number {own} before that"
+            ));
         }
+        _ => {}
+    }
+    if let Some(own) = own.and_then(|at| entries.get_mut(at)) {
+        setting.apply(own);
         return Ok(document.to_string());
     }
     let mut entry = current.and_then(|at| entries.get(at).cloned()).unwrap_or_default();
     // The comment before it is about the other one.
     entry.decor_mut().clear();
+    // Tables of its own would be printed at their former place: behind the other one's.
+    for (_, item) in entry.iter_mut().filter(|(_, item)| !item.is_value()) {
+        item.make_value();
+    }
     let mut matching = InlineTable::new();
     matching.insert("name", name.into());
     entry["match"] = value(matching);
@@ -142,6 +154,33 @@ mod tests {
             assert_eq!(entry.matching.name.as_deref(), Some("eth1"), "{text}");
             assert_eq!((entry.dhcp, entry.metric), (true, metric), "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_entry_has_in_tables_of_its_own_is_copied_and_stays() {
+        let file = "[[link]]\nmatch = { name = \"eth*\" }\ndhcp = true\n\
+                    [[link.route]] # ours\nto = \"198.51.100.0/24\"\nvia = \"10.0.2.2\"\n\n\
+                    [[link.route]]\nto = \"203.0.113.0/24\"\nvia = \"10.0.2.3\"\n\
+                    [[vlan]]\nname = \"v1\"\non = \"eth1\"\nid = 1\n";
+        let text = set(file, "eth0", Some(0), &Setting::Number("mtu", 1400)).unwrap();
+        let before = parse_config("f", file).unwrap();
+        let after = parse_config("f", &text).unwrap_or_else(|error| panic!("{text}{error:?}"));
+        assert_eq!(after.links[1], before.links[0], "{text}");
+        assert_eq!(after.links[0].routes, before.links[0].routes, "{text}");
+        assert_eq!((after.links[0].mtu, after.links.len()), (Some(1400), 2), "{text}");
+        assert_eq!(after.vlans, before.vlans, "{text}");
+        assert!(text.ends_with(file), "{text}");
+    }
+
+    #[test]
+    fn an_entry_that_does_not_count_is_not_changed() {
+        let file = "[[link]]\nmatch = { type = \"ethernet\" }\n\
+                    [[link]]\nmatch = { name = \"eth0\" }\n";
+        let error = set(file, "eth0", Some(0), &Setting::Dhcp(true)).unwrap_err();
+        assert!(
+            error.contains("number 2 is about eth0 and does not count, as number 1"),
+            "{error}"
+        );
     }
 
     #[test]
