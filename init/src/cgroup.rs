@@ -174,6 +174,17 @@ impl Cgroup {
         openat(&self.directory, "cgroup.events", flags, Mode::empty())
     }
 
+    /// Whether the kernel has killed a process in it or below it for want of memory, its own or
+    /// the system's (`memory.events` of Documentation/admin-guide/cgroup-v2.rst). Nobody can tell
+    /// while no service has a limit for memory.
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let mut text = [0_u8; 256];
+        let length = openat(&self.directory, "memory.events", flags, Mode::empty())
+            .and_then(|events| rustix::io::read(events, &mut text));
+        has_oom_kills(text.get(..length.unwrap_or(0)).unwrap_or_default())
+    }
+
     fn is_populated(&self) -> bool {
         self.open_events().is_ok_and(|events| has_processes(events.as_fd()))
     }
@@ -190,6 +201,12 @@ pub(crate) fn has_processes(events: BorrowedFd<'_>) -> bool {
     let length = rustix::io::pread(events, &mut text, 0).unwrap_or(0);
     let text = text.get(..length).unwrap_or_default();
     text.split(|byte| *byte == b'\n').any(|line| line == b"populated 1")
+}
+
+/// Whether a `memory.events` counts processes that were killed.
+fn has_oom_kills(text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    lines.any(|line| line.strip_prefix(b"oom_kill ").is_some_and(|count| count != b"0"))
 }
 
 /// Kills the process group that stands in for a cgroup.
@@ -266,5 +283,13 @@ mod tests {
         assert_eq!(name_in("0::/\n"), None);
         assert_eq!(name_in("0::/services"), None);
         assert_eq!(name_in("3:pids:/services/logd\n"), None);
+    }
+
+    #[test]
+    fn only_kills_for_want_of_memory_count() {
+        let events =
+            |kills| format!("low 0\nhigh 0\nmax 90\noom 3\noom_kill {kills}\noom_group_kill 0\n");
+        assert!(has_oom_kills(events(1).as_bytes()) && has_oom_kills(events(20).as_bytes()));
+        assert!(!has_oom_kills(events(0).as_bytes()) && !has_oom_kills(b""));
     }
 }

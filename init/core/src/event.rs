@@ -114,6 +114,12 @@ pub enum Event {
         /// Which instance.
         instance: InstanceId,
     },
+    /// The kernel has killed processes of the instance for want of memory. Comes before the
+    /// `Exited` that this brought about.
+    OutOfMemory {
+        /// Which instance.
+        instance: InstanceId,
+    },
     /// The instance's main process has been waited for.
     Exited {
         /// Which instance.

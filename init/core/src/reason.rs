@@ -46,6 +46,8 @@ pub enum Reason {
     SpawnFailed(SpawnError),
     /// It ended by itself.
     Exited(ExitStatus),
+    /// The kernel killed it for want of memory.
+    OutOfMemory,
     /// It was not ready within its start timeout.
     StartTimeout,
     /// It did not end within its stop timeout and is killed.
@@ -85,6 +87,7 @@ pub const CODES: &[&str] = &[
     "spawn-failed",
     "exited",
     "killed",
+    "out-of-memory",
     "start-timeout",
     "stop-timeout",
     "start-limit",
@@ -114,6 +117,7 @@ impl Reason {
             Self::SpawnFailed(_) => "spawn-failed",
             Self::Exited(ExitStatus::Code(_)) => "exited",
             Self::Exited(ExitStatus::Signal { .. }) => "killed",
+            Self::OutOfMemory => "out-of-memory",
             Self::StartTimeout => "start-timeout",
             Self::StopTimeout => "stop-timeout",
             Self::StartLimit { .. } => "start-limit",
@@ -168,6 +172,7 @@ impl fmt::Display for Reason {
             Self::BadDescription(text) => write!(f, "its description is wrong: {text}"),
             Self::SpawnFailed(error) => write!(f, "{error}"),
             Self::Exited(status) => write!(f, "{status}"),
+            Self::OutOfMemory => write!(f, "killed by the kernel: out of memory"),
             Self::StartTimeout => write!(f, "not ready within its start timeout"),
             Self::StopTimeout => write!(f, "did not end within its stop timeout: killed"),
             Self::StartLimit { count, within_ms, last } => {
@@ -198,10 +203,13 @@ impl fmt::Display for ExitStatus {
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.stage {
+            // Names are looked up in two files: what the kernel calls missing is not one of them.
+            SpawnStage::User => {
+                return write!(f, "its user or group is not in /etc/passwd and /etc/group");
+            }
             SpawnStage::Cgroup => "cannot create its cgroup",
             SpawnStage::Output => "cannot open its output or terminal",
             SpawnStage::Clone => "cannot create its process",
-            SpawnStage::User => "cannot find its user or group",
             SpawnStage::Credentials => "cannot become its user",
             SpawnStage::Limits => "cannot set its resource limits",
             SpawnStage::WorkingDirectory => "cannot enter its working directory",
@@ -283,6 +291,7 @@ mod tests {
             Reason::SpawnFailed(error),
             Reason::Exited(ExitStatus::Code(1)),
             Reason::Exited(killed),
+            Reason::OutOfMemory,
             Reason::StartTimeout,
             Reason::StopTimeout,
             Reason::StartLimit { count: 1, within_ms: 1, last },

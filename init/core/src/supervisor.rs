@@ -129,6 +129,7 @@ impl Supervisor {
             Event::SpawnFailed { instance, error } => self.on_spawn_failed(instance, error),
             Event::Executed { instance } => self.on_executed(instance),
             Event::Notified { instance } => self.on_notified(instance),
+            Event::OutOfMemory { instance } => self.on_out_of_memory(instance),
             Event::Exited { instance, status } => self.on_exited(instance, status),
             Event::TreeEmpty { instance } => self.on_tree_empty(instance),
             Event::Tick => self.on_tick(),

@@ -7,6 +7,7 @@ use init_core::event::{Event, ExitStatus, InstanceId};
 use rustix::event::epoll::EventFlags;
 
 use super::{EventLoop, Token};
+use crate::cgroup::Cgroup;
 use crate::log;
 use crate::output::Sent;
 use crate::signals;
@@ -63,9 +64,14 @@ impl EventLoop<'_> {
         let Some(found) = self.instances.get_mut(instance) else { return };
         found.is_waited_for = true;
         let failure = found.failure;
+        let status = exit_status(reaped.status.as_raw());
+        let is_killed = matches!(status, ExitStatus::Signal { signal: Signal::KILL, .. });
+        if is_killed && found.cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory) {
+            self.queue.push_back(Event::OutOfMemory { instance });
+        }
         self.queue.push_back(match failure {
             Some(error) => Event::SpawnFailed { instance, error },
-            None => Event::Exited { instance, status: exit_status(reaped.status.as_raw()) },
+            None => Event::Exited { instance, status },
         });
     }
 

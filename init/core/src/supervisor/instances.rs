@@ -65,16 +65,26 @@ impl Supervisor {
         }
     }
 
+    pub(super) fn on_out_of_memory(&mut self, instance: InstanceId) {
+        let Some(id) = self.service_of(instance) else { return };
+        if let Some(present) = self.service_mut(id).and_then(|service| service.instance.as_mut()) {
+            present.out_of_memory = true;
+        }
+    }
+
     pub(super) fn on_exited(&mut self, instance: InstanceId, status: ExitStatus) {
         let Some(id) = self.service_of(instance) else { return };
         let oneshot = self.policy(id).is_some_and(|one| one.kind == ServiceKind::Oneshot);
         let stop_signal = self.policy(id).map(|one| one.stop_signal);
         let Some(service) = self.service_mut(id) else { return };
+        let mut end = End::Exited(status);
         if let Some(present) = &mut service.instance {
             present.exited = true;
             present.pid = None;
+            if present.out_of_memory && !status.is_success() {
+                end = End::OutOfMemory;
+            }
         }
-        let end = End::Exited(status);
         let asked = matches!(service.phase, Phase::Pending | Phase::Terminating);
         if service.phase == Phase::Steady {
             service.ending = match (status.is_success(), oneshot) {

@@ -131,7 +131,7 @@ impl Supervisor {
         service.ready = None;
         service.status_text = Box::default();
         service.phase = Phase::Steady;
-        service.instance = Some(Instance { id: instance, pid: None, exited: false, empty: false });
+        service.instance = Some(Instance::new(instance));
         let cause = service.goal_cause;
         self.instances.push((instance, id));
         self.set_state(id, State::Starting, cause);

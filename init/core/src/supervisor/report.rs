@@ -131,6 +131,7 @@ fn end_reason(end: End) -> Reason {
     match end {
         End::SpawnFailed(error) => Reason::SpawnFailed(error),
         End::Exited(status) => Reason::Exited(status),
+        End::OutOfMemory => Reason::OutOfMemory,
         End::StartTimeout => Reason::StartTimeout,
     }
 }

@@ -21,6 +21,7 @@ pub(super) const HISTORY_LENGTH_MAX: usize = 16;
 pub(super) enum End {
     SpawnFailed(SpawnError),
     Exited(ExitStatus),
+    OutOfMemory,
     StartTimeout,
 }
 
@@ -93,10 +94,19 @@ pub(super) struct Instance {
     pub(super) id: InstanceId,
     /// Its main process, from `Spawned` to `Exited`.
     pub(super) pid: Option<NonZeroU32>,
+    /// `OutOfMemory` has come.
+    pub(super) out_of_memory: bool,
     /// `Exited` has come.
     pub(super) exited: bool,
     /// `TreeEmpty` has come.
     pub(super) empty: bool,
+}
+
+impl Instance {
+    /// One that has just been asked for.
+    pub(super) const fn new(id: InstanceId) -> Self {
+        Self { id, pid: None, out_of_memory: false, exited: false, empty: false }
+    }
 }
 
 /// One change of state.

@@ -92,6 +92,27 @@ fn the_policy_says_what_follows_an_end() {
 }
 
 #[test]
+fn what_the_kernel_kills_for_want_of_memory_says_so() {
+    play(
+        &[("a", ""), ("b", "type = \"oneshot\"")],
+        &[
+            ("boot, up a, up b", "…"),
+            ("hungry a", ""),
+            (
+                "signal a 9, empty a",
+                "a:stopping out-of-memory, kill a, remove a, a:backoff out-of-memory",
+            ),
+            // Something of it was killed, and it did its work nevertheless.
+            (
+                "hungry b, exit b 0, empty b",
+                "b:stopping exited, kill b, remove b, b:completed exited",
+            ),
+            ("tick 200, up a, dies a", "…"),
+        ],
+    );
+}
+
+#[test]
 fn delays_double_up_to_the_longest_and_the_limit_ends_it() {
     let lines = "restart-delay = \"200ms\"\nrestart-delay-max = \"500ms\"";
     let again = "a:waiting restarted, a:starting restarted, spawn a";

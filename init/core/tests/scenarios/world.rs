@@ -103,6 +103,7 @@ impl World {
             },
             ["executed", name] => Event::Executed { instance: self.instance(name) },
             ["notified", name] => Event::Notified { instance: self.instance(name) },
+            ["hungry", name] => Event::OutOfMemory { instance: self.instance(name) },
             ["exit", name, code] => Event::Exited {
                 instance: self.instance(name),
                 status: ExitStatus::Code(code.parse().unwrap()),

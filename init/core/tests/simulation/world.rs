@@ -140,6 +140,7 @@ impl<'a> World<'a> {
                 Event::Spawned { instance, pid: 1 },
                 Event::Executed { instance },
                 Event::Notified { instance },
+                Event::OutOfMemory { instance },
                 Event::Exited { instance, status },
                 Event::TreeEmpty { instance },
                 Event::ClientGone { client: ClientId(u64::MAX) },

@@ -44,6 +44,10 @@ pub(crate) fn advice(summary: &Summary) -> Option<String> {
         (_, "start-timeout") => {
             "with `readiness = \"notify\"` it must send READY=1 within `start-timeout`".to_owned()
         }
+        (_, "out-of-memory") => format!(
+            "`memory-max` of {name}, or the machine's memory, is too little for it; \
+             `svcctl logs kernel` has the kernel's account"
+        ),
         (_, "unkillable") => {
             "its processes are stuck in the kernel; only a reboot ends them".to_owned()
         }

@@ -43,6 +43,17 @@ pub(super) const FEATURES: &[Feature] = &[
         |guest, _| guest_checks::crash_and_wait(guest),
     ),
     command(
+        "A service that takes more memory than it may is ended, and its reason says so",
+        "service-description.md#limits",
+        "svcctl start test-hungry; for i in 0 1 2 3 4 5 6 7 8 9; do \
+            svcctl --json status test-hungry | grep -q '\"state\": \"failed\"' && break; sleep 1; \
+         done; svcctl list | grep test-hungry",
+        |_, output| match output.success()?.contains("killed by the kernel: out of memory") {
+            true => Ok(String::new()),
+            false => Err(output.text()),
+        },
+    ),
+    command(
         "svcctl why says what a service is down for",
         "control-protocol.md#reasons",
         "svcctl why test-crash",
