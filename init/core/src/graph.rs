@@ -88,9 +88,11 @@ pub enum Fault {
     Cycle(Box<[ServiceId]>),
     /// It requires a service that is not described.
     RequirementUnknown(ServiceName),
-    /// It conflicts with a service that it requires, that conflicts with another
-    /// one it requires, or that collects the log in its stead.
-    Conflict(ServiceId),
+    /// It conflicts with a service that it requires, or that conflicts with another
+    /// one it requires.
+    Excluded(ServiceId),
+    /// It would collect the log, which this service does.
+    SecondCollector(ServiceId),
     /// It requires a service that has a fault.
     RequirementFailed(ServiceId),
 }
@@ -289,7 +291,7 @@ impl Graph {
             if policy.log_collector {
                 match self.log_collector {
                     None => self.log_collector = Some(id),
-                    Some(first) => set(id, Fault::Conflict(first)),
+                    Some(first) => set(id, Fault::SecondCollector(first)),
                 }
             }
         }
@@ -299,7 +301,7 @@ impl Graph {
         if !self.conflicts.is_empty() {
             for id in self.ids() {
                 if let Some(other) = self.own_conflict(id) {
-                    set(id, Fault::Conflict(other));
+                    set(id, Fault::Excluded(other));
                 }
             }
         }

@@ -38,6 +38,10 @@ pub enum Reason {
     RequirementUnknown(ServiceName),
     /// It conflicts with this service, which is up or starts.
     Conflict(ServiceName),
+    /// It requires this service, and excludes it: itself, or by another that it requires.
+    Excluded(ServiceName),
+    /// It would collect the log, which this service does.
+    SecondCollector(ServiceName),
     /// It requires, wants or follows itself by way of these services, in order.
     Cycle(Vec<ServiceName>),
     /// Its description could not be read; the text names file, line and cause.
@@ -82,6 +86,8 @@ pub const CODES: &[&str] = &[
     "requirement-failed",
     "requirement-unknown",
     "conflict",
+    "excluded",
+    "second-collector",
     "cycle",
     "bad-description",
     "spawn-failed",
@@ -112,6 +118,8 @@ impl Reason {
             Self::RequirementFailed(_) => "requirement-failed",
             Self::RequirementUnknown(_) => "requirement-unknown",
             Self::Conflict(_) => "conflict",
+            Self::Excluded(_) => "excluded",
+            Self::SecondCollector(_) => "second-collector",
             Self::Cycle(_) => "cycle",
             Self::BadDescription(_) => "bad-description",
             Self::SpawnFailed(_) => "spawn-failed",
@@ -137,7 +145,9 @@ impl Reason {
             | Self::RequirementDown(name)
             | Self::RequirementFailed(name)
             | Self::RequirementUnknown(name)
-            | Self::Conflict(name) => Some(name),
+            | Self::Conflict(name)
+            | Self::Excluded(name)
+            | Self::SecondCollector(name) => Some(name),
             Self::StartLimit { last, .. } => last.service(),
             _ => None,
         }
@@ -162,6 +172,8 @@ impl fmt::Display for Reason {
                 write!(f, "{name}, which it requires, is not described")
             }
             Self::Conflict(name) => write!(f, "conflicts with {name}"),
+            Self::Excluded(name) => write!(f, "requires and excludes {name}"),
+            Self::SecondCollector(name) => write!(f, "{name} collects the log already"),
             Self::Cycle(names) => {
                 write!(f, "needs itself: ")?;
                 for name in names {
@@ -286,6 +298,8 @@ mod tests {
             Reason::RequirementFailed(a()),
             Reason::RequirementUnknown(a()),
             Reason::Conflict(a()),
+            Reason::Excluded(a()),
+            Reason::SecondCollector(a()),
             Reason::Cycle(vec![a()]),
             Reason::BadDescription("a.toml:1:1: wrong".to_owned()),
             Reason::SpawnFailed(error),

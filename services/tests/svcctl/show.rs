@@ -98,6 +98,26 @@ The last lines of its log:
 }
 
 #[test]
+fn why_sends_who_asks_of_what_can_never_start_to_its_description() {
+    let bench = Bench::with(|request| match request {
+        Request::Status { name: asked } => {
+            let code = if asked.as_str() == "logs" { "second-collector" } else { "excluded" };
+            Reply::Service(Box::new(status(Summary {
+                reason_service: Some(name("other")),
+                ..summary(asked.as_str(), State::Failed, code, "why")
+            })))
+        }
+        _ => Reply::Services(Vec::new()),
+    });
+    for service in ["both", "logs"] {
+        let (value, code) = bench.json(&["why", service]);
+        assert_eq!((value["chain"].as_array().unwrap().len(), code), (1, 0), "{value}");
+        let hint = value["hint"].as_str().unwrap();
+        assert!(hint.starts_with("`svcctl check` shows the mistake's place"), "{hint}");
+    }
+}
+
+#[test]
 fn why_ends_even_if_services_give_each_other_as_the_reason() {
     let bench = Bench::with(|request| match request {
         Request::Status { name: asked } => {

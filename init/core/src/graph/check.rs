@@ -131,7 +131,8 @@ fn check_fault(services: &[Loaded], graph: &Graph, id: ServiceId, problems: &mut
                 .and_then(Loaded::description)
                 .and_then(|one| cycle_problem(&one, path))
         }
-        Some(Fault::Conflict(other)) => conflict_problem(services, graph, id, *other),
+        Some(Fault::Excluded(other)) => excluded(services, id, *other),
+        Some(Fault::SecondCollector(first)) => second_collector(services, id, *first),
         _ => None,
     };
     problems.extend(problem);
@@ -155,29 +156,28 @@ fn cycle_problem(service: &ServiceDescription, mut path: Vec<&ServiceName>) -> O
     })
 }
 
-fn conflict_problem(
-    services: &[Loaded],
-    graph: &Graph,
-    id: ServiceId,
-    other: ServiceId,
-) -> Option<Problem> {
-    let service = services.get(id.0 as usize)?;
-    let other_name = services.get(other.0 as usize)?.name();
-    let second_collector = service.policy()?.log_collector && graph.log_collector == Some(other);
-    let (key, message, hint) = if second_collector {
-        let message = format!("\"{other_name}\" collects the log already");
-        ("log-collector", message, "one service of a system has log-collector = true")
-    } else {
-        let message = format!("requires and excludes \"{other_name}\": it can never start");
-        ("requires", message, "look at \"conflicts\" of the service and of all that it requires")
-    };
+/// A service that can never start, since it requires and excludes the service `other`.
+fn excluded(services: &[Loaded], id: ServiceId, other: ServiceId) -> Option<Problem> {
+    let other = services.get(other.0 as usize)?.name();
     Some(Problem {
         severity: Severity::Error,
-        service: service.name().clone(),
-        key: Some(key),
-        value: Some(other_name.clone()),
-        message,
-        hint: Some(hint.to_owned()),
+        service: services.get(id.0 as usize)?.name().clone(),
+        key: Some("requires"),
+        value: Some(other.clone()),
+        message: format!("requires and excludes \"{other}\": it can never start"),
+        hint: Some("look at \"conflicts\" of the service and of all that it requires".to_owned()),
+    })
+}
+
+fn second_collector(services: &[Loaded], id: ServiceId, first: ServiceId) -> Option<Problem> {
+    let first = services.get(first.0 as usize)?.name();
+    Some(Problem {
+        severity: Severity::Error,
+        service: services.get(id.0 as usize)?.name().clone(),
+        key: Some("log-collector"),
+        value: Some(first.clone()),
+        message: format!("\"{first}\" collects the log already"),
+        hint: Some("one service of a system has log-collector = true".to_owned()),
     })
 }
 

@@ -147,7 +147,7 @@ fn there_is_one_log_collector() {
     let services = &[("a", "log-collector = true"), ("b", "log-collector = true")];
     let graph = graph(services);
     assert_eq!(graph.log_collector(), Some(ServiceId(0)));
-    assert_eq!(graph.fault(ServiceId(1)), Some(&Fault::Conflict(ServiceId(0))));
+    assert_eq!(graph.fault(ServiceId(1)), Some(&Fault::SecondCollector(ServiceId(0))));
     assert_eq!(messages(services), ["Error b: \"a\" collects the log already"]);
 }
 
@@ -165,8 +165,8 @@ fn conflicts_hold_both_ways_and_what_contradicts_itself_never_starts() {
         ("e", "autostart = false\nconflicts = [\"b\"]"),
     ];
     let graph = graph(services);
-    assert!(matches!(graph.fault(ServiceId(0)), Some(Fault::Conflict(_))));
-    assert!(matches!(graph.fault(ServiceId(3)), Some(Fault::Conflict(_))));
+    assert!(matches!(graph.fault(ServiceId(0)), Some(Fault::Excluded(_))));
+    assert!(matches!(graph.fault(ServiceId(3)), Some(Fault::Excluded(_))));
     assert_eq!(graph.fault(ServiceId(1)), None);
     let both = "Error c: conflicts with \"b\", and both start at boot";
     assert!(messages(services).contains(&both.to_owned()));

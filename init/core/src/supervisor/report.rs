@@ -114,7 +114,8 @@ impl Supervisor {
             Some(Fault::BadDescription) => Reason::BadDescription(self.broken_text(id)),
             Some(Fault::Cycle(members)) => Reason::Cycle(self.names(members)),
             Some(Fault::RequirementUnknown(name)) => Reason::RequirementUnknown(name.clone()),
-            Some(Fault::Conflict(other)) => self.naming(*other, Reason::Conflict),
+            Some(Fault::Excluded(other)) => self.naming(*other, Reason::Excluded),
+            Some(Fault::SecondCollector(first)) => self.naming(*first, Reason::SecondCollector),
             Some(Fault::RequirementFailed(other)) => self.naming(*other, Reason::RequirementFailed),
         }
     }

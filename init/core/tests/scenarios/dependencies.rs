@@ -307,6 +307,26 @@ fn of_two_in_conflict_the_first_by_name_boots() {
 }
 
 #[test]
+fn what_excludes_its_own_requirement_is_not_said_to_wait_for_a_free_place() {
+    let world = play(
+        &[
+            ("a", ""),
+            ("b", "autostart = false\nconflicts = [\"a\"]"),
+            ("both", "autostart = false\nrequires = [\"a\", \"b\"]"),
+            ("l", "autostart = false\nlog-collector = true"),
+            ("m", "autostart = false\nlog-collector = true"),
+        ],
+        &[(
+            "boot",
+            "both:failed excluded, m:failed second-collector, a:waiting autostart, \
+             a:starting autostart, spawn a",
+        )],
+    );
+    assert!(why(&world, "both").starts_with("requires and excludes "), "{}", why(&world, "both"));
+    assert_eq!(why(&world, "m"), "l collects the log already");
+}
+
+#[test]
 fn a_request_displaces_what_is_in_conflict_and_what_requires_that() {
     let world = play(
         &[

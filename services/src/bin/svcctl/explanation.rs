@@ -35,9 +35,10 @@ pub(crate) fn advice(summary: &Summary) -> Option<String> {
         (State::Starting | State::Running | State::Stopping | State::Waiting, _) => {
             "it is on its way; `svcctl logs init -f` watches what PID 1 does".to_owned()
         }
-        (_, "bad-description" | "requirement-unknown" | "cycle") => {
-            "`svcctl check` shows the mistake's place; descriptions are read at boot".to_owned()
-        }
+        (
+            _,
+            "bad-description" | "requirement-unknown" | "cycle" | "excluded" | "second-collector",
+        ) => "`svcctl check` shows the mistake's place; descriptions are read at boot".to_owned(),
         (_, "spawn-failed") => {
             format!("check `command`, `user`, `group` and `working-directory` of {name}")
         }
