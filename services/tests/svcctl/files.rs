@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
 use serde_json::json;
@@ -102,8 +103,36 @@ fn check_finds_mistakes_with_their_places() {
     let outcome = bench.run(&["check", directory, fixed.to_str().unwrap()]);
     assert!(!outcome.stdout.contains("db.toml"), "{}", outcome.stdout);
     let missing = bench.run(&["check", bench.path("none.toml").to_str().unwrap()]);
-    assert!(missing.stderr.contains("cannot read `PLACE/none.toml`"), "{}", missing.stderr);
+    let message = "PLACE/none.toml:1:1: error: the file cannot be read: No such file";
+    assert!(missing.stdout.contains(message), "{}", missing.stdout);
     assert_eq!(missing.code, 1);
+}
+
+#[test]
+fn what_cannot_be_read_hides_no_mistake_and_takes_no_memory() {
+    let bench = Bench::new();
+    let directory = bench.path("services.d");
+    fs::create_dir(&directory).unwrap();
+    let at = |file: &str| directory.join(file);
+    fs::write(at("web.toml"), "comand = [\"/bin/web\"]\n").unwrap();
+    fs::write(at("large.toml"), "# ä\n".repeat(1 << 20)).unwrap();
+    symlink("/nowhere", at("gone.toml")).unwrap();
+    symlink("/dev/zero", at("endless.toml")).unwrap();
+    let pipe_mode = rustix::fs::Mode::RUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe.toml"), pipe_mode).unwrap();
+    let outcome = bench.run(&["check", directory.to_str().unwrap()]);
+    let stdout = "\
+PLACE/services.d/endless.toml:1:1: error: the file cannot be read: it is no regular file
+  hint: a description is a regular file or a link to one
+PLACE/services.d/gone.toml:1:1: error: the file cannot be read: \
+No such file or directory (os error 2)
+  hint: the symbolic link leads nowhere
+PLACE/services.d/large.toml:1:1: error: the file is larger than 64 KiB
+PLACE/services.d/pipe.toml:1:1: error: the file cannot be read: it is no regular file
+  hint: a description is a regular file or a link to one
+PLACE/services.d/web.toml:1:1: error: ";
+    assert!(outcome.stdout.starts_with(stdout), "{}", outcome.stdout);
+    assert_eq!(outcome.code, 1);
 }
 
 #[test]

@@ -30,6 +30,12 @@ pub fn read_file<T>(
     page: &'static str,
     read: impl for<'t> FnOnce(&Section<'t>, &mut Reader<'t>) -> T,
 ) -> Result<T, Vec<Finding>> {
+    // First: a file that was read up to the limit may end within a character.
+    if bytes.len() > bytes_max {
+        let limit = bytes_max / 1024;
+        let message = format!("the file is larger than {limit} KiB");
+        return Err(vec![Finding::new(Place::of_offset(file, "", 0), message)]);
+    }
     let text = match core::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -39,11 +45,6 @@ pub fn read_file<T>(
             return Err(vec![Finding::new(place, "the file is not UTF-8")]);
         }
     };
-    if text.len() > bytes_max {
-        let place = Place::of_offset(file, text, 0);
-        let limit = bytes_max / 1024;
-        return Err(vec![Finding::new(place, format!("the file is larger than {limit} KiB"))]);
-    }
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { file, text, page, findings: Vec::new() };
     for error in &errors {

@@ -292,6 +292,10 @@ fn broken_syntax_has_places_too() {
     let name = ServiceName::new("web").unwrap();
     let findings = parse_description_bytes(&name, "f", b"a = 1\nb = \"\xff\"").unwrap_err();
     assert_eq!(findings.first().unwrap().to_string(), "f:2:6: the file is not UTF-8");
+    let mut cut = vec![b' '; DESCRIPTION_BYTES_MAX];
+    cut.push(0xc3);
+    let findings = parse_description_bytes(&name, "f", &cut).unwrap_err();
+    assert_eq!(findings.first().unwrap().to_string(), "f:1:1: the file is larger than 64 KiB");
     let large = " ".repeat(DESCRIPTION_BYTES_MAX + 1);
     assert_eq!(parse(&large).unwrap_err(), ["web.toml:1:1: the file is larger than 64 KiB"]);
 }

@@ -211,8 +211,9 @@ ones of the same name; files alone are checked as a part of this system.
 
 Users, groups and programs that this system lacks are said too, except of
 directories of another system. Exit code 1 if something keeps a service from
-running. Warnings do not count: a program may not be mounted yet, and a file
-that is given by name may be for another system.
+running. Warnings do not count: a program may not be mounted yet, a file that is
+given by name may be for another system, and one of a directory may be for root
+alone to read.
 
 Examples:
   svcctl check

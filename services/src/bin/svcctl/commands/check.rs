@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use init_core::description::ServiceDescription;
@@ -15,8 +16,8 @@ use services::failure::{Code, Failure};
 use services::output::{print, print_json};
 use services::problem::{Context, Problem};
 
-use super::DIRECTORIES;
 use super::presence::{Missing, System};
+use super::{DIRECTORIES, bounded};
 use crate::Result;
 use crate::arguments::Arguments;
 
@@ -24,15 +25,16 @@ pub(crate) fn run(arguments: &Arguments, paths: &[PathBuf]) -> Result<()> {
     let mut files = Files::default();
     if !paths.iter().any(|path| path.is_dir()) {
         // Single files are checked as a part of this system.
+        let asked = if paths.is_empty() { Asked::Directory } else { Asked::No };
         for directory in DIRECTORIES.map(Path::new).iter().filter(|path| path.is_dir()) {
-            files.add_directory(directory, paths.is_empty())?;
+            files.add_directory(directory, asked)?;
         }
     }
     for path in paths {
         if path.is_dir() {
-            files.add_directory(path, true)?;
+            files.add_directory(path, Asked::Directory)?;
         } else {
-            files.add(path, true);
+            files.add(path, Asked::File);
         }
     }
     files.system = system_of(paths);
@@ -55,11 +57,44 @@ struct Mistake {
     finding: Finding,
 }
 
+/// How a file was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// By its name.
+    File,
+    /// With all of its directory.
+    Directory,
+    /// It is there for others alone, and the mistakes in it are not wanted.
+    No,
+}
+
 /// A description file.
 struct File {
     path: String,
-    /// Whether the mistakes in it are wanted: it is not just there for others.
-    wanted: bool,
+    asked: Asked,
+}
+
+impl File {
+    fn is_wanted(&self) -> bool {
+        self.asked != Asked::No
+    }
+
+    /// The mistake that it cannot be read. PID 1 may do so all the same if it is a matter of
+    /// rights; who asks for one file alone has no answer then.
+    fn unreadable(&self, error: &io::Error) -> Mistake {
+        let is_denied = error.kind() == ErrorKind::PermissionDenied;
+        let severity = match self.asked {
+            Asked::Directory if is_denied => Severity::Warning,
+            _ => Severity::Error,
+        };
+        let message = format!("the file cannot be read: {error}");
+        let finding = Finding::new(start_of(&self.path), message);
+        let finding = match bounded::remedy(Path::new(&self.path), error) {
+            Some(remedy) => finding.with_hint(remedy),
+            None => finding,
+        };
+        Mistake { severity, finding }
+    }
 }
 
 #[derive(Default)]
@@ -73,23 +108,23 @@ struct Files {
 
 impl Files {
     /// The description files of a directory; others are passed over, as PID 1 does.
-    fn add_directory(&mut self, directory: &Path, wanted: bool) -> Result<()> {
+    fn add_directory(&mut self, directory: &Path, asked: Asked) -> Result<()> {
         let unreadable = || format!("cannot read `{}`", directory.display());
         let entries = fs::read_dir(directory).context(unreadable)?;
         for entry in entries {
             let path = entry.context(unreadable)?.path();
             if path.extension().is_some_and(|extension| extension == "toml") {
-                self.add(&path, wanted);
+                self.add(&path, asked);
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, path: &Path, wanted: bool) {
+    fn add(&mut self, path: &Path, asked: Asked) {
         let text = path.display().to_string();
         match service_name(path) {
-            Ok(name) => drop(self.by_name.insert(name, File { path: text, wanted })),
-            Err((message, hint)) if wanted => {
+            Ok(name) => drop(self.by_name.insert(name, File { path: text, asked })),
+            Err((message, hint)) if asked != Asked::No => {
                 let finding = Finding::new(start_of(&text), message).with_hint(hint);
                 self.misnamed.push(Mistake { severity: Severity::Error, finding });
             }
@@ -125,29 +160,30 @@ fn start_of(file: &str) -> Place {
     Place { file: file.to_owned(), line: 1, column: 1 }
 }
 
-fn find_mistakes(files: &Files) -> Result<Vec<Mistake>> {
+fn find_mistakes(files: &Files) -> Vec<Mistake> {
     let mut texts = BTreeMap::new();
     let mut loaded = Vec::new();
     let mut mistakes = Vec::new();
     for (name, file) in &files.by_name {
-        let bytes = match fs::read(&file.path) {
-            Err(_) if !file.wanted => {
+        let bytes = match bounded::read(Path::new(&file.path)) {
+            Ok(bytes) => bytes,
+            Err(error) => {
                 loaded.push(Loaded::broken(name.clone(), &[]));
+                mistakes.extend(file.is_wanted().then(|| file.unreadable(&error)));
                 continue;
             }
-            read => read.context(|| format!("cannot read `{}`", file.path))?,
         };
         let text = String::from_utf8_lossy(&bytes).into_owned();
         match parse_description_bytes(name, &file.path, &bytes) {
             Ok(description) => {
-                if file.wanted {
+                if file.is_wanted() {
                     mistakes.extend(files.lacking(&description, file, &text));
                 }
                 loaded.push(Loaded::from(description));
             }
             Err(findings) => {
                 loaded.push(Loaded::broken(name.clone(), &findings));
-                if file.wanted {
+                if file.is_wanted() {
                     let error = |finding| Mistake { severity: Severity::Error, finding };
                     mistakes.extend(findings.into_iter().map(error));
                 }
@@ -156,21 +192,21 @@ fn find_mistakes(files: &Files) -> Result<Vec<Mistake>> {
         texts.insert(name, text);
     }
     for problem in check_loaded(loaded) {
-        let file = files.by_name.get(&problem.service).filter(|file| file.wanted);
+        let file = files.by_name.get(&problem.service).filter(|file| file.is_wanted());
         if let (Some(file), Some(text)) = (file, texts.get(&problem.service)) {
             let finding = problem.finding(&file.path, text);
             mistakes.push(Mistake { severity: problem.severity, finding });
         }
     }
     mistakes.sort_by(|a, b| a.finding.place.cmp(&b.finding.place));
-    Ok(mistakes)
+    mistakes
 }
 
 fn report(arguments: &Arguments, files: &Files) -> Result<()> {
-    let found = find_mistakes(files)?;
+    let found = find_mistakes(files);
     let all: Vec<&Mistake> = files.misnamed.iter().chain(&found).collect();
     let errors = all.iter().filter(|mistake| mistake.severity == Severity::Error).count();
-    let checked = files.by_name.values().filter(|file| file.wanted).count();
+    let checked = files.by_name.values().filter(|file| file.is_wanted()).count();
     if arguments.json {
         print_json(&Value::Array(all.iter().map(|mistake| to_json(mistake)).collect()))?;
     } else {
@@ -209,5 +245,21 @@ const fn word(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_in_a_directory_it_is_a_warning_that_root_alone_can_read_a_file() {
+        let severity = |asked, kind: ErrorKind| {
+            File { path: "a.toml".to_owned(), asked }.unreadable(&kind.into()).severity
+        };
+        let (denied, gone) = (ErrorKind::PermissionDenied, ErrorKind::NotFound);
+        assert_eq!(severity(Asked::Directory, denied), Severity::Warning);
+        assert_eq!(severity(Asked::Directory, gone), Severity::Error);
+        assert_eq!(severity(Asked::File, denied), Severity::Error);
     }
 }
