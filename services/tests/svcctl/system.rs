@@ -76,4 +76,20 @@ PLACE/web.toml:2:8: warning: there is no user \"nosuchuser\" in `/etc/passwd`
     assert!(own.stdout.contains("web.toml:2:8: error: there is no user"), "{own:?}");
     assert!(own.stdout.contains("web.toml:1:12: warning: there is no program"), "{own:?}");
     assert_eq!(own.code, 1);
+    let by_name = run(&bench, &etc, &["check", "/etc/services.d/"]).unwrap();
+    assert!(by_name.stdout.contains("web.toml:2:8: error: there is no user"), "{by_name:?}");
+    assert_eq!(by_name.code, 1);
+}
+
+#[test]
+fn a_directory_of_the_systems_own_is_checked_with_the_other_one() {
+    let etc = format!(
+        "{ACCOUNTS}; mkdir -p $1/old $1/new/services.d; mount --rbind /usr/lib $1/old; \
+         for one in /usr/lib/*; do ln -s $1/old/${{one##*/}} $1/new/; done; \
+         echo 'command = 1' > $1/new/services.d/devd.toml; mount --bind $1/new /usr/lib; \
+         printf 'command = [\"/bin/sh\"]\\nrequires = [\"devd\"]\\n' > web.toml"
+    );
+    let Some(outcome) = run(&Bench::new(), &etc, &["check", "/etc/services.d"]) else { return };
+    assert_eq!(outcome.stdout, "1 service descriptions, nothing wrong\n", "{outcome:?}");
+    assert_eq!(outcome.code, 0);
 }

@@ -207,7 +207,8 @@ Usage: svcctl check [FILE…|DIR…]
 
 Without arguments it checks what PID 1 reads: /usr/lib/services.d, overridden by
 /etc/services.d. Of the given files and directories, later ones override earlier
-ones of the same name; files alone are checked as a part of this system.
+ones of the same name; what is not of a directory elsewhere is checked as a part
+of this system, whose other services are then known.
 
 Users, groups and programs that this system lacks are said too, except of
 directories of another system. Exit code 1 if something keeps a service from

@@ -22,9 +22,9 @@ use crate::Result;
 use crate::arguments::Arguments;
 
 pub(crate) fn run(arguments: &Arguments, paths: &[PathBuf]) -> Result<()> {
-    let mut files = Files::default();
-    if !paths.iter().any(|path| path.is_dir()) {
-        // Single files are checked as a part of this system.
+    let mut files = Files { system: system_of(paths), ..Files::default() };
+    if files.system.is_some() {
+        // What was asked for is a part of this system.
         let asked = if paths.is_empty() { Asked::Directory } else { Asked::No };
         for directory in DIRECTORIES.map(Path::new).iter().filter(|path| path.is_dir()) {
             files.add_directory(directory, asked)?;
@@ -37,18 +37,25 @@ pub(crate) fn run(arguments: &Arguments, paths: &[PathBuf]) -> Result<()> {
             files.add(path, Asked::File);
         }
     }
-    files.system = system_of(paths);
     report(arguments, &files)
 }
 
 /// The accounts and programs to compare descriptions with. A directory elsewhere is of another
 /// system, whose files are not here.
 fn system_of(paths: &[PathBuf]) -> Option<(System, Severity)> {
-    let is_read_here = |path: &PathBuf| DIRECTORIES.iter().any(|one| path == Path::new(one));
-    // What PID 1 here has read must fit this system; of a file nobody knows where it will go.
-    let severity = if paths.is_empty() { Severity::Error } else { Severity::Warning };
-    let mut directories = paths.iter().filter(|path| path.is_dir());
-    directories.all(is_read_here).then(|| (System::read(), severity))
+    let of_another = |path: &PathBuf| path.is_dir() && !is_read_here(path);
+    if paths.iter().any(of_another) {
+        return None;
+    }
+    // What PID 1 here reads must fit this system; of a file nobody knows where it will go.
+    let is_own = paths.iter().all(|path| path.is_dir());
+    Some((System::read(), if is_own { Severity::Error } else { Severity::Warning }))
+}
+
+/// Whether PID 1 reads the directory at `path`, by whatever name it is given.
+fn is_read_here(path: &Path) -> bool {
+    let place = fs::canonicalize(path).ok();
+    place.is_some() && DIRECTORIES.iter().any(|one| fs::canonicalize(one).ok() == place)
 }
 
 /// A mistake and how bad it is.
