@@ -34,8 +34,6 @@ const REFUSAL: Duration = Duration::from_secs(2);
 const NOLOGIN: &str = "/etc/nologin";
 /// Most of that text that is shown, in bytes.
 const NOLOGIN_BYTES_MAX: usize = 4096;
-/// Longest name that is looked up; no account has a longer one (useradd(8)).
-const NAME_BYTES_MAX: usize = 32;
 
 const HELP: &str = "\
 Asks for a password and opens a session on the terminal that is its standard input.
@@ -109,7 +107,9 @@ fn login(given: Option<&str>) -> Result<Option<String>> {
         let hash = shadow.as_ref().filter(|_| user.is_some()).map(|one| one.password.as_str());
         if !password::is_right(&secret, hash) {
             guard.failed();
-            log(4, &format!("refused {:?} on {device}", shortened(&name)));
+            // A name that no account has may be a password, typed too early.
+            let who = user.map_or("an unknown name".to_owned(), |user| format!("{:?}", user.name));
+            log(4, &format!("refused {who} on {device}"));
             sleep(REFUSAL.saturating_sub(answered.elapsed()));
             return Ok(Some("That is not right.".to_owned()));
         }
@@ -165,11 +165,6 @@ fn open(user: &User) -> Result<Infallible> {
 /// Tells the person. One who has gone does not hear it, and the end of input follows.
 fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
-}
-
-/// The start of a name that nobody has proven, for the log.
-fn shortened(name: &str) -> String {
-    name.chars().take(NAME_BYTES_MAX).collect()
 }
 
 /// Puts a record into the kernel's log, for the terminal is this program's only output:
