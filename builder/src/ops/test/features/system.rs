@@ -69,7 +69,7 @@ pub(super) const FEATURES: &[Feature] = &[
         "Settings of the kernel in files are in force after boot",
         "tools.md#settings-of-the-kernel",
         SETTINGS,
-        |_, output| says(output, "1 1 1 2 0 2147483647\nrefused\n7\n"),
+        |_, output| says(output, "1 1 1 2 1 0 2147483647\nrefused\n7\n"),
     ),
     powered_off("The root is clean after poweroff", "boot.md#shutdown", root_is_clean),
     second_boot(
@@ -83,7 +83,7 @@ pub(super) const FEATURES: &[Feature] = &[
 /// from counting.
 const SETTINGS: &str = "\
     echo $(sysctl -n fs.protected_symlinks fs.protected_hardlinks fs.protected_fifos \
-        fs.protected_regular net.ipv4.ping_group_range) && \
+        fs.protected_regular kernel.dmesg_restrict net.ipv4.ping_group_range) && \
     mkdir -p /etc/sysctl.d && printf 'vm.nothing = 1\nvm.swappiness = 7\n' \
         > /etc/sysctl.d/own.conf && \
     { svcctl restart sysctl > /dev/null 2>&1 || echo refused; } && sysctl -n vm.swappiness; \
