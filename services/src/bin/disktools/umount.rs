@@ -63,7 +63,7 @@ fn unmount(target: &str, flags: UnmountFlags) -> Result<()> {
     let path = fs::canonicalize(target)
         .map_or_else(|_| target.to_owned(), |path| path.to_string_lossy().into_owned());
     let number = fs::metadata(target).ok().as_ref().and_then(block::number);
-    let place = place(&mounts, target, &path, number);
+    let place = place(&mounts, target, &path, number)?;
     rustix::mount::unmount(place, flags).map_err(|errno| match errno {
         Errno::INVAL => Problem::new(format!("`{target}` is not mounted")),
         errno => refused(&format!("unmount {target}"), errno.into()),
@@ -73,20 +73,26 @@ fn unmount(target: &str, flags: UnmountFlags) -> Result<()> {
 /// Where to unmount: `path`, which `target` leads to, if something is mounted there; else where
 /// the device `number`, or what was mounted by the very name `target`, was mounted last. A device
 /// has many names, so that by which it was mounted says little.
+///
+/// # Errors
+/// It is the root, which the kernel would make read-only instead and report as unmounted.
 fn place<'a>(
     mounts: &'a [Mounted],
     target: &str,
     path: &'a str,
     number: Option<(u32, u32)>,
-) -> &'a str {
-    if mounts.iter().any(|mount| mount.target == path) {
-        return path;
-    }
+) -> Result<&'a str> {
     let is_meant = |mount: &&Mounted| match number {
         Some(number) => mount.number == number,
         None => mount.source == target,
     };
-    mounts.iter().rfind(is_meant).map_or(path, |mount| &mount.target)
+    let is_place = mounts.iter().any(|mount| mount.target == path);
+    let of_source = mounts.iter().rfind(is_meant).filter(|_| !is_place);
+    match of_source.map_or(path, |mount| &mount.target) {
+        "/" => Err(Problem::new("`/` cannot be unmounted")
+            .with_hint("`mount -o remount,ro /` makes it read-only")),
+        place => Ok(place),
+    }
 }
 
 #[cfg(test)]
@@ -110,13 +116,24 @@ mod tests {
         for (target, path, number, expected) in [
             ("/dev/vda3", "/dev/vda3", Some((254, 3)), "/srv"),
             ("/dev/disk/by-role/data", "/dev/vda3", Some((254, 3)), "/srv"),
-            ("/dev/vda1", "/dev/vda1", Some((254, 1)), "/"),
             ("/dev/vda2", "/dev/vda2", Some((254, 2)), "/dev/vda2"),
             ("/var", "/var", None, "/var"),
             ("scratch", "scratch", None, "/mnt"),
             ("/nope", "/nope", None, "/nope"),
         ] {
-            assert_eq!(place(&mounts, target, path, number), expected, "{target}");
+            assert_eq!(place(&mounts, target, path, number).unwrap(), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_not_made_read_only_by_the_way() {
+        let mounts = [mounted((254, 1), "/dev/root", "/")];
+        for (target, path, number) in
+            [("/", "/", None), ("/..", "/", None), ("/dev/vda1", "/dev/vda1", Some((254, 1)))]
+        {
+            let problem = place(&mounts, target, path, number).unwrap_err();
+            assert_eq!(problem.message(), "`/` cannot be unmounted", "{target}");
+            assert!(problem.hint().is_some_and(|hint| hint.contains("remount,ro /")));
         }
     }
 
