@@ -2,11 +2,12 @@
 
 use std::ffi::{CString, OsString};
 use std::io;
+use std::path::Path;
 
 use init_core::mount::Source;
 use lexopt::{Arg, ValueExt as _};
 use rustix::io::Errno;
-use services::problem::{Context, Problem, Result};
+use services::problem::{Problem, Result};
 use services::storage::block::find::find;
 use services::storage::block::probe;
 use services::storage::block::sysfs::Sysfs;
@@ -38,7 +39,7 @@ Options:
   -h, --help      this text
 
 What is to be mounted at each boot is described in /etc/mounts.d.
-Exit status: 0 done, 1 failed, 2 usage, 4 no such device.
+Exit status: 0 done, 1 failed, 2 usage, 4 no such SOURCE.
 ";
 
 /// What to do instead where the image of a disk is to be mounted.
@@ -103,7 +104,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Outcome {
     match asked.operands.as_slice() {
         [] => list(&asked),
         [target] | [_, target] if is_remount => again(target, &asked).into(),
-        [source, target] if asked.bind => bind(source, target, &asked.options).into(),
+        [source, target] if asked.bind => bind(source, target, &asked.options),
         [source, target] => match named(source) {
             Ok(source) => mount(&source, target, &asked),
             Err(problem) => Outcome::NoSuch(problem),
@@ -152,7 +153,13 @@ fn mount(source: &str, target: &str, asked: &Asked) -> Outcome {
             Err(outcome) => return outcome,
         },
     };
-    mount_as(&kind, source, target, &asked.options).into()
+    match mount_as(&kind, source, target, &asked.options) {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            let path = Some(source).filter(|source| source.contains('/'));
+            failed(&format!("mount {source} on {target} as {kind}"), path, target, error)
+        }
+    }
 }
 
 /// What the file system on the device calls itself.
@@ -181,16 +188,36 @@ fn unreadable(source: &str, error: &io::Error) -> Problem {
     }
 }
 
-fn mount_as(kind: &str, source: &str, target: &str, options: &[String]) -> Result<()> {
+fn mount_as(kind: &str, source: &str, target: &str, options: &[String]) -> io::Result<()> {
     let options = Options::of(options.iter().map(String::as_str));
-    let data = CString::new(options.data).context(|| "an option has a NUL byte".to_owned())?;
-    rustix::mount::mount(source, target, kind, options.flags, data.as_c_str())
-        .map_err(|errno| refused(&format!("mount {source} on {target} as {kind}"), errno.into()))
+    let data = CString::new(options.data)?;
+    Ok(rustix::mount::mount(source, target, kind, options.flags, data.as_c_str())?)
 }
 
-fn bind(source: &str, target: &str, options: &[String]) -> Result<()> {
-    remount::bind(source, target, options)
-        .map_err(|error| refused(&format!("mount {source} on {target}"), error))
+fn bind(source: &str, target: &str, options: &[String]) -> Outcome {
+    match remount::bind(source, target, options) {
+        Ok(()) => Outcome::Done,
+        Err(error) => failed(&format!("mount {source} on {target}"), Some(source), target, error),
+    }
+}
+
+/// What became of the attempt to do `what`. Of two names the kernel does not say which one is
+/// that of nothing; `source` is `None` where it is a word and no path.
+fn failed(what: &str, source: Option<&str>, target: &str, error: io::Error) -> Outcome {
+    if error.kind() != io::ErrorKind::NotFound {
+        return Outcome::Failed(refused(what, error));
+    }
+    if !Path::new(target).exists() {
+        let problem = Problem::new(format!("cannot {what}: there is no `{target}`"));
+        return Outcome::Failed(problem.with_hint(format!("`mkdir -p {target}` makes it")));
+    }
+    match source.filter(|source| !Path::new(source).exists()) {
+        Some(source) => Outcome::NoSuch(
+            Problem::new(format!("cannot {what}: there is no `{source}`"))
+                .with_hint("`lsblk` shows what devices there are"),
+        ),
+        None => Outcome::Failed(refused(what, error)),
+    }
 }
 
 fn again(target: &str, asked: &Asked) -> Result<()> {
@@ -227,6 +254,23 @@ mod tests {
         let Err(Outcome::Failed(problem)) = kind_on(path) else { panic!() };
         assert!(problem.message().contains("Is a directory"), "{problem}");
         assert!(problem.hint().is_some_and(|hint| hint.contains("--bind")), "{problem}");
+    }
+
+    #[test]
+    fn of_source_and_directory_that_is_named_which_is_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let there = directory.path().to_str().unwrap();
+        let gone = &format!("{there}/nosuch");
+        let failed = |source, target| failed("mount it", source, target, Errno::NOENT.into());
+        let missing = format!("cannot mount it: there is no `{gone}`");
+        let Outcome::Failed(problem) = failed(Some(there), gone) else { panic!() };
+        assert_eq!(problem.message(), missing);
+        assert!(problem.hint().is_some_and(|hint| hint.starts_with("`mkdir")), "{problem}");
+        let Outcome::NoSuch(problem) = failed(Some(gone), there) else { panic!() };
+        assert_eq!(problem.message(), missing);
+        // What is missing is named by an option, as for an overlay.
+        let Outcome::Failed(problem) = failed(None, there) else { panic!() };
+        assert!(problem.message().contains("No such file"), "{problem}");
     }
 
     #[test]
