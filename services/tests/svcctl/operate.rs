@@ -43,6 +43,13 @@ svcctl: error: there is no service `nobody`
     let results: Vec<_> = value.as_array().unwrap().iter().map(|one| &one["succeeded"]).collect();
     assert_eq!(results, [true, false]);
     assert_eq!(value[1]["service"]["reason_code"], "exited");
+    let (value, code) = bench.json(&["start", "nobody", "logd", "../x"]);
+    let entry = |name: &str| {
+        let error = format!("there is no service `{name}`");
+        json!({ "operation": "start", "succeeded": false, "name": name, "error": error })
+    };
+    assert_eq!((&value[0], &value[2], code), (&entry("nobody"), &entry("../x"), 4));
+    assert_eq!(value[1]["succeeded"], true);
 }
 
 #[test]

@@ -137,6 +137,9 @@ Usage: svcctl start NAME…
 Services are started in the order given, and all are reported. A start begins a
 new count for the start limit. Ctrl-C ends the waiting, not the start.
 
+With --json an array has an entry for each name: the `service`, or for a name
+about which PID 1 could say nothing `name` and `error`.
+
 Examples:
   svcctl start web
   svcctl start db web || svcctl why web

@@ -29,33 +29,45 @@ struct Outcome {
 
 pub(crate) fn run(arguments: &Arguments, operation: Operation, names: &[String]) -> Result<()> {
     let mut init = Init::connect(arguments)?;
-    let mut outcomes = Vec::new();
+    let mut entries = Vec::new();
     let (_, end) = for_each(names, |name| {
-        let outcome = operate(&mut init, operation, name)?;
+        let outcome = operate(&mut init, operation, name)
+            .inspect_err(|failure| entries.extend(unknown(operation, name, failure)))?;
         let failed = (!outcome.succeeded).then(|| failure(operation, &outcome.service));
+        entries.push(to_json(operation, &outcome));
         if !arguments.json && failed.is_none() {
             print(&sentence(operation, &outcome))?;
         }
-        outcomes.push(outcome);
         failed.map_or(Ok(()), Err)
     });
     if arguments.json {
-        let clock = Clock::now();
-        let outcomes = outcomes.iter().map(|outcome| {
-            json!({
-                "operation": word(operation),
-                "succeeded": outcome.succeeded,
-                "service": json::summary(&outcome.service, clock),
-                "taken_down": outcome.taken_down.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
-                "trouble": outcome.trouble.as_ref().map(|change| json!({
-                    "reason_code": change.reason_code,
-                    "reason": change.reason,
-                })),
-            })
-        });
-        print_json(&Value::Array(outcomes.collect()))?;
+        print_json(&Value::Array(entries))?;
     }
     end
+}
+
+fn to_json(operation: Operation, outcome: &Outcome) -> Value {
+    json!({
+        "operation": word(operation),
+        "succeeded": outcome.succeeded,
+        "service": json::summary(&outcome.service, Clock::now()),
+        "taken_down": outcome.taken_down.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        "trouble": outcome.trouble.as_ref().map(|change| json!({
+            "reason_code": change.reason_code,
+            "reason": change.reason,
+        })),
+    })
+}
+
+/// The entry of a name about which PID 1 has told nothing but `failure`.
+fn unknown(operation: Operation, name: &str, failure: &Failure) -> Option<Value> {
+    let Failure::Problem(_, problem) = failure else { return None };
+    Some(json!({
+        "operation": word(operation),
+        "succeeded": false,
+        "name": name,
+        "error": problem.message(),
+    }))
 }
 
 fn operate(init: &mut Init, operation: Operation, name: &str) -> Result<Outcome> {
