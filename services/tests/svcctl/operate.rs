@@ -111,6 +111,32 @@ fn a_stop_that_took_force_says_so() {
 }
 
 #[test]
+fn a_stop_at_which_the_process_failed_leads_to_its_log() {
+    for (code, is_own) in [("exited", true), ("killed", true), ("stop-timeout", false)] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let bench = Bench::with(move |request| match request {
+            Request::Status { name } => {
+                let mut answer = status(summary(name.as_str(), State::Stopped, "requested", "why"));
+                let change = |second: u64| Change {
+                    at: Timestamp::ZERO.after(Duration::from_secs(second)),
+                    to: State::Stopping,
+                    reason_code: code.to_owned(),
+                    reason: "it failed".to_owned(),
+                };
+                if asked.fetch_add(1, Ordering::SeqCst) == 1 {
+                    answer.history.extend([change(4), change(5)]);
+                }
+                Reply::Service(Box::new(answer))
+            }
+            Request::List => Reply::Services(services()),
+            _ => Reply::Done,
+        });
+        let hint = if is_own { "  hint: `svcctl logs db` shows what it printed\n" } else { "" };
+        assert_outcome(&bench.run(&["stop", "db"]), "db: stopped (it failed)\n", hint, 0);
+    }
+}
+
+#[test]
 fn a_stop_without_trouble_does_not_tell_that_of_an_earlier_one() {
     let bench = Bench::with(|request| match request {
         Request::Status { name } => {

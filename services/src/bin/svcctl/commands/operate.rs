@@ -1,6 +1,8 @@
 //! `svcctl start|stop|restart NAME…`: one service after the other, each until it
 //! is done. If this program is ended meanwhile, PID 1 goes on.
 
+use std::io::{self, Write};
+
 use init_core::event::Operation;
 use init_core::name::ServiceName;
 use init_core::protocol::{Change, Request, Status, Summary};
@@ -37,6 +39,10 @@ pub(crate) fn run(arguments: &Arguments, operation: Operation, names: &[String])
         entries.push(to_json(operation, &outcome));
         if !arguments.json && failed.is_none() {
             print(&sentence(operation, &outcome))?;
+            if let Some(hint) = log_hint(&outcome) {
+                // Nobody may read it; what was asked for is done.
+                let _ = writeln!(io::stderr(), "  hint: {hint}");
+            }
         }
         failed.map_or(Ok(()), Err)
     });
@@ -124,6 +130,13 @@ fn sentence(operation: Operation, outcome: &Outcome) -> String {
     }
     text.push('\n');
     text
+}
+
+/// Where to look if the former process ended with trouble of its own, not PID 1's patience.
+fn log_hint(outcome: &Outcome) -> Option<String> {
+    let trouble = outcome.trouble.as_ref()?;
+    let is_own = matches!(trouble.reason_code.as_str(), "exited" | "killed");
+    is_own.then(|| format!("`svcctl logs {}` shows what it printed", outcome.service.name))
 }
 
 fn failure(operation: Operation, service: &Summary) -> Failure {
