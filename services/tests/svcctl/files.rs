@@ -5,9 +5,11 @@ use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
+use init_core::protocol::{Reply, Request};
+use init_core::state::State;
 use serde_json::json;
 
-use crate::bench::{Bench, assert_outcome};
+use crate::bench::{Bench, answer, assert_outcome, services};
 
 #[test]
 fn logs_are_shown_cut_and_for_programs() {
@@ -34,6 +36,22 @@ svcctl: error: there are no logs: `PLACE/log` does not exist
   hint: output goes to the console unless a service with `log-collector = true` runs
 ";
     assert_outcome(&bench.run(&["logs", "logd", "-f"]), "", stderr, 1);
+}
+
+#[test]
+fn a_log_that_nobody_collects_is_not_taken_for_silence() {
+    let bench = Bench::with(|request| match request {
+        Request::List => {
+            let mut services = services();
+            services[1].state = State::Failed;
+            Reply::Services(services)
+        }
+        _ => answer(request),
+    });
+    let stderr = "svcctl: warning: there is no log of `web`: the log collector `logd` is not up; \
+                  `svcctl why logd` explains it\n";
+    assert_outcome(&bench.run(&["logs", "web"]), "", stderr, 0);
+    assert_outcome(&bench.run(&["logs", "kernel"]), "", &stderr.replace("web", "kernel"), 0);
 }
 
 #[test]

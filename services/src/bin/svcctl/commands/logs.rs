@@ -14,6 +14,9 @@ use crate::Result;
 use crate::arguments::Arguments;
 use crate::log_reader::Log;
 
+/// The service that collects the log in every image of this repository.
+const COLLECTOR: &str = "logd";
+
 pub(crate) fn run(
     arguments: &Arguments,
     name: &str,
@@ -52,13 +55,28 @@ pub(crate) fn run(
                     "output goes to the console unless a service with `log-collector = true` runs",
                 )));
             }
-            warn("svcctl", format_args!("`{name}` has not printed anything yet"));
+            let cause = match missing_collector(arguments) {
+                Some(collector) => format!(
+                    "there is no log of `{name}`: the log collector `{collector}` is not up; \
+                     `svcctl why {collector}` explains it"
+                ),
+                None => format!("`{name}` has not printed anything yet"),
+            };
+            warn("svcctl", cause);
         }
     }
     if follow {
         match log.follow(|lines| show(arguments, lines))? {}
     }
     Ok(())
+}
+
+/// The log collector's name if it is not up. PID 1 does not tell which service that is, so only
+/// one of the usual name is known, and only to who may ask.
+fn missing_collector(arguments: &Arguments) -> Option<ServiceName> {
+    let services = Init::connect(arguments).and_then(|mut init| init.list()).ok()?;
+    let collector = services.into_iter().find(|service| service.name.as_str() == COLLECTOR)?;
+    (!collector.state.is_up()).then_some(collector.name)
 }
 
 /// Prints lines: as they are, or as one JSON document each.
