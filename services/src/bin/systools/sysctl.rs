@@ -95,12 +95,7 @@ fn parse(words: Vec<OsString>) -> Result<Option<(Wanted, Settings)>> {
         }
     }
     let wanted = match (all, load, system) {
-        (false, false, false) if !operands.is_empty() => Wanted::Names(
-            operands
-                .into_iter()
-                .map(|word| word.string())
-                .collect::<std::result::Result<_, _>>()?,
-        ),
+        (false, false, false) if !operands.is_empty() => Wanted::Names(names(operands)?),
         (true, false, false) if operands.is_empty() => Wanted::All,
         (false, true, false) if operands.is_empty() => Wanted::Load(vec![FILE.into()]),
         (false, true, false) => Wanted::Load(operands.into_iter().map(PathBuf::from).collect()),
@@ -111,6 +106,18 @@ fn parse(words: Vec<OsString>) -> Result<Option<(Wanted, Settings)>> {
         }
     };
     Ok(Some((wanted, settings)))
+}
+
+/// The words of the command line.
+fn names(operands: Vec<OsString>) -> Result<Vec<String>> {
+    let words: Vec<String> =
+        operands.into_iter().map(|word| word.string()).collect::<std::result::Result<_, _>>()?;
+    // Of `NAME = VALUE` every word would be taken for a setting.
+    if words.iter().any(|word| word.starts_with('=')) {
+        let hint = "write NAME=VALUE without spaces, or in quotes: 'NAME = VALUE'";
+        return Err(Failure::usage("there is no name right before `=`", hint));
+    }
+    Ok(words)
 }
 
 /// One call: every setting is tried, whatever becomes of those before it.
@@ -231,6 +238,16 @@ mod tests {
         {
             assert_eq!(wanted(unclear), None, "{unclear:?}");
         }
+    }
+
+    #[test]
+    fn spaces_around_the_sign_are_one_mistake() {
+        for words in [&["net.ipv4.ip_forward", "=", "1"][..], &["a", "=1"], &["=1"]] {
+            let failure = parse(words.iter().map(OsString::from).collect()).unwrap_err();
+            let Failure::Problem(Code::Usage, problem) = failure else { panic!("{words:?}") };
+            assert!(problem.hint().is_some_and(|hint| hint.contains("without spaces")));
+        }
+        assert_eq!(wanted(&["a = 1"]), Some(Wanted::Names(vec!["a = 1".into()])));
     }
 
     #[test]
