@@ -1,6 +1,6 @@
 //! Reads `/etc/network.toml`, strictly: everything that is wrong is said at once.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -122,10 +122,10 @@ fn read_match<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Match {
 
 fn read_route<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Option<RouteConfig> {
     reader.check_keys(section, &["to", "via", "metric"]);
-    let to = required(reader, section, "to")
-        .then(|| reader.parsed(section, "to", network_address))
-        .flatten();
     let via = reader.parsed(section, "via", ip);
+    let to = required(reader, section, "to")
+        .then(|| reader.parsed(section, "to", |text| destination(text, via)))
+        .flatten();
     let metric = number(reader, section, "metric", 0);
     if let (Some(to), Some(via)) = (to, via)
         && to.address.is_ipv4() != via.is_ipv4()
@@ -211,10 +211,11 @@ fn own_address(text: &str) -> Result<Prefix, String> {
     Ok(prefix)
 }
 
-/// A network: no bit may be set behind its prefix. `default` is every IPv4 address.
-fn network_address(text: &str) -> Result<Prefix, String> {
+/// A network: no bit may be set behind its prefix. `default` is every address of the family
+/// of `via`, and of IPv4 without it.
+fn destination(text: &str, via: Option<IpAddr>) -> Result<Prefix, String> {
     if text == "default" {
-        return "0.0.0.0/0".parse();
+        return Ok(Prefix::everything(via.unwrap_or(Ipv4Addr::UNSPECIFIED.into())));
     }
     let prefix: Prefix = text.parse()?;
     let network = prefix.network();

@@ -118,3 +118,12 @@ fn what_is_wrong_is_said_with_its_place() {
         assert!(found.starts_with(expected), "{text}: {found}");
     }
 }
+
+#[test]
+fn the_default_route_is_of_the_family_of_its_gateway() {
+    for (via, to) in [("via = \"2001:db8::1\"", "::/0"), ("via = \"192.0.2.1\"", "0.0.0.0/0")] {
+        let text = format!("[[link]]\nmatch = {{}}\n[[link.route]]\nto = \"default\"\n{via}");
+        let config = parse_config("f", &text).unwrap();
+        assert_eq!(config.links[0].routes[0].to.to_string(), to);
+    }
+}
