@@ -132,7 +132,19 @@ fn read_route<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Option<Rout
     {
         reader.report(section.span_of("via"), "`to` and `via` are of two families");
     }
+    if metric == Some(0) && to.is_some_and(|to| to.address.is_ipv6()) {
+        report_metric(reader, section);
+    }
     Some(RouteConfig { to: to?, via, metric })
+}
+
+/// To the kernel an IPv6 route without a metric has one of its own choice, and 0 is none.
+fn report_metric<'t>(reader: &mut Reader<'t>, section: &Section<'t>) {
+    reader.report_hint(
+        section.span_of("metric"),
+        "no IPv6 route has the metric 0",
+        "1 is the lowest; with 0 the kernel takes 1024",
+    );
 }
 
 fn read_vlan<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Option<VlanConfig> {
@@ -256,6 +268,12 @@ fn check_link<'t>(reader: &mut Reader<'t>, section: &Section<'t>, link: &LinkCon
                 "give the second one as a `route` with a higher metric",
             );
         }
+    }
+    let has_ipv6 = link.gateways.iter().any(IpAddr::is_ipv6)
+        || link.addresses.iter().any(|one| one.address.is_ipv6())
+        || link.routes.iter().any(|one| one.to.address.is_ipv6() && one.metric.is_none());
+    if link.metric == 0 && has_ipv6 {
+        report_metric(reader, section);
     }
     if link.ipv6 == Ipv6::Off && link.addresses.iter().any(|one| one.address.is_ipv6()) {
         reader.report(section.span_of("addresses"), "an IPv6 address with `ipv6 = \"off\"`");

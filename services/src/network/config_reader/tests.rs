@@ -102,6 +102,14 @@ fn what_is_wrong_is_said_with_its_place() {
             "[[link]]\nmatch = {}\n[[link.route]]\nto = \"::/0\"\nvia = \"10.0.0.1\"",
             "f:5:7: `to` and `via` are of two families",
         ),
+        (
+            "[[link]]\nmatch = {}\nmetric = 0\ngateway = \"2001:db8::1\"",
+            "f:3:10: no IPv6 route has the metric 0\n  hint: 1 is the lowest",
+        ),
+        (
+            "[[link]]\nmatch = {}\n[[link.route]]\nto = \"2001:db8::/32\"\nmetric = 0",
+            "f:5:10: no IPv6 route has the metric 0",
+        ),
         ("[[vlan]]\nname = \"a\"\non = \"b\"\nid = 4095", "f:4:6: \"vlan 1.id\" is from 1 to 4094"),
         ("[[vlan]]\nname = \"a\"\non = \"a\"\nid = 1", "f:1:1: the VLAN `a` lies on itself"),
         (
@@ -126,4 +134,10 @@ fn the_default_route_is_of_the_family_of_its_gateway() {
         let config = parse_config("f", &text).unwrap();
         assert_eq!(config.links[0].routes[0].to.to_string(), to);
     }
+}
+
+#[test]
+fn the_metric_0_is_for_ipv4() {
+    let text = "[[link]]\nmatch = {}\nmetric = 0\ngateway = \"192.0.2.1\"";
+    assert_eq!(parse_config("f", text).unwrap().links[0].metric, 0);
 }
