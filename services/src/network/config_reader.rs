@@ -34,6 +34,9 @@ const MATCH_KEYS: &[&str] = &["name", "mac", "driver", "type"];
 /// Longest name of a link: `IFNAMSIZ` less the final zero.
 const NAME_BYTES_MAX: usize = 15;
 
+/// The link that every machine has.
+const LOOPBACK: &str = "lo";
+
 /// Longest time that others wait for an address.
 const WAIT_ONLINE_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -51,6 +54,8 @@ pub fn parse_config(file: &str, text: &str) -> Result<Config, Vec<Finding>> {
 fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> Config {
     reader.check_keys(root, FILE_KEYS);
     let words = [("keep", false), ("lease", true)];
+    let vlans = read_each(reader, root, "vlan", placed(read_vlan));
+    let bridges = read_each(reader, root, "bridge", placed(read_bridge));
     let config = Config {
         hostname_from_lease: reader.word(root, "hostname", &words).unwrap_or_default(),
         wait_online: reader
@@ -59,11 +64,23 @@ fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> Config {
         dns: resolvers(reader, root),
         search: domains(reader, root),
         links: read_each(reader, root, "link", read_link),
-        vlans: read_each(reader, root, "vlan", read_vlan),
-        bridges: read_each(reader, root, "bridge", read_bridge),
+        vlans: vlans.iter().map(|(vlan, _)| vlan.clone()).collect(),
+        bridges: bridges.iter().map(|(bridge, _)| bridge.clone()).collect(),
     };
-    check_made_links(reader, root, &config);
+    check_made_names(reader, &vlans, &bridges);
+    check_vlans(reader, &vlans);
+    check_ports(reader, root, &config);
     config
+}
+
+/// What was read, with where it stands.
+type Placed<'t, T> = (T, Section<'t>);
+
+/// A reader of tables that keeps where they stand.
+fn placed<'t, T>(
+    read: impl Fn(&mut Reader<'t>, &Section<'t>) -> Option<T>,
+) -> impl Fn(&mut Reader<'t>, &Section<'t>) -> Option<Placed<'t, T>> {
+    move |reader, section| Some((read(reader, section)?, *section))
 }
 
 fn read_each<'t, T>(
@@ -287,21 +304,60 @@ fn check_link<'t>(reader: &mut Reader<'t>, section: &Section<'t>, link: &LinkCon
     }
 }
 
-/// What fits together among the links that the file makes.
-fn check_made_links<'t>(reader: &mut Reader<'t>, root: &Section<'t>, config: &Config) {
+/// What fits together among the names of the links that the file makes.
+fn check_made_names<'t>(
+    reader: &mut Reader<'t>,
+    vlans: &[Placed<'t, VlanConfig>],
+    bridges: &[Placed<'t, BridgeConfig>],
+) {
+    let vlans = vlans.iter().map(|(vlan, section)| (vlan.name.as_str(), section));
+    let bridges = bridges.iter().map(|(bridge, section)| (bridge.name.as_str(), section));
     let mut names: Vec<&str> = Vec::new();
-    let made = config.vlans.iter().map(|vlan| ("vlan", vlan.name.as_str()));
-    for (key, name) in made.chain(config.bridges.iter().map(|one| ("bridge", one.name.as_str()))) {
+    for (name, section) in vlans.chain(bridges) {
+        let place = section.span_of("name");
         if names.contains(&name) {
-            reader.report(root.span_of(key), format!("two links are to be called `{name}`"));
+            reader.report(place, format!("two links are to be called `{name}`"));
+        } else if name == LOOPBACK {
+            reader.report_hint(
+                place,
+                format!("`{name}` is the loopback interface, which every machine has"),
+                "give the link another name",
+            );
         }
         names.push(name);
     }
-    for vlan in &config.vlans {
-        if vlan.on == vlan.name {
-            reader.report(root.span_of("vlan"), format!("the VLAN `{}` lies on itself", vlan.name));
+}
+
+/// What fits together among VLANs: no two are the same one, and none comes to lie on itself.
+fn check_vlans<'t>(reader: &mut Reader<'t>, vlans: &[Placed<'t, VlanConfig>]) {
+    for (place, (vlan, section)) in vlans.iter().enumerate() {
+        let (name, on, id) = (&vlan.name, &vlan.on, vlan.id);
+        let mut former = vlans.iter().take(place);
+        if let Some((other, _)) = former.find(|(one, _)| one.on == *on && one.id == id) {
+            reader.report_hint(
+                section.span_of("id"),
+                format!("`{}` and `{name}` are both the VLAN {id} on `{on}`", other.name),
+                "leave one of them out, or give it another `id`",
+            );
+        }
+        let below = |one: &VlanConfig| {
+            vlans.iter().map(|(other, _)| other).find(|other| other.name == one.on)
+        };
+        // After as many steps as there are VLANs each has been seen.
+        let mut all_below = std::iter::successors(below(vlan), |one| below(one)).take(vlans.len());
+        if all_below.any(|one| one.name == *name) {
+            let round = if on == name { "" } else { " by way of others" };
+            reader.report_hint(
+                section.span_of("on"),
+                format!("the VLAN `{name}` lies on itself{round}"),
+                "name the link whose cable its packets are to take",
+            );
         }
     }
+}
+
+/// Ports need their bridge.
+fn check_ports<'t>(reader: &mut Reader<'t>, root: &Section<'t>, config: &Config) {
     for link in &config.links {
         let Some(bridge) = &link.bridge else { continue };
         if !config.bridges.iter().any(|one| one.name == *bridge) {

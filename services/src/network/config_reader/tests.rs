@@ -102,6 +102,20 @@ fn what_is_wrong_is_said_with_its_place() {
             "[[link]]\nmatch = {}\n[[link.route]]\nto = \"::/0\"\nvia = \"10.0.0.1\"",
             "f:5:7: `to` and `via` are of two families",
         ),
+        ("[[vlan]]\nname = \"a\"\non = \"b\"\nid = 4095", "f:4:6: \"vlan 1.id\" is from 1 to 4094"),
+        (
+            "[[vlan]]\nname = \"a\"\non = \"a\"\nid = 1",
+            "f:3:6: the VLAN `a` lies on itself\n  hint: name the link",
+        ),
+        (
+            "[[vlan]]\nname = \"a\"\non = \"c\"\nid = 5\n[[vlan]]\nname = \"b\"\non = \"c\"\nid = 5",
+            "f:8:6: `a` and `b` are both the VLAN 5 on `c`\n  hint: leave one of them out",
+        ),
+        (
+            "[[vlan]]\nname = \"lo\"\non = \"c\"\nid = 5",
+            "f:2:8: `lo` is the loopback interface, which every machine has\n  hint: give",
+        ),
+        ("[[bridge]]\nname = \"lo\"", "f:2:8: `lo` is the loopback interface"),
         (
             "[[link]]\nmatch = {}\nmetric = 0\ngateway = \"2001:db8::1\"",
             "f:3:10: no IPv6 route has the metric 0\n  hint: 1 is the lowest",
@@ -110,14 +124,12 @@ fn what_is_wrong_is_said_with_its_place() {
             "[[link]]\nmatch = {}\n[[link.route]]\nto = \"2001:db8::/32\"\nmetric = 0",
             "f:5:10: no IPv6 route has the metric 0",
         ),
-        ("[[vlan]]\nname = \"a\"\non = \"b\"\nid = 4095", "f:4:6: \"vlan 1.id\" is from 1 to 4094"),
-        ("[[vlan]]\nname = \"a\"\non = \"a\"\nid = 1", "f:1:1: the VLAN `a` lies on itself"),
         (
             "[[bridge]]\nname = \"a-name-that-is-too-long\"",
             "f:2:8: \"bridge 1.name\": `a-name-that-is-too-long` is no name of a link",
         ),
         ("[[bridge]]\nname = \"../x\"", "f:2:8: \"bridge 1.name\": `../x` is no name of a link"),
-        ("[[bridge]]\nname=\"a\"\n[[bridge]]\nname=\"a\"", "f:1:1: two links are to be called `a`"),
+        ("[[bridge]]\nname=\"a\"\n[[bridge]]\nname=\"a\"", "f:4:6: two links are to be called `a`"),
         ("[[link]]\nmatch = {}\nbridge = \"b\"", "f:1:1: no [[bridge]] is called `b`"),
     ] {
         let findings = parse_config("f", text).unwrap_err();
@@ -125,6 +137,22 @@ fn what_is_wrong_is_said_with_its_place() {
         let found = findings[0].to_string();
         assert!(found.starts_with(expected), "{text}: {found}");
     }
+}
+
+#[test]
+fn vlans_that_lie_on_each_other_are_each_told() {
+    let vlans = |all: [(&str, &str); 4]| {
+        let one = |((name, on), id): ((&str, &str), u8)| {
+            format!("[[vlan]]\nname = \"{name}\"\non = \"{on}\"\nid = {id}\n")
+        };
+        all.into_iter().zip(1..).map(one).collect::<String>()
+    };
+    let circle = vlans([("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")]);
+    let findings = parse_config("f", &circle).unwrap_err();
+    let found: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[2].starts_with("f:11:6: the VLAN `c` lies on itself by way of others"));
+    assert!(parse_config("f", &vlans([("a", "b"), ("b", "c"), ("c", "e"), ("d", "a")])).is_ok());
 }
 
 #[test]
