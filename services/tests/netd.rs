@@ -167,3 +167,74 @@ echo done
 "#;
     assert_done(run(DHCP, script));
 }
+
+#[test]
+fn links_that_the_file_makes_are_as_it_has_them_after_a_change_and_after_a_restart() {
+    let script = r#"
+"$MOVE" link add link eth0 name probe type vlan id 99 && "$MOVE" link del probe ||
+  { echo "skipped: the kernel has no VLANs"; echo done; exit; }
+netd 2> "$DIR/log"
+until_so 'ctl status lan'
+id() { "$MOVE" -d link show lan | grep -q "lan@$2: .*" && "$MOVE" -d link show lan | grep -q "id $1 "; }
+stp() { "$MOVE" -d link show br0 | grep -q "stp_state $1 "; }
+until_so 'id 10 eth0 && stp 0'
+# has ID ON STP
+has() {
+  printf '[[vlan]]\nname = "lan"\non = "%s"\nid = %s\n' "$2" "$1" > "$DIR/network.toml"
+  printf '[[bridge]]\nname = "br0"\nstp = %s\n' "$3" >> "$DIR/network.toml"
+}
+has 20 eth0 true; ctl reload
+until_so 'id 20 eth0 && stp 1'
+has 20 br0 true; ctl reload
+until_so 'id 20 br0'
+kill $N; wait $N
+has 30 eth0 false
+netd 2> "$DIR/log"
+until_so 'id 30 eth0 && stp 0'
+kill $N; wait $N
+netd 2> "$DIR/log"
+until_so 'ctl status lan'
+not grep "cannot make" "$DIR/log"
+has 30 eth9 false
+not ctl reload
+ctl status lan | grep -q "make the link lan: there is no link eth9"
+"$MOVE" link add link eth0 name lan2 type vlan id 31
+printf '[[vlan]]\nname = "other"\non = "eth0"\nid = 31\n' > "$DIR/network.toml"
+not ctl reload
+ctl list | grep -q "other  *vlan  *missing"
+until_so 'not ip link show lan'
+echo done
+"#;
+    let config = "[[vlan]]\nname = \"lan\"\non = \"eth0\"\nid = 10\n[[bridge]]\nname = \"br0\"\n";
+    assert_done(run(config, script));
+}
+
+#[test]
+fn a_bridge_follows_the_file_and_what_cannot_be_made_is_told() {
+    let script = r#"
+"$MOVE" link add probe type bridge && "$MOVE" link del probe ||
+  { echo "skipped: the kernel has no bridges"; echo done; exit; }
+netd 2> "$DIR/log"
+stp() { "$MOVE" -d link show br0 | grep -q "stp_state $1 "; }
+until_so 'stp 0'
+first=$(ip link show br0 | cut -d: -f1)
+echo 'stp = true' >> "$DIR/network.toml"
+ctl reload
+stp 1
+[ "$(ip link show br0 | cut -d: -f1)" = "$first" ]
+kill $N; wait $N
+sed -i '/^stp/d' "$DIR/network.toml"
+netd 2> "$DIR/log"
+until_so 'stp 0'
+not grep "cannot make" "$DIR/log"
+printf '[[vlan]]\nname = "lan"\non = "eth9"\nid = 5\n[[bridge]]\nname = "eth0"\n' \
+    > "$DIR/network.toml"
+not ctl reload
+until_so 'not ip link show br0'
+ctl status lan | grep -q "make the link lan: there is no link eth9"
+ctl status eth0 | grep -q "make the link eth0: another sort of link has this name"
+ip link show eth0
+echo done
+"#;
+    assert_done(run("[[bridge]]\nname = \"br0\"\n", script));
+}

@@ -32,8 +32,11 @@ pub(crate) fn status(link: &Value) -> String {
             let _ = writeln!(text, "  {name:9}  {content}");
         }
     };
-    let mtu = format!("index {}, MTU {}", word(&link["index"]), word(&link["mtu"]));
-    line("link", [word(&link["mac"]), mtu].join(" ").trim().to_owned());
+    // One that could not be made has neither.
+    if !link["index"].is_null() {
+        let mtu = format!("index {}, MTU {}", word(&link["index"]), word(&link["mtu"]));
+        line("link", [word(&link["mac"]), mtu].join(" ").trim().to_owned());
+    }
     for address in link["addresses"].as_array().into_iter().flatten() {
         let note = if address["duplicate"] == true { ", somebody else has it" } else { "" };
         line(
@@ -149,6 +152,12 @@ mod tests {
             "eth0: ethernet, online\n  link       index 2, MTU 1500\n  \
              route      192.0.2.0/24 metric 100\n  \
              refused    set the route to 10.0.0.0/8 via 10.9.9.9: unreachable\n"
+        );
+        let missing = json!({ "name": "lan", "type": "vlan", "state": "missing", "refused": [
+            { "change": "make the link lan", "why": "there is no link eth9" }] });
+        assert_eq!(
+            status(&missing),
+            "lan: vlan, missing\n  refused    make the link lan: there is no link eth9\n"
         );
     }
 

@@ -105,9 +105,10 @@ impl Daemon {
     /// Asks the kernel for all that there is.
     fn look_at_everything(&mut self) -> Result<()> {
         let asking = || "cannot ask the kernel for its links".to_owned();
-        for link in view::links(&mut self.edge.kernel).context(asking)? {
-            self.link(link);
-        }
+        let links = view::links(&mut self.edge.kernel).context(asking)?;
+        let links = links.into_iter().map(|link| self.with_driver(link)).collect();
+        let outputs = self.manager.all_links(links, now());
+        self.perform(outputs);
         for (index, flags) in view::inet6_flags(&mut self.edge.kernel).context(asking)? {
             let outputs = self.manager.event(Event::Inet6Flags { index, flags }, now());
             self.perform(outputs);
@@ -118,9 +119,15 @@ impl Daemon {
         Ok(())
     }
 
-    fn link(&mut self, link: Link) {
+    /// A link with its driver; its hardware address is kept for what is sent on it.
+    fn with_driver(&mut self, link: Link) -> (Link, Option<String>) {
         self.edge.macs.extend(link.mac.map(|mac| (link.index, mac)));
         let driver = driver(&link);
+        (link, driver)
+    }
+
+    fn link(&mut self, link: Link) {
+        let (link, driver) = self.with_driver(link);
         let outputs = self.manager.link(link, driver, now());
         self.perform(outputs);
     }

@@ -103,6 +103,8 @@ pub enum LinkSetting {
     Name(String),
     /// The bridge it is a port of, or none.
     Controller(Option<u32>),
+    /// Whether it, a bridge, speaks the spanning tree protocol.
+    Stp(bool),
 }
 
 impl Change {
@@ -124,7 +126,12 @@ impl Change {
             }
             Self::DeleteLink(index) => (RouteNetlinkMessage::DelLink(link(*index)), 0),
             Self::SetLink(index, setting) => {
-                (RouteNetlinkMessage::SetLink(set_link(*index, setting)), 0)
+                let message = set_link(*index, setting);
+                // What only some sorts of links have is not taken from the other message.
+                match setting {
+                    LinkSetting::Stp(_) => (RouteNetlinkMessage::NewLink(message), 0),
+                    _ => (RouteNetlinkMessage::SetLink(message), 0),
+                }
             }
             Self::AddAddress { index, prefix, valid_s, metric } => {
                 let mut message = address(*index, *prefix);
@@ -160,13 +167,7 @@ fn new_link(name: &str, kind: &NewLink) -> LinkMessage {
                 LinkInfo::Data(InfoData::Vlan(vec![InfoVlan::Id(*id)])),
             ]
         }
-        NewLink::Bridge { stp } => {
-            let state = if *stp { BridgeStpState::KernelStp } else { BridgeStpState::Disabled };
-            vec![
-                LinkInfo::Kind(InfoKind::Bridge),
-                LinkInfo::Data(InfoData::Bridge(vec![InfoBridge::StpState(state)])),
-            ]
-        }
+        NewLink::Bridge { stp } => bridge_info(*stp),
         NewLink::Veth { peer } => {
             let mut other = LinkMessage::default();
             other.attributes.push(LinkAttribute::IfName(peer.clone()));
@@ -181,6 +182,14 @@ fn new_link(name: &str, kind: &NewLink) -> LinkMessage {
     message
 }
 
+fn bridge_info(stp: bool) -> Vec<LinkInfo> {
+    let state = if stp { BridgeStpState::KernelStp } else { BridgeStpState::Disabled };
+    vec![
+        LinkInfo::Kind(InfoKind::Bridge),
+        LinkInfo::Data(InfoData::Bridge(vec![InfoBridge::StpState(state)])),
+    ]
+}
+
 fn set_link(index: u32, setting: &LinkSetting) -> LinkMessage {
     let mut message = link(index);
     match setting {
@@ -193,6 +202,9 @@ fn set_link(index: u32, setting: &LinkSetting) -> LinkMessage {
         LinkSetting::Name(name) => message.attributes.push(LinkAttribute::IfName(name.clone())),
         LinkSetting::Controller(index) => {
             message.attributes.push(LinkAttribute::Controller(index.unwrap_or(0)));
+        }
+        LinkSetting::Stp(stp) => {
+            message.attributes.push(LinkAttribute::LinkInfo(bridge_info(*stp)));
         }
     }
     message

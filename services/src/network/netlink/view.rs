@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use netlink_packet_core::Nla;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
-    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
-    LinkProtoInfoInet6, State, Stats64,
+    BridgeStpState, InfoBridge, InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo,
+    LinkLayerType, LinkMessage, LinkProtoInfoInet6, State, Stats64,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
@@ -50,6 +50,8 @@ pub struct Link {
     pub parent: Option<u32>,
     /// The VLAN's number.
     pub vlan_id: Option<u16>,
+    /// Whether the bridge speaks the spanning tree protocol.
+    pub stp: Option<bool>,
     /// Packets and bytes so far.
     pub statistics: Option<Stats64>,
 }
@@ -88,6 +90,7 @@ impl Link {
             controller: None,
             parent: None,
             vlan_id: None,
+            stp: None,
             statistics: None,
         };
         for attribute in &message.attributes {
@@ -113,6 +116,12 @@ impl Link {
                 LinkInfo::Data(InfoData::Vlan(data)) => {
                     self.vlan_id = data.iter().find_map(|one| match one {
                         InfoVlan::Id(id) => Some(*id),
+                        _ => None,
+                    });
+                }
+                LinkInfo::Data(InfoData::Bridge(data)) => {
+                    self.stp = data.iter().find_map(|one| match one {
+                        InfoBridge::StpState(state) => Some(*state != BridgeStpState::Disabled),
                         _ => None,
                     });
                 }

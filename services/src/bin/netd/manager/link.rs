@@ -31,6 +31,8 @@ pub(crate) struct Managed {
     driver: Option<String>,
     /// The entry of the file for it.
     pub(super) entry: Option<LinkConfig>,
+    /// Whether it is to speak STP, if the file makes it a bridge.
+    pub(super) stp: Option<bool>,
     /// Whether it is to be up: it has an entry, or something lies on it.
     pub(super) wanted: bool,
     /// A person has switched it off.
@@ -68,6 +70,7 @@ impl Managed {
             link,
             driver,
             entry: None,
+            stp: None,
             wanted: false,
             held_down: false,
             asked: Vec::new(),
@@ -107,9 +110,12 @@ impl Managed {
         if former != ipv6 {
             self.set_ipv6(former.is_some(), ipv6, outputs);
         }
-        if self.entry != entry {
+        let bridge = config.bridges.iter().find(|bridge| bridge.name == self.link.name);
+        let stp = bridge.map(|bridge| bridge.stp);
+        if self.entry != entry || self.stp != stp {
             self.asked.clear();
         }
+        self.stp = stp;
         for prefix in std::mem::take(&mut self.gone) {
             self.given.remove(&prefix);
         }

@@ -2,12 +2,14 @@
 //! the time, what is to be done comes out.
 //!
 //! Code map: [`link`] is one link and what was done to it, [`desired`] what it is to
-//! have, [`settle`] how it gets that, [`refused`] what the kernel did not do, [`status`]
-//! what people are told, [`output`] the vocabulary. Every input is followed by [`Manager::settle`], which makes up the
-//! difference between what there is and what there should be.
+//! have, [`settle`] how it gets that, [`made`] the links that the file makes, [`refused`]
+//! what the kernel did not do, [`status`] what people are told, [`output`] the vocabulary.
+//! Every input is followed by [`Manager::settle`], which makes up the difference between what
+//! there is and what there should be.
 
 mod desired;
 mod link;
+mod made;
 mod output;
 mod refused;
 mod settle;
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use services::network::config::Config;
 use services::network::netlink::Change;
-use services::network::netlink::change::{LinkSetting, NewLink};
+use services::network::netlink::change::LinkSetting;
 use services::network::netlink::event::Event;
 use services::network::netlink::view::{Address, Link};
 
@@ -29,6 +31,7 @@ use crate::random::Random;
 use crate::resolv;
 
 pub(crate) use link::Managed;
+use made::{ByName, Made};
 pub(crate) use output::Output;
 pub(crate) use refused::{Refused, describe};
 
@@ -37,9 +40,9 @@ pub(crate) use refused::{Refused, describe};
 pub(crate) struct Manager {
     config: Config,
     links: BTreeMap<u32, Managed>,
-    /// Links that this daemon has made, or asked for, with what they lie on: the kernel
-    /// refuses one whose parent is going away, and it is to be made on the next parent.
-    made: BTreeMap<String, Option<u32>>,
+    /// Whether it knows all links there are: before that none can be called missing.
+    is_listed: bool,
+    made: Made,
     random: Random,
     /// What resolv.conf holds.
     resolvers: Option<String>,
@@ -52,7 +55,8 @@ impl Manager {
         Self {
             config,
             links: BTreeMap::new(),
-            made: BTreeMap::new(),
+            is_listed: false,
+            made: Made::default(),
             random: Random::new(seed),
             resolvers: None,
             hostname: None,
@@ -82,6 +86,21 @@ impl Manager {
         resolv::file(&self.config, &links.iter().map(|link| link.resolvers()).collect::<Vec<_>>())
     }
 
+    /// These are all the links there are, each with its driver.
+    pub(crate) fn all_links(
+        &mut self,
+        links: Vec<(Link, Option<String>)>,
+        now: Duration,
+    ) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for (link, driver) in links {
+            self.take_link(link, driver, now, &mut outputs);
+        }
+        self.is_listed = true;
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
     /// A link is there, with its driver, or has changed.
     pub(crate) fn link(
         &mut self,
@@ -90,18 +109,28 @@ impl Manager {
         now: Duration,
     ) -> Vec<Output> {
         let mut outputs = Vec::new();
+        self.take_link(link, driver, now, &mut outputs);
+        self.settle(now, &mut outputs);
+        outputs
+    }
+
+    fn take_link(
+        &mut self,
+        link: Link,
+        driver: Option<String>,
+        now: Duration,
+        outputs: &mut Vec<Output>,
+    ) {
         match self.links.get_mut(&link.index) {
-            Some(managed) => managed.change(link, &self.config, now, &mut outputs),
+            Some(managed) => managed.change(link, &self.config, now, outputs),
             None => {
                 let index = link.index;
                 let seed = self.random.next_u64();
                 let mut managed = Managed::new(link, driver, seed);
-                managed.adopt(&self.config, now, &mut outputs);
+                managed.adopt(&self.config, now, outputs);
                 self.links.insert(index, managed);
             }
         }
-        self.settle(now, &mut outputs);
-        outputs
     }
 
     /// Something else that the kernel says.
@@ -112,7 +141,7 @@ impl Manager {
             Event::Link(_) => {}
             Event::LinkGone(index) => {
                 if let Some(gone) = self.links.remove(&index) {
-                    self.made.remove(&gone.link.name);
+                    self.made.gone(&gone.link);
                     outputs.push(Output::Log(format!("{} is gone", gone.link.name)));
                     gone.close(&mut outputs);
                 }
@@ -173,6 +202,7 @@ impl Manager {
 
     /// The kernel has refused something that came out of here.
     pub(crate) fn refused(&mut self, refused: Refused) {
+        self.made.refuse(&refused.change, &refused.why);
         if let Some(link) = refused.index().and_then(|index| self.links.get_mut(&index)) {
             link.refuse(refused);
         }
@@ -216,13 +246,7 @@ impl Manager {
         for link in self.links.values_mut() {
             link.adopt(&self.config, now, &mut outputs);
         }
-        let unwanted: Vec<String> =
-            self.made.keys().filter(|name| !self.config.makes(name)).cloned().collect();
-        for name in unwanted {
-            self.made.remove(&name);
-            let index = self.index_of(&name);
-            outputs.extend(index.map(|index| Output::Change(Change::DeleteLink(index))));
-        }
+        self.made.reload(&self.config, &by_name(&self.links), &mut outputs);
         self.settle(now, &mut outputs);
         outputs
     }
@@ -257,13 +281,11 @@ impl Manager {
         self.links.get(&index).is_some_and(|link| link.is_probing(now))
     }
 
-    fn index_of(&self, name: &str) -> Option<u32> {
-        self.links.values().find(|link| link.link.name == name).map(|link| link.link.index)
-    }
-
     /// Makes up the difference between what there is and what there should be.
     fn settle(&mut self, now: Duration, outputs: &mut Vec<Output>) {
-        self.make_links(outputs);
+        if self.is_listed {
+            self.made.settle(&self.config, &by_name(&self.links), outputs);
+        }
         let indexes: BTreeMap<String, u32> =
             self.links.values().map(|link| (link.link.name.clone(), link.link.index)).collect();
         for link in self.links.values_mut() {
@@ -282,26 +304,10 @@ impl Manager {
             }
         }
     }
+}
 
-    fn make_links(&mut self, outputs: &mut Vec<Output>) {
-        let mut wanted = Vec::new();
-        for bridge in &self.config.bridges {
-            wanted.push((bridge.name.clone(), None, NewLink::Bridge { stp: bridge.stp }));
-        }
-        for vlan in &self.config.vlans {
-            if let Some(parent) = self.index_of(&vlan.on) {
-                let kind = NewLink::Vlan { parent, id: vlan.id };
-                wanted.push((vlan.name.clone(), Some(parent), kind));
-            }
-        }
-        for (name, parent, kind) in wanted {
-            if self.index_of(&name).is_none()
-                && self.made.insert(name.clone(), parent) != Some(parent)
-            {
-                outputs.push(Output::Change(Change::AddLink { name, kind }));
-            }
-        }
-    }
+fn by_name(links: &BTreeMap<u32, Managed>) -> ByName<'_> {
+    links.values().map(|link| (link.link.name.as_str(), &link.link)).collect()
 }
 
 /// Why a person's wish cannot be fulfilled.

@@ -89,6 +89,9 @@ pub(crate) fn describe(change: &Change) -> String {
                 format!("make link {index} a port of link {bridge}")
             }
             LinkSetting::Controller(None) => format!("take link {index} out of its bridge"),
+            LinkSetting::Stp(stp) => {
+                format!("switch STP of link {index} {}", if *stp { "on" } else { "off" })
+            }
         },
         Change::AddAddress { prefix, .. } => format!("set the address {prefix}"),
         Change::DeleteAddress { prefix, .. } => format!("take the address {prefix} away"),

@@ -51,6 +51,12 @@ impl Managed {
                 }
             }
         }
+        // The kernel says it of bridges alone.
+        if let (Some(stp), Some(is)) = (self.stp, self.link.stp)
+            && stp != is
+        {
+            wanted.push(LinkSetting::Stp(stp));
+        }
         if !self.link.is_up() {
             wanted.push(LinkSetting::Up(true));
         }

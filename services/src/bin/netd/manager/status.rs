@@ -11,23 +11,55 @@ use super::link::Managed;
 use super::refused::{Refused, describe};
 
 impl Manager {
-    /// Everything about every link, by name.
+    /// Everything about every link, and what can be said about those that could not be made.
     pub(crate) fn status(&self, now: Duration) -> Value {
         let mut links: Vec<&Managed> = self.links.values().collect();
         links.sort_by_key(|link| (!link.link.is_loopback(), link.link.index));
-        links.iter().map(|link| link.status(now)).collect()
+        let there = links.iter().map(|link| link.status(self.refusals_of(link), now));
+        let missing = self.missing().map(|(name, why)| self.status_of_missing(name, why));
+        there.chain(missing).collect()
     }
 
     /// What the kernel refuses to do, link by link.
     pub(crate) fn refusals(&self) -> Value {
-        let of = |link: &Managed| link.refused.iter().map(refusal).collect::<Vec<_>>();
-        let refused = self.links.values().filter(|link| !link.refused.is_empty());
-        refused.map(|link| json!({ "name": link.link.name, "refused": of(link) })).collect()
+        let there = self.links.values().map(|link| (&link.link.name, self.refusals_of(link)));
+        let missing = self.missing().map(|(name, why)| (name, vec![not_made(name, why)]));
+        let refused = there.chain(missing).filter(|(_, refused)| !refused.is_empty());
+        refused.map(|(name, refused)| json!({ "name": name, "refused": refused })).collect()
+    }
+
+    fn refusals_of(&self, link: &Managed) -> Vec<Value> {
+        let name = &link.link.name;
+        let made = self.made.failed().get(name).map(|why| not_made(name, why));
+        made.into_iter().chain(link.refused.iter().map(refusal)).collect()
+    }
+
+    /// The links that could not be made, each with the reason.
+    fn missing(&self) -> impl Iterator<Item = (&String, &String)> {
+        let is_there = |name: &str| self.links.values().any(|link| link.link.name == name);
+        self.made.failed().iter().filter(move |(name, _)| !is_there(name))
+    }
+
+    fn status_of_missing(&self, name: &str, why: &str) -> Value {
+        let is_bridge = self.config.bridges.iter().any(|bridge| bridge.name == name);
+        json!({
+            "name": name,
+            "type": if is_bridge { "bridge" } else { "vlan" },
+            "state": "missing",
+            "configured": true,
+            "up": false,
+            "carrier": false,
+            "addresses": [],
+            "routes": [],
+            "refused": [not_made(name, why)],
+            "dns": [],
+            "search": [],
+        })
     }
 }
 
 impl Managed {
-    fn status(&self, now: Duration) -> Value {
+    fn status(&self, refused: Vec<Value>, now: Duration) -> Value {
         let resolvers = self.resolvers();
         let dhcp = self.dhcp.as_ref().map(|machine| {
             json!({
@@ -59,7 +91,7 @@ impl Managed {
             "driver": self.driver(),
             "addresses": self.addresses.iter().map(|one| self.address(one)).collect::<Vec<_>>(),
             "routes": routes,
-            "refused": self.refused.iter().map(refusal).collect::<Vec<_>>(),
+            "refused": refused,
             "dns": resolvers.dns,
             "search": resolvers.search,
             "dhcp": dhcp,
@@ -118,6 +150,10 @@ impl Managed {
             "duplicate": one.flags.contains(AddressFlags::Dadfailed),
         })
     }
+}
+
+fn not_made(name: &str, why: &str) -> Value {
+    json!({ "change": format!("make the link {name}"), "why": why })
 }
 
 fn refusal(refused: &Refused) -> Value {

@@ -17,7 +17,9 @@ fn s(seconds: u64) -> Duration {
 }
 
 fn manager(text: &str) -> Manager {
-    Manager::new(parse_config("f", text).unwrap(), 1)
+    let mut manager = Manager::new(parse_config("f", text).unwrap(), 1);
+    manager.all_links(Vec::new(), s(0));
+    manager
 }
 
 fn link(index: u32, name: &str, flags: LinkFlags) -> Link {
@@ -33,8 +35,18 @@ fn link(index: u32, name: &str, flags: LinkFlags) -> Link {
         controller: None,
         parent: None,
         vlan_id: None,
+        stp: None,
         statistics: None,
     }
+}
+
+fn bridge(index: u32, name: &str, stp: bool) -> Link {
+    Link { kind: Some("bridge".to_owned()), stp: Some(stp), ..link(index, name, DOWN) }
+}
+
+fn vlan(index: u32, name: &str, parent: u32, id: u16) -> Link {
+    let (kind, parent, vlan_id) = (Some("vlan".to_owned()), Some(parent), Some(id));
+    Link { kind, parent, vlan_id, ..link(index, name, DOWN) }
 }
 
 fn address(prefix: &str) -> Address {
@@ -309,45 +321,6 @@ fn dhcp_that_is_no_longer_wanted_is_given_back() {
 }
 
 #[test]
-fn vlans_and_bridges_are_made_when_what_they_need_is_there() {
-    let text = "[[bridge]]\nname = \"br0\"\n[[vlan]]\nname = \"lan\"\non = \"eth0\"\nid = 7\n\
-        [[link]]\nmatch = { name = \"eth1\" }\nbridge = \"br0\"\n";
-    let mut manager = manager(text);
-    assert_eq!(words(&manager.time(s(0))), ["make br0"]);
-    let outputs = manager.link(link(2, "eth0", DOWN), None, s(0));
-    assert_eq!(words(&outputs), ["make lan", "set 2 Up(true)"]);
-    let outputs = manager.link(link(3, "eth1", DOWN), None, s(0));
-    let expected = [
-        "eth1/promote_secondaries = 1",
-        "eth1/accept_ra = 2",
-        "eth1/autoconf = 1",
-        "set 3 Up(true)",
-    ];
-    assert_eq!(words(&outputs), expected);
-    let outputs = manager.link(link(4, "br0", DOWN), None, s(0));
-    assert_eq!(words(&outputs), ["set 3 Controller(Some(4))", "set 4 Up(true)"]);
-    let outputs = manager.reload(Config::default(), s(1));
-    assert!(words(&outputs).contains(&"unmake 4".to_owned()), "{outputs:?}");
-}
-
-#[test]
-fn a_vlan_is_made_again_on_whatever_takes_its_parents_place() {
-    let text = "[[vlan]]\nname = \"lan\"\non = \"eth0\"\nid = 7\n";
-    let make = "make lan".to_owned();
-    let mut manager = manager(text);
-    assert!(words(&manager.link(link(2, "eth0", DOWN), None, s(0))).contains(&make));
-    manager.link(link(3, "lan", DOWN), None, s(0));
-    // The VLAN goes first, while its parent still seems to be there.
-    assert_eq!(words(&manager.event(Event::LinkGone(3), s(1))), std::slice::from_ref(&make));
-    assert!(words(&manager.time(s(1))).is_empty(), "it is not asked for over and over");
-    assert!(words(&manager.event(Event::LinkGone(2), s(1))).is_empty());
-    let outputs = manager.link(link(4, "eth0", DOWN), None, s(2));
-    assert!(words(&outputs).contains(&make), "{outputs:?}");
-    let outputs = manager.link(link(4, "eth1", DOWN), None, s(3));
-    assert!(!words(&outputs).contains(&make), "{outputs:?}");
-}
-
-#[test]
 fn a_router_with_the_o_flag_makes_the_link_ask_by_dhcpv6() {
     let mut manager = manager(DHCP);
     manager.link(link(2, "eth0", connected()), None, s(0));
@@ -461,4 +434,5 @@ fn the_status_says_where_things_come_from() {
 }
 
 mod addresses;
+mod made;
 mod refused;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The kernel answers everything but what `refuses` is true of.
-fn refuse(manager: &mut Manager, outputs: &[Output], refuses: impl Fn(&str) -> bool) {
+pub(super) fn refuse(manager: &mut Manager, outputs: &[Output], refuses: impl Fn(&str) -> bool) {
     for output in outputs {
         if let Output::Change(change) = output
             && refuses(&describe(change))
@@ -13,7 +13,7 @@ fn refuse(manager: &mut Manager, outputs: &[Output], refuses: impl Fn(&str) -> b
     }
 }
 
-fn refusals(manager: &Manager) -> Vec<String> {
+pub(super) fn refusals(manager: &Manager) -> Vec<String> {
     let links = manager.refusals();
     let of_links = links.as_array().unwrap().iter().flat_map(|link| {
         link["refused"].as_array().unwrap().iter().map(|one| one["change"].as_str().unwrap())
