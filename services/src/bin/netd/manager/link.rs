@@ -40,6 +40,10 @@ pub(crate) struct Managed {
     /// Settings that were asked for; none is asked for twice, so that whoever changes
     /// one by hand has it.
     pub(super) asked: Vec<LinkSetting>,
+    /// The MTU it had before this daemon gave it one.
+    pub(super) former_mtu: Option<u32>,
+    /// Whether the file makes it the port of a bridge, or did so last.
+    pub(super) is_port: bool,
     seed: u64,
     pub(super) dhcp: Option<Machine>,
     listens4: bool,
@@ -74,6 +78,8 @@ impl Managed {
             wanted: false,
             held_down: false,
             asked: Vec::new(),
+            former_mtu: None,
+            is_port: false,
             seed,
             dhcp: None,
             listens4: false,

@@ -1,6 +1,7 @@
 //! What is done to a link so that it has what it should have.
 
 use std::collections::BTreeMap;
+use std::mem::discriminant;
 use std::time::Duration;
 
 use services::network::netlink::Change;
@@ -27,45 +28,56 @@ impl Managed {
     }
 
     fn settle_settings(&mut self, indexes: &BTreeMap<String, u32>, outputs: &mut Vec<Output>) {
-        if !self.wanted || self.held_down {
+        if self.held_down {
             return;
         }
-        let mut wanted = Vec::new();
-        let mtu = self.entry.as_ref().and_then(|entry| entry.mtu);
-        let leased = self.lease().and_then(|lease| lease.mtu);
-        if let Some(mtu) = mtu.or(leased).filter(|mtu| *mtu != self.link.mtu) {
-            wanted.push(LinkSetting::Mtu(mtu));
-        }
-        let bridge = self.entry.as_ref().and_then(|entry| entry.bridge.as_ref());
-        match bridge {
-            Some(name) => {
-                let index = indexes.get(name).copied();
-                if index.is_some() && index != self.link.controller {
-                    wanted.push(LinkSetting::Controller(index));
-                }
-            }
-            None => {
-                let was_asked = |one: &LinkSetting| matches!(one, LinkSetting::Controller(Some(_)));
-                if self.entry.is_some() && self.asked.iter().any(was_asked) {
-                    wanted.push(LinkSetting::Controller(None));
-                }
-            }
-        }
+        let mut wanted: Vec<LinkSetting> =
+            self.wanted_mtu().into_iter().chain(self.wanted_controller(indexes)).collect();
         // The kernel says it of bridges alone.
         if let (Some(stp), Some(is)) = (self.stp, self.link.stp)
             && stp != is
         {
             wanted.push(LinkSetting::Stp(stp));
         }
-        if !self.link.is_up() {
+        if self.wanted && !self.link.is_up() {
             wanted.push(LinkSetting::Up(true));
         }
         for setting in wanted {
             if !self.asked.contains(&setting) {
+                // Of each sort the last one counts.
+                self.asked.retain(|one| discriminant(one) != discriminant(&setting));
                 self.asked.push(setting.clone());
                 outputs.push(Output::Change(Change::SetLink(self.link.index, setting)));
             }
         }
+    }
+
+    /// The MTU of the file or the lease; when neither has one any longer, the one from before.
+    fn wanted_mtu(&mut self) -> Option<LinkSetting> {
+        let of_file = self.entry.as_ref().and_then(|entry| entry.mtu);
+        let leased = self.lease().and_then(|lease| lease.mtu);
+        let is = self.link.mtu;
+        let mtu = match of_file.or(leased) {
+            Some(mtu) => {
+                if mtu != is {
+                    self.former_mtu.get_or_insert(is);
+                }
+                Some(mtu)
+            }
+            None => self.former_mtu.take(),
+        };
+        mtu.filter(|mtu| *mtu != is).map(LinkSetting::Mtu)
+    }
+
+    /// The bridge of the file; when it has none any longer, none.
+    fn wanted_controller(&mut self, indexes: &BTreeMap<String, u32>) -> Option<LinkSetting> {
+        let bridge = self.entry.as_ref().and_then(|entry| entry.bridge.as_ref());
+        let Some(name) = bridge else {
+            return std::mem::take(&mut self.is_port).then_some(LinkSetting::Controller(None));
+        };
+        let index = indexes.get(name).copied()?;
+        self.is_port = true;
+        (self.link.controller != Some(index)).then_some(LinkSetting::Controller(Some(index)))
     }
 
     /// New addresses are given before old ones are taken away: with its last IPv4 address

@@ -436,3 +436,4 @@ fn the_status_says_where_things_come_from() {
 mod addresses;
 mod made;
 mod refused;
+mod settings;
