@@ -133,6 +133,13 @@ until_so 'ip -4 route | grep -q default'
 ctl status no-such && exit 1 || [ $? = 4 ]
 kill $N; wait $N
 ip -4 -br addr | grep -q 10.77.0.9
+netd
+until_so 'ctl down eth0'
+kill $N; wait $N
+netd
+until_so 'ctl list | grep "eth0 .*held-down"'
+ctl up eth0
+until_so 'ip -4 route | grep -q default'
 echo done
 "#;
     assert_done(run(DHCP, script));

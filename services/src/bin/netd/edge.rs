@@ -13,6 +13,7 @@ use services::whole_file;
 
 use crate::PROGRAM;
 use crate::dhcp4::message::{Client, Outgoing};
+use crate::held_down;
 use crate::manager::{self, Output, Refused};
 use crate::sockets::{Kind, Sockets};
 
@@ -72,6 +73,7 @@ impl Edge {
             Output::Resolvers(text) => {
                 whole_file::write(&self.run.join("resolv.conf"), text.as_bytes(), 0o644)
             }
+            Output::HeldDown(names) => held_down::write(&self.run, &names),
             Output::Hostname(name) => {
                 rustix::system::sethostname(name.as_bytes()).map_err(io::Error::from)
             }
@@ -125,6 +127,7 @@ fn describe(output: &Output) -> String {
         Output::Send6 { index, .. } => format!("send a DHCPv6 request on link {index}"),
         Output::Probe { address, .. } => format!("ask who has {address}"),
         Output::Resolvers(_) => "write resolv.conf".to_owned(),
+        Output::HeldDown(_) => "keep which links are switched off".to_owned(),
         Output::Hostname(name) => format!("set the host name {name}"),
         Output::Log(..) => String::new(),
     }

@@ -1,6 +1,7 @@
 //! The event loop: the kernel's events, servers, `netctl`, deadlines, the request to
 //! end. One thread.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -34,6 +35,7 @@ use crate::arp;
 use crate::control::Control;
 use crate::dhcp4::{self, message};
 use crate::edge::{Edge, driver, one_line};
+use crate::held_down;
 use crate::manager::{Manager, Output, Refusal};
 use crate::sockets::Kind;
 
@@ -77,6 +79,10 @@ impl Daemon {
         fs::create_dir_all(&settings.run)
             .and_then(|()| fs::set_permissions(&settings.run, Permissions::from_mode(0o755)))
             .context(|| format!("cannot make `{}`", settings.run.display()))?;
+        let held_down = held_down::read(&settings.run).unwrap_or_else(|error| {
+            warn(PROGRAM, format_args!("cannot read which links are to stay off: {error}"));
+            BTreeSet::new()
+        });
         let control = Control::open(&settings.run.join(CONTROL_NAME))
             .context(|| "cannot open the control socket".to_owned())?;
         let netlink = || "cannot talk to the kernel".to_owned();
@@ -87,7 +93,7 @@ impl Daemon {
             Termination::catch().context(|| "cannot hear the request to end".to_owned())?;
         drop_privileges(&settings, &config)?;
         let now = now();
-        let manager = Manager::new(config, seed());
+        let manager = Manager::new(config, held_down, seed());
         let ready_by = Some(now + manager.waits_online().unwrap_or_default());
         let edge = Edge::new(kernel, settings.run.clone());
         let mut daemon = Self { settings, manager, edge, events, control, termination, ready_by };

@@ -3,7 +3,7 @@
 //!
 //! Code map: [`manager`] decides, with [`dhcp4`], [`dhcp6`] and [`resolv`], all pure;
 //! [`event_loop`] hears the kernel, servers and `netctl` and has [`edge`] do what was
-//! decided. `docs/network.md` describes the file. Absent: Wi-Fi, PPP, tunnels, bonds,
+//! decided; [`held_down`] is what the next start has to know. `docs/network.md` describes the file. Absent: Wi-Fi, PPP, tunnels, bonds,
 //! addresses by DHCPv6, passing packets between links.
 
 mod arguments;
@@ -13,6 +13,7 @@ mod dhcp4;
 mod dhcp6;
 mod edge;
 mod event_loop;
+mod held_down;
 mod manager;
 mod random;
 mod resolv;

@@ -69,14 +69,14 @@ pub(crate) struct Managed {
 }
 
 impl Managed {
-    pub(super) fn new(link: Link, driver: Option<String>, seed: u64) -> Self {
+    pub(super) fn new(link: Link, driver: Option<String>, held_down: bool, seed: u64) -> Self {
         Self {
             link,
             driver,
             entry: None,
             stp: None,
             wanted: false,
-            held_down: false,
+            held_down,
             asked: Vec::new(),
             former_mtu: None,
             is_port: false,

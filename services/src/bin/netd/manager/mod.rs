@@ -15,7 +15,7 @@ mod refused;
 mod settle;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(crate) struct Manager {
     /// Whether it knows all links there are: before that none can be called missing.
     is_listed: bool,
     made: Made,
+    /// Names of the links that a person has switched off.
+    held_down: BTreeSet<String>,
     random: Random,
     /// What resolv.conf holds.
     resolvers: Option<String>,
@@ -50,13 +52,15 @@ pub(crate) struct Manager {
 }
 
 impl Manager {
-    /// A manager that knows no link yet. `seed` decides pauses and transaction numbers.
-    pub(crate) fn new(config: Config, seed: u64) -> Self {
+    /// A manager that knows no link yet. `held_down` are the names of the links that a person
+    /// has switched off before, `seed` decides pauses and transaction numbers.
+    pub(crate) fn new(config: Config, held_down: BTreeSet<String>, seed: u64) -> Self {
         Self {
             config,
             links: BTreeMap::new(),
             is_listed: false,
             made: Made::default(),
+            held_down,
             random: Random::new(seed),
             resolvers: None,
             hostname: None,
@@ -126,7 +130,8 @@ impl Manager {
             None => {
                 let index = link.index;
                 let seed = self.random.next_u64();
-                let mut managed = Managed::new(link, driver, seed);
+                let is_held_down = self.held_down.contains(&link.name);
+                let mut managed = Managed::new(link, driver, is_held_down, seed);
                 managed.adopt(&self.config, now, outputs);
                 self.links.insert(index, managed);
             }
@@ -229,6 +234,11 @@ impl Manager {
         let mut outputs = Vec::new();
         link.hold_down(!up, &mut outputs, now);
         let index = link.link.index;
+        let is_new =
+            if up { self.held_down.remove(name) } else { self.held_down.insert(name.to_owned()) };
+        if is_new {
+            outputs.push(Output::HeldDown(self.held_down.clone()));
+        }
         outputs.push(Output::Change(Change::SetLink(index, LinkSetting::Up(up))));
         self.settle(now, &mut outputs);
         Ok(outputs)

@@ -1,5 +1,6 @@
 //! What the manager wants done.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use services::network::netlink::Change;
@@ -27,6 +28,8 @@ pub(crate) enum Output {
     Send6 { index: u32, message: Vec<u8> },
     /// What `/run/netd/resolv.conf` is to hold.
     Resolvers(String),
+    /// The names of the links that a person has switched off, for the next start.
+    HeldDown(BTreeSet<String>),
     /// Give the machine this name.
     Hostname(String),
     /// Say something.

@@ -17,7 +17,7 @@ fn s(seconds: u64) -> Duration {
 }
 
 fn manager(text: &str) -> Manager {
-    let mut manager = Manager::new(parse_config("f", text).unwrap(), 1);
+    let mut manager = Manager::new(parse_config("f", text).unwrap(), BTreeSet::new(), 1);
     manager.all_links(Vec::new(), s(0));
     manager
 }
@@ -96,6 +96,7 @@ fn words(outputs: &[Output]) -> Vec<String> {
         Output::Send4 { message, .. } => Some(message.name().to_owned()),
         Output::Send6 { .. } => Some("information-request".to_owned()),
         Output::Probe { address, .. } => Some(format!("probe {address}")),
+        Output::HeldDown(names) => Some(format!("keep off {names:?}")),
         Output::Hostname(name) => Some(format!("hostname {name}")),
         Output::Resolvers(_) | Output::Log(..) => None,
     };

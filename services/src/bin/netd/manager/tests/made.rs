@@ -7,7 +7,7 @@ use super::*;
 fn vlans_and_bridges_are_made_when_what_they_need_is_there() {
     let text = "[[bridge]]\nname = \"br0\"\n[[vlan]]\nname = \"lan\"\non = \"eth0\"\nid = 7\n\
         [[link]]\nmatch = { name = \"eth1\" }\nbridge = \"br0\"\n";
-    let mut manager = Manager::new(parse_config("f", text).unwrap(), 1);
+    let mut manager = Manager::new(parse_config("f", text).unwrap(), BTreeSet::new(), 1);
     assert!(words(&manager.time(s(0))).is_empty(), "it may be there, and is not listed yet");
     assert_eq!(words(&manager.all_links(Vec::new(), s(0))), ["make br0"]);
     let outputs = manager.link(link(2, "eth0", DOWN), None, s(0));
@@ -47,7 +47,7 @@ const LAN: &str = "[[vlan]]\nname = \"lan\"\non = \"eth0\"\nid = 7\n";
 
 /// A daemon that finds `eth0`, `eth1` and this link when it starts.
 fn started(text: &str, found: Link) -> (Manager, Vec<Output>) {
-    let mut manager = Manager::new(parse_config("f", text).unwrap(), 1);
+    let mut manager = Manager::new(parse_config("f", text).unwrap(), BTreeSet::new(), 1);
     let links = [link(2, "eth0", up()), link(3, "eth1", up()), found];
     let outputs = manager.all_links(links.map(|link| (link, None)).into(), s(0));
     (manager, outputs)

@@ -50,3 +50,20 @@ fn a_port_leaves_its_bridge_when_the_file_has_none() {
     assert_eq!(reload(&mut manager, &without), ["set 2 Controller(None)"]);
     assert!(reload(&mut manager, &without).is_empty());
 }
+
+#[test]
+fn a_link_that_a_person_switched_off_stays_off_after_a_start_until_it_is_switched_on() {
+    let mut manager = bound(DHCP);
+    let outputs = manager.set_up("eth0", false, s(1)).unwrap();
+    assert!(words(&outputs).contains(&"keep off {\"eth0\"}".to_owned()), "{outputs:?}");
+    let kept = outputs.into_iter().find_map(|output| match output {
+        Output::HeldDown(names) => Some(names),
+        _ => None,
+    });
+    let mut next = Manager::new(parse_config("f", DHCP).unwrap(), kept.unwrap(), 2);
+    let outputs = next.all_links(vec![(link(2, "eth0", DOWN), None)], s(2));
+    assert!(!words(&outputs).iter().any(|word| word.starts_with("set")), "{outputs:?}");
+    assert_eq!(next.status(s(2))[0]["state"], "held-down");
+    let outputs = next.set_up("eth0", true, s(3)).unwrap();
+    assert_eq!(words(&outputs), ["keep off {}", "set 2 Up(true)", "set 2 Up(true)"]);
+}
