@@ -50,8 +50,8 @@ Exit codes:
   4  there is no link of that name
 
 States that `list` shows: online (has a usable address), configuring (has none yet),
-no-cable, down, held-down (by `netctl down`), port (of a bridge), unmanaged (the file
-is not about it).
+no-cable, down, held-down (by `netctl down`), port (of a bridge), missing (the file
+makes it, and it cannot be made), unmanaged (the file is not about it).
 
 Examples:
   netctl list

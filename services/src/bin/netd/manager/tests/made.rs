@@ -79,6 +79,13 @@ fn a_vlan_with_another_number_or_on_another_link_is_made_anew() {
 }
 
 #[test]
+fn a_vlan_that_is_to_be_a_bridge_is_made_anew() {
+    let (mut manager, _) = started(LAN, Link { flags: up(), ..vlan(4, "lan", 2, 7) });
+    assert_eq!(reload(&mut manager, "[[bridge]]\nname = \"lan\"\n"), ["unmake 4"]);
+    assert_eq!(words(&manager.event(Event::LinkGone(4), s(1))), ["make lan"]);
+}
+
+#[test]
 fn a_vlan_that_a_person_changed_stays_until_the_file_is_read_again() {
     let (mut manager, _) = started(LAN, Link { flags: up(), ..vlan(4, "lan", 2, 7) });
     manager.event(Event::LinkGone(4), s(0));
