@@ -23,14 +23,15 @@ use services::people::accounts::{self, Group, User};
 use services::people::identity::group_ids;
 use services::people::shadow::{self, Refusal};
 use services::privileges::become_person;
-use services::problem::{Context, Problem, Result};
+use services::problem::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::outcome::Outcome;
 use crate::session::{Login, Opened, Program};
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 use crate::terminal::{Request, Size};
-use crate::{authorized_keys, forward, host_key, log, session};
+use crate::{authorized_keys, forward, host_key, in_force, log, session};
 
 /// How long a refusal takes: a refused key must not show by its time whether the user exists.
 const REFUSAL: Duration = Duration::from_millis(300);
@@ -48,75 +49,92 @@ const TEXT_BYTES_MAX: usize = 4096;
 /// Characters of a name that nobody has proven, in the log.
 const NAME_SHOWN_MAX: usize = 64;
 
-/// Serves the connection that is standard input. The exit code is 0 if somebody logged in.
+/// Serves the connection that is standard input, and says by the exit code what came of it.
 ///
 /// # Errors
-/// Settings or the host key cannot be read; standard input is no TCP connection.
-pub(crate) fn serve(config: &Path) -> Result<ExitCode> {
-    let settings = settings::load(config)?;
-    let missing = || Problem::new(format!("`{}` is gone", settings.host_key.display()));
-    let key = host_key::load(&settings.host_key)?.ok_or_else(missing)?;
-    let (stream, peer, local) = take_stdin().context(|| "no connection to serve".to_owned())?;
+/// What is the server's own failure: settings or the host key cannot be read.
+pub(crate) fn serve() -> Result<ExitCode> {
+    let settings = in_force::taken_over()?;
+    let config = configuration(&settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context(|| "cannot start".to_owned())?;
-    let config = Arc::new(Config {
+    let (stream, peer, local) = match take_stdin() {
+        Ok(taken) => taken,
+        Err(error) => {
+            // A peer that is gone already has no address any more.
+            log(format_args!("no connection to serve: {error}"));
+            return Ok(Outcome::NoLogin.exit_code());
+        }
+    };
+    let grace = settings.login_grace_time;
+    let (progress, outcome) = watch::channel(Outcome::NoLogin);
+    let connection = Connection::new(settings, peer, local, progress);
+    let end = runtime.block_on(converse(config, stream, connection, grace, &outcome))?;
+    let outcome = *outcome.borrow();
+    match end {
+        Some(reason) if outcome == Outcome::Login => log(format_args!("{peer}: ended: {reason}")),
+        _ if outcome == Outcome::Login => {}
+        reason => {
+            let reason = reason.unwrap_or_else(|| "closed by the client".to_owned());
+            log(format_args!("{peer}: ended without a login: {reason}"));
+        }
+    }
+    // Sessions that are still there end with their terminals; nothing is to be waited for.
+    runtime.shutdown_background();
+    Ok(outcome.exit_code())
+}
+
+fn configuration(settings: &Settings) -> Result<Arc<Config>> {
+    Ok(Arc::new(Config {
         server_id: SshId::Standard("SSH-2.0-Keelson".into()),
         methods: MethodSet::from(&[MethodKind::PublicKey][..]),
         auth_rejection_time: REFUSAL,
         auth_rejection_time_initial: Some(Duration::ZERO),
-        keys: vec![key],
+        keys: vec![host_key::load_existing(&settings.host_key)?],
         max_auth_attempts: settings.max_auth_tries.saturating_add(REQUESTS_WITHOUT_KEY_MAX),
         inactivity_timeout: None,
         keepalive_interval: Some(settings.keepalive_interval),
         keepalive_max: KEEPALIVES_MAX,
         nodelay: true,
         ..Config::default()
-    });
-    let grace = settings.login_grace_time;
-    let (login, logged_in) = watch::channel(false);
-    let connection = Connection::new(settings, peer, local, login);
-    let had_login = runtime.block_on(async {
-        let cannot = || "cannot serve the connection".to_owned();
-        stream.set_nonblocking(true).context(cannot)?;
-        let stream = tokio::net::TcpStream::from_std(stream).context(cannot)?;
-        let mut terminate = signal(SignalKind::terminate()).context(cannot)?;
-        let serving = async {
-            match run_stream(config, stream, connection).await {
-                Ok(session) => session.await,
-                Err(error) => Err(error),
-            }
-        };
-        let mut serving = pin!(serving);
-        let mut too_late = pin!(tokio::time::sleep(grace));
-        let mut may_be_late = true;
-        let end = loop {
-            tokio::select! {
-                result = &mut serving => break result.err().map(|error| error.to_string()),
-                _ = terminate.recv() => break Some("the server is stopped".to_owned()),
-                () = &mut too_late, if may_be_late => {
-                    if !*logged_in.borrow() {
-                        break Some(format!("no login within {} s", grace.as_secs()));
-                    }
-                    may_be_late = false;
+    }))
+}
+
+/// Serves the connection until it ends; why it did, unless the client closed it.
+async fn converse(
+    config: Arc<Config>,
+    stream: TcpStream,
+    connection: Connection,
+    grace: Duration,
+    outcome: &watch::Receiver<Outcome>,
+) -> Result<Option<String>> {
+    let cannot = || "cannot serve the connection".to_owned();
+    stream.set_nonblocking(true).context(cannot)?;
+    let stream = tokio::net::TcpStream::from_std(stream).context(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).context(cannot)?;
+    let serving = async {
+        match run_stream(config, stream, connection).await {
+            Ok(session) => session.await,
+            Err(error) => Err(error),
+        }
+    };
+    let mut serving = pin!(serving);
+    let mut too_late = pin!(tokio::time::sleep(grace));
+    let mut may_be_late = true;
+    loop {
+        tokio::select! {
+            result = &mut serving => return Ok(result.err().map(|error| error.to_string())),
+            _ = terminate.recv() => return Ok(Some("the server is stopped".to_owned())),
+            () = &mut too_late, if may_be_late => {
+                if *outcome.borrow() != Outcome::Login {
+                    return Ok(Some(format!("no login within {} s", grace.as_secs())));
                 }
-            }
-        };
-        let had_login = *logged_in.borrow();
-        match end {
-            Some(reason) if had_login => log(format_args!("{peer}: ended: {reason}")),
-            _ if had_login => {}
-            reason => {
-                let reason = reason.unwrap_or_else(|| "closed by the client".to_owned());
-                log(format_args!("{peer}: ended without a login: {reason}"));
+                may_be_late = false;
             }
         }
-        Ok::<bool, Problem>(had_login)
-    })?;
-    // Sessions that are still there end with their terminals; nothing is to be waited for.
-    runtime.shutdown_background();
-    Ok(if had_login { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
 }
 
 /// Takes the connection from standard input and leaves `/dev/null` in its place.
@@ -144,7 +162,7 @@ struct Connection {
     claim: Option<Claim>,
     /// Keys that were offered in vain.
     tries: usize,
-    login: watch::Sender<bool>,
+    progress: watch::Sender<Outcome>,
     /// Who logged in.
     session: Option<Login>,
     channels: HashMap<ChannelId, Opened>,
@@ -155,10 +173,10 @@ impl Connection {
         settings: Settings,
         peer: SocketAddr,
         local: SocketAddr,
-        login: watch::Sender<bool>,
+        progress: watch::Sender<Outcome>,
     ) -> Self {
         let channels = HashMap::new();
-        Self { settings, peer, local, claim: None, tries: 0, login, session: None, channels }
+        Self { settings, peer, local, claim: None, tries: 0, progress, session: None, channels }
     }
 
     /// Whether `key`, used by `algorithm`, opens the account `name`.
@@ -313,9 +331,10 @@ impl Handler for Connection {
         let Some(login) = &self.session else { return Err(russh::Error::NotAuthenticated) };
         if let Err(error) = become_user(&login.user) {
             log(format_args!("{}: cannot become {}: {error}", self.peer, login.user.name));
+            self.progress.send_replace(Outcome::Failed);
             return Err(russh::Error::NotAuthenticated);
         }
-        self.login.send_replace(true);
+        self.progress.send_replace(Outcome::Login);
         Ok(())
     }
 

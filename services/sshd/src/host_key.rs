@@ -57,6 +57,17 @@ pub(crate) fn load(path: &Path) -> Result<Option<PrivateKey>> {
     Ok(Some(key))
 }
 
+/// Reads the key at `path`, which has to be there.
+///
+/// # Errors
+/// As [`load_or_make`].
+pub(crate) fn load_existing(path: &Path) -> Result<PrivateKey> {
+    load(path)?.ok_or_else(|| {
+        Problem::new(format!("there is no host key `{}`", path.display()))
+            .with_hint("sshd makes it when it starts")
+    })
+}
+
 /// The fingerprint as clients show it: `SHA256:…`.
 pub(crate) fn fingerprint(key: &PrivateKey) -> String {
     key.public_key().fingerprint(HashAlg::Sha256).to_string()

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use crate::outcome::Outcome;
+
 /// Most addresses remembered. Beyond it those with the oldest failures are forgotten.
 const ADDRESSES_MAX: usize = 4096;
 
@@ -84,11 +86,11 @@ impl Limits {
     }
 
     /// Counts out a connection that was let in.
-    pub(crate) fn ended(&mut self, address: IpAddr, had_login: bool, now: Instant) {
+    pub(crate) fn ended(&mut self, address: IpAddr, outcome: Outcome, now: Instant) {
         self.open = self.open.saturating_sub(1);
         let peer = self.peers.entry(network(address)).or_default();
         peer.open = peer.open.saturating_sub(1);
-        if !had_login && peer.failures.len() < self.bounds.failures {
+        if outcome == Outcome::NoLogin && peer.failures.len() < self.bounds.failures {
             peer.failures.push(now);
         }
         self.forget(now);
@@ -146,7 +148,7 @@ mod tests {
         ] {
             assert_eq!(limits.admit(ip(address), now), result, "{address}");
         }
-        limits.ended(ip("10.0.0.1"), true, now);
+        limits.ended(ip("10.0.0.1"), Outcome::Login, now);
         assert_eq!(limits.admit(ip("10.0.0.3"), now), Ok(()));
     }
 
@@ -157,13 +159,24 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         for second in [0, 10] {
             assert_eq!(limits.admit(ip("2001:db8::1"), at(second)), Ok(()));
-            limits.ended(ip("2001:db8::1"), false, at(second));
+            limits.ended(ip("2001:db8::1"), Outcome::NoLogin, at(second));
         }
         assert_eq!(limits.admit(ip("2001:db8::ffff"), at(20)), Err(Refused::Failures));
         assert_eq!(limits.admit(ip("2001:db8:0:1::1"), at(20)), Ok(()));
         assert_eq!(limits.admit(ip("2001:db8::1"), at(61)), Ok(()));
-        limits.ended(ip("2001:db8::1"), true, at(61));
+        limits.ended(ip("2001:db8::1"), Outcome::Login, at(61));
         assert_eq!(limits.admit(ip("2001:db8::1"), at(62)), Ok(()));
+    }
+
+    #[test]
+    fn failures_of_the_server_do_not_count_against_the_address() {
+        let mut limits = Limits::new(BOUNDS);
+        let now = Instant::now();
+        for _ in 0..BOUNDS.failures * 2 {
+            assert_eq!(limits.admit(ip("10.0.0.1"), now), Ok(()));
+            limits.ended(ip("10.0.0.1"), Outcome::Failed, now);
+        }
+        assert!(limits.peers.is_empty());
     }
 
     #[test]
@@ -173,7 +186,7 @@ mod tests {
         for number in 0..u32::try_from(ADDRESSES_MAX).unwrap() + 10 {
             let address = IpAddr::V4(number.into());
             assert_eq!(limits.admit(address, now), Ok(()));
-            limits.ended(address, false, now);
+            limits.ended(address, Outcome::NoLogin, now);
         }
         assert_eq!(limits.peers.len(), ADDRESSES_MAX);
         limits.forget(now + BOUNDS.window);

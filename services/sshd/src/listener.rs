@@ -1,13 +1,12 @@
 //! The service: listens, and gives each connection to a process of its own.
 //!
-//! That process shares no memory with others, and is the user from the login on. How it
-//! ends says whether there was a login, which is all that [`crate::limits`] wants to know.
+//! That process shares no memory with others, and is the user from the login on. It gets
+//! the settings in force from here, and how it ends is an [`Outcome`], for [`crate::limits`].
 
 use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::Stdio;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -20,8 +19,10 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
+use crate::in_force::InForce;
 use crate::limits::{Bounds, Limits};
-use crate::settings::{self, Settings};
+use crate::outcome::Outcome;
+use crate::source::Source;
 use crate::{host_key, log};
 
 /// Connections that may wait for their turn.
@@ -33,8 +34,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// Settings, the host key, and addresses that cannot be had.
-pub(crate) fn serve(config: &Path) -> Result<()> {
-    let settings = settings::load(config)?;
+pub(crate) fn serve(source: Source) -> Result<()> {
+    let in_force = InForce::load(source)?;
+    let settings = in_force.settings();
     let key = host_key::load_or_make(&settings.host_key)?;
     let listeners = listen(&settings.listen)?;
     log(format_args!("host key {}", host_key::fingerprint(&key)));
@@ -43,7 +45,7 @@ pub(crate) fn serve(config: &Path) -> Result<()> {
         .enable_all()
         .build()
         .context(|| "cannot start".to_owned())?;
-    LocalSet::new().block_on(&runtime, run(config, &settings, listeners))
+    LocalSet::new().block_on(&runtime, run(in_force, listeners))
 }
 
 fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>> {
@@ -94,11 +96,12 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-async fn run(config: &Path, settings: &Settings, listeners: Vec<TcpListener>) -> Result<()> {
+async fn run(in_force: InForce, listeners: Vec<TcpListener>) -> Result<()> {
     let cannot = || "cannot wait for signals".to_owned();
     let mut terminate = signal(SignalKind::terminate()).context(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).context(cannot)?;
     let program = std::env::current_exe().context(|| "cannot find this program".to_owned())?;
+    let settings = in_force.settings();
     let bounds = Bounds {
         connections: settings.max_connections,
         per_address: settings.max_connections_per_address,
@@ -109,7 +112,7 @@ async fn run(config: &Path, settings: &Settings, listeners: Vec<TcpListener>) ->
         limits: RefCell::new(Limits::new(bounds)),
         pids: RefCell::default(),
         program,
-        config: config.to_owned(),
+        in_force: RefCell::new(in_force),
     });
     for listener in listeners {
         let listener =
@@ -134,7 +137,7 @@ struct Door {
     /// The connections' processes that have not been waited for.
     pids: RefCell<Vec<rustix::process::Pid>>,
     program: std::path::PathBuf,
-    config: std::path::PathBuf,
+    in_force: RefCell<InForce>,
 }
 
 impl Door {
@@ -162,17 +165,19 @@ impl Door {
             }
             Err(error) => {
                 log(format_args!("{peer}: cannot start a process for the connection: {error}"));
-                // The machine's failure, not the peer's.
-                self.limits.borrow_mut().ended(peer.ip(), true, Instant::now());
+                self.limits.borrow_mut().ended(peer.ip(), Outcome::Failed, Instant::now());
             }
         }
     }
 
     fn start(&self, stream: TcpStream) -> io::Result<Child> {
         let stream = stream.into_std()?;
+        let mut in_force = self.in_force.borrow_mut();
+        in_force.renew();
         let mut command = Command::new(&self.program);
-        command.arg("connection").arg("--config").arg(&self.config);
-        command.env_remove("NOTIFY_SOCKET").stdin(Stdio::from(OwnedFd::from(stream)));
+        command.arg("connection").env_remove("NOTIFY_SOCKET");
+        command.stdin(Stdio::from(OwnedFd::from(stream)));
+        command.stdout(Stdio::from(in_force.hand_over()?));
         let child = command.spawn()?;
         self.pids.borrow_mut().extend(pid_of(&child));
         Ok(child)
@@ -182,8 +187,7 @@ impl Door {
         let pid = pid_of(&child);
         let status = child.wait().await;
         self.pids.borrow_mut().retain(|one| Some(*one) != pid);
-        let had_login = status.is_ok_and(|status| status.success());
-        self.limits.borrow_mut().ended(peer.ip(), had_login, Instant::now());
+        self.limits.borrow_mut().ended(peer.ip(), Outcome::of(&status), Instant::now());
     }
 }
 

@@ -1,9 +1,11 @@
 //! `sshd`: the SSH server (RFC 4251 to 4254, draft-ietf-secsh-filexfer-02), with public keys alone.
 //!
 //! Code map, from the outside in:
-//! - [`settings`], [`limits`], [`host_key`], [`authorized_keys`]: what is allowed
+//! - [`source`], [`settings`], [`in_force`]: the settings, and the last good ones
+//! - [`limits`], [`host_key`], [`authorized_keys`]: who may come
 //! - [`listener`]: the service; each connection is a process of its own
 //! - [`connection`]: one connection: who is it; from the login on the process is that user
+//! - [`outcome`]: what the listener learns of it
 //! - [`session`], [`terminal`], [`pump`], [`leader`]: a shell or a command
 //! - [`sftp`], [`forward`]: files, connections onwards
 //!
@@ -14,22 +16,26 @@ mod authorized_keys;
 mod connection;
 mod forward;
 mod host_key;
+mod in_force;
 mod leader;
 mod limits;
 mod listener;
+mod outcome;
 mod pump;
 mod session;
 mod settings;
 mod sftp;
+mod source;
 mod terminal;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt};
 use services::problem::{Context, Result};
 use services::program;
+
+use source::Source;
 
 const PROGRAM: &str = "sshd";
 
@@ -56,7 +62,8 @@ Exit status: 0 done, 1 failed, 2 usage.
 enum Task {
     Serve,
     Check,
-    /// Internal: serves the connection that is standard input.
+    /// Internal: serves the connection that is standard input, by the settings that standard
+    /// output has.
     Connection,
     /// Internal: the file transfer subsystem on standard input and output.
     Sftp,
@@ -66,20 +73,20 @@ enum Task {
 
 fn main() -> ExitCode {
     program::run(PROGRAM, HELP, parse, |(task, config)| match task {
-        Task::Serve => listener::serve(&config).map(|()| ExitCode::SUCCESS),
+        Task::Serve => listener::serve(config).map(|()| ExitCode::SUCCESS),
         Task::Check => check(&config).map(|()| ExitCode::SUCCESS),
-        Task::Connection => connection::serve(&config),
+        Task::Connection => connection::serve(),
         Task::Sftp => sftp::serve().map(|()| ExitCode::SUCCESS),
         Task::Leader(start) => leader::run(start).map(|never| match never {}),
     })
 }
 
-fn parse(mut parser: lexopt::Parser) -> Result<Option<(Task, PathBuf)>> {
-    let mut config = PathBuf::from(settings::SETTINGS);
+fn parse(mut parser: lexopt::Parser) -> Result<Option<(Task, Source)>> {
+    let mut config = Source::of_system();
     let mut task = None;
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("config") => config = parser.value()?.into(),
+            Arg::Long("config") => config = Source::named(parser.value()?.into()),
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Value(word) if task.is_none() => {
                 task = Some(match word.to_str() {
@@ -103,8 +110,9 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<(Task, PathBuf)>> {
     Ok(Some((task.unwrap_or(Task::Serve), config)))
 }
 
-fn check(config: &Path) -> Result<()> {
-    let settings = settings::load(config)?;
+fn check(config: &Source) -> Result<()> {
+    let text = config.text()?;
+    let settings = settings::read(config, text.as_deref().unwrap_or_default())?;
     let key = match host_key::load(&settings.host_key)? {
         Some(key) => host_key::fingerprint(&key),
         None => "made at the first start".to_owned(),
@@ -112,7 +120,10 @@ fn check(config: &Path) -> Result<()> {
     let addresses: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
     let text = format!(
         "settings: {}\nlisten: {}\nhost key: {} ({key})\nkeys of users: {}/USER{}\n",
-        if config.exists() { config.display().to_string() } else { "the defaults".to_owned() },
+        match text {
+            Some(_) => config.path().display().to_string(),
+            None => "the defaults".to_owned(),
+        },
         addresses.join(", "),
         settings.host_key.display(),
         settings.authorized_keys_directory.display(),

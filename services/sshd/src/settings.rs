@@ -4,12 +4,14 @@
 //! with their places, all of them at once.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use init_core::diagnostic::Finding;
 use services::config_file::{self, Reader, Section};
 use services::problem::Result;
+
+use crate::source::Source;
 
 /// Where the file is. It need not be there: every key has a default.
 pub(crate) const SETTINGS: &str = "/etc/ssh/sshd.toml";
@@ -93,16 +95,13 @@ impl Default for Settings {
     }
 }
 
-/// Reads the settings file; the defaults where there is none.
+/// Reads settings from `text`, which comes from `source`.
 ///
 /// # Errors
-/// All findings about the file, or why it cannot be read.
-pub(crate) fn load(path: &Path) -> Result<Settings> {
-    if !path.try_exists().unwrap_or(true) {
-        return Ok(Settings::default());
-    }
-    let text = config_file::load(path)?;
-    parse(&path.display().to_string(), &text).map_err(|found| config_file::problem(&found))
+/// All findings as one problem.
+pub(crate) fn read(source: &Source, text: &str) -> Result<Settings> {
+    let file = source.path().display().to_string();
+    parse(&file, text).map_err(|found| config_file::problem(&found))
 }
 
 /// Reads settings from `text`, the content of `file`.

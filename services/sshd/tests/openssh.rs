@@ -316,6 +316,40 @@ fn who_does_not_log_in_in_time_is_disconnected() {
 }
 
 #[test]
+fn a_mistake_in_the_settings_shuts_nobody_out() {
+    let server = Server::start("max-failures = 2\nsftp = false\n");
+    let config = server.path("sshd.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    fs::write(&config, good.replace("sftp", "sfpt")).unwrap();
+    for _ in 0..3 {
+        let output = run(&mut server.ssh("good", &[], &["echo in"]));
+        assert_eq!(text(&output.stdout), "in\n", "{output:?}\n{}", server.log());
+    }
+    let log = server.log();
+    let complaint = "sshd.toml:6:1: unknown key \"sfpt\"";
+    assert_eq!(log.matches(complaint).count(), 1, "{log}");
+    fs::write(&config, good.replace("sftp = false", "tcp-forwarding = true")).unwrap();
+    let target = format!("127.0.0.1:{}", server.port);
+    let output = run(&mut server.ssh("good", &["-W", &target], &[]));
+    assert!(text(&output.stdout).starts_with("SSH-2.0-Keelson"), "{output:?}");
+    assert!(server.log().contains("is in force again"), "{}", server.log());
+}
+
+#[test]
+fn what_the_server_fails_at_does_not_count_against_an_address() {
+    let server = Server::start("max-failures = 2\n");
+    let (key, aside) = (server.path("state/key"), server.path("state/aside"));
+    fs::rename(&key, &aside).unwrap();
+    for _ in 0..4 {
+        assert_eq!(run(&mut server.ssh("good", &[], &["true"])).status.code(), Some(255));
+    }
+    fs::rename(&aside, &key).unwrap();
+    let output = run(&mut server.ssh("good", &[], &["true"]));
+    assert_eq!(output.status.code(), Some(0), "{output:?}\n{}", server.log());
+    assert!(server.log().contains("there is no host key"), "{}", server.log());
+}
+
+#[test]
 fn settings_are_checked_before_anything_is_served() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("sshd.toml");
