@@ -47,6 +47,10 @@ pub(crate) fn load(path: &Path) -> Result<Option<PrivateKey>> {
         return Err(Problem::new(format!("others may read the host key `{shown}`"))
             .with_hint(format!("`chmod 600 {shown}`; make a new key if somebody did")));
     }
+    if metadata.len() == 0 {
+        return Err(Problem::new(format!("the host key `{shown}` is empty"))
+            .with_hint("remove it: sshd makes a new one when it starts"));
+    }
     let key = PrivateKey::read_openssh_file(path)
         .context(|| format!("cannot read the host key `{shown}`"))
         .map_err(|problem| problem.with_hint("`ssh-keygen -t ed25519 -N ''` makes one"))?;
@@ -94,7 +98,8 @@ fn write_once(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::File;
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
     use super::*;
 
@@ -118,5 +123,17 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "no key\n").unwrap();
         assert!(load(&path).unwrap_err().message().starts_with("cannot read the host key"));
+    }
+
+    #[test]
+    fn an_empty_key_is_told_and_made_anew_once_it_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("host");
+        File::options().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+        let problem = load_or_make(&path).unwrap_err();
+        assert!(problem.message().ends_with("is empty"), "{problem}");
+        assert!(problem.hint().unwrap().starts_with("remove it"), "{problem}");
+        fs::remove_file(&path).unwrap();
+        assert!(load_or_make(&path).is_ok());
     }
 }
