@@ -32,6 +32,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt};
+use services::people::accounts;
 use services::problem::{Context, Result};
 use services::program;
 
@@ -112,7 +113,8 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<(Task, Source)>> {
 
 fn check(config: &Source) -> Result<()> {
     let text = config.text()?;
-    let settings = settings::read(config, text.as_deref().unwrap_or_default())?;
+    let groups = accounts::groups().context(|| "cannot read /etc/group".to_owned())?;
+    let settings = settings::check(config, text.as_deref().unwrap_or_default(), &groups)?;
     let key = match host_key::load(&settings.host_key)? {
         Some(key) => host_key::fingerprint(&key),
         None => "made at the first start".to_owned(),

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use init_core::diagnostic::Finding;
+use init_core::diagnostic::{Finding, suggest};
 use services::config_file::{self, Reader, Section};
+use services::people::accounts::Group;
 use services::problem::Result;
 
 use crate::source::Source;
@@ -101,17 +102,31 @@ impl Default for Settings {
 /// All findings as one problem.
 pub(crate) fn read(source: &Source, text: &str) -> Result<Settings> {
     let file = source.path().display().to_string();
-    parse(&file, text).map_err(|found| config_file::problem(&found))
+    parse(&file, text, None).map_err(|found| config_file::problem(&found))
 }
 
-/// Reads settings from `text`, the content of `file`.
+/// Reads settings as [`read`] does, and looks for groups that are not among `groups`. The
+/// server itself takes them: who is in a group that is to be made yet may log in then.
+///
+/// # Errors
+/// All findings as one problem.
+pub(crate) fn check(source: &Source, text: &str, groups: &[Group]) -> Result<Settings> {
+    let file = source.path().display().to_string();
+    parse(&file, text, Some(groups)).map_err(|found| config_file::problem(&found))
+}
+
+/// Reads settings from `text`, the content of `file`; those of `groups` exist, if it is known.
 ///
 /// # Errors
 /// All findings, in the order of the file.
-pub(crate) fn parse(file: &str, text: &str) -> std::result::Result<Settings, Vec<Finding>> {
+fn parse(
+    file: &str,
+    text: &str,
+    groups: Option<&[Group]>,
+) -> std::result::Result<Settings, Vec<Finding>> {
     config_file::parse(file, text, PAGE, |reader, root| {
         reader.check_keys(root, &KEYS);
-        let given = Given { root, reader };
+        let given = Given { root, reader, groups };
         given.read()
     })
 }
@@ -120,6 +135,7 @@ pub(crate) fn parse(file: &str, text: &str) -> std::result::Result<Settings, Vec
 struct Given<'r, 't> {
     root: &'r Section<'t>,
     reader: &'r mut Reader<'t>,
+    groups: Option<&'r [Group]>,
 }
 
 impl Given<'_, '_> {
@@ -131,7 +147,7 @@ impl Given<'_, '_> {
         self.path("host-key", &mut to.host_key);
         self.path("authorized-keys-directory", &mut to.authorized_keys_directory);
         self.flag("home-keys", &mut to.home_keys);
-        self.words("allow-groups", &mut to.allow_groups);
+        self.groups(&mut to.allow_groups);
         self.count("max-auth-tries", &mut to.max_auth_tries);
         self.duration("login-grace-time", &mut to.login_grace_time);
         self.count("max-connections", &mut to.max_connections);
@@ -151,6 +167,9 @@ impl Given<'_, '_> {
         let mut addresses = Vec::new();
         for (text, span) in texts {
             match text.parse() {
+                Ok(address) if addresses.contains(&address) => {
+                    self.reader.report(span, format!("{text:?} is listed twice"));
+                }
                 Ok(address) => addresses.push(address),
                 Err(_) => self.reader.report_hint(
                     span,
@@ -160,6 +179,25 @@ impl Given<'_, '_> {
             }
         }
         Some(addresses)
+    }
+
+    fn groups(&mut self, to: &mut Vec<String>) {
+        if self.root.get("allow-groups").is_none() {
+            return;
+        }
+        let texts = self.reader.one_or_more(self.root, "allow-groups");
+        *to = texts.iter().map(|(text, _)| (*text).to_owned()).collect();
+        let Some(groups) = self.groups else { return };
+        let names = || groups.iter().map(|group| group.name.as_str());
+        for (text, span) in texts {
+            if !names().any(|name| name == text) {
+                let hint = match suggest(text, names()) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => "/etc/group lists the groups".to_owned(),
+                };
+                self.reader.report_hint(span, format!("there is no group {text:?}"), hint);
+            }
+        }
     }
 
     fn path(&mut self, key: &str, to: &mut PathBuf) {
@@ -194,6 +232,8 @@ impl Given<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use services::people::accounts;
+
     use super::*;
 
     #[test]
@@ -220,17 +260,17 @@ mod tests {
             sftp: false,
             tcp_forwarding: true,
         };
-        assert_eq!(parse("f", text).unwrap(), settings);
+        assert_eq!(parse("f", text, None).unwrap(), settings);
         assert_eq!(text.lines().count(), KEYS.len());
         assert!(KEYS.iter().all(|key| text.contains(key)));
-        assert_eq!(parse("f", "").unwrap(), Settings::default());
+        assert_eq!(parse("f", "", None).unwrap(), Settings::default());
     }
 
     #[test]
     fn every_mistake_is_found_with_its_place() {
         let text = "listen = [\"here\"]\nhost-key = \"k\"\nsfpt = true\nmax-failures = 0\n\
             login-grace-time = \"30\"\nhome-keys = 1\naccept-env = [1]\n";
-        let findings = parse("sshd.toml", text).unwrap_err();
+        let findings = parse("sshd.toml", text, None).unwrap_err();
         let found: Vec<String> = findings.iter().map(ToString::to_string).collect();
         let expected = [
             "sshd.toml:1:11: \"here\" is no address with a port",
@@ -245,7 +285,30 @@ mod tests {
         for (found, expected) in found.iter().zip(expected) {
             assert!(found.starts_with(expected), "{found}");
         }
-        assert!(parse("f", "listen = []").is_err());
-        assert!(parse("f", "listen =").is_err());
+        assert!(parse("f", "listen = []", None).is_err());
+        assert!(parse("f", "listen =", None).is_err());
+    }
+
+    #[test]
+    fn an_address_is_listed_once() {
+        let text = "listen = [\"[::]:22\", \"0.0.0.0:22\", \"[0::0]:22\"]\n";
+        let [finding] = parse("f", text, None).unwrap_err().try_into().unwrap();
+        assert_eq!(finding.to_string(), "f:1:36: \"[0::0]:22\" is listed twice");
+    }
+
+    #[test]
+    fn a_check_tells_groups_that_do_not_exist() {
+        let groups = accounts::parse_groups("root:x:0:\nwheel:x:10:ann\n");
+        let text = "allow-groups = [\"whel\", \"wheel\", \"guests\"]\n";
+        let findings = parse("f", text, Some(&groups)).unwrap_err();
+        let found: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        let expected = [
+            "f:1:17: there is no group \"whel\"\n  hint: did you mean \"wheel\"?",
+            "f:1:34: there is no group \"guests\"\n  hint: /etc/group lists the groups",
+        ];
+        assert_eq!(found, expected);
+        assert!(parse("f", text, None).is_ok(), "the server takes them");
+        assert!(parse("f", "", Some(&groups)).is_ok());
+        assert_eq!(parse("f", "allow-groups = []\n", Some(&groups)).unwrap_err().len(), 1);
     }
 }
