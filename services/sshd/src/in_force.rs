@@ -126,6 +126,9 @@ mod tests {
             assert_eq!(in_force.text, "sftp = false\n");
             assert!(in_force.complaint.is_some(), "{wrong}");
         }
+        fs::remove_file(&path).unwrap();
+        in_force.renew();
+        assert!(!in_force.settings().sftp && in_force.complaint.is_some());
         fs::write(&path, "max-auth-tries = 2\n").unwrap();
         in_force.renew();
         assert!(in_force.settings().sftp && in_force.complaint.is_none());

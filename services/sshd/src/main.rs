@@ -50,7 +50,7 @@ Without a command it serves: it listens, and makes a host key at its first start
 `check` reads the settings and the host key, prints what is in force, and serves nobody.
 
 Options:
-      --config FILE  settings [default: /etc/ssh/sshd.toml; defaults where it is missing]
+      --config FILE  settings [default: /etc/ssh/sshd.toml, which need not be there]
   -h, --help         this text
 
 Public keys are looked up in /etc/ssh/authorized_keys.d/USER, which the image definition
