@@ -3,11 +3,14 @@
 //!
 //! The reader is PID 1's, [`init_core::parse::reader`].
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use init_core::diagnostic::Finding;
 use init_core::parse::reader::read_file;
+use rustix::fs::OFlags;
 
 pub use init_core::parse::reader::{Reader, Section, Value};
 
@@ -33,10 +36,25 @@ pub fn parse<T>(
 /// The text of the configuration file `path`.
 ///
 /// # Errors
-/// It cannot be read, or is no UTF-8.
+/// It cannot be read, is no regular file, is larger than [`CONFIG_BYTES_MAX`], or is no UTF-8.
 pub fn load(path: &Path) -> Result<String> {
     let shown = path.display();
-    let bytes = fs::read(path).context(|| format!("cannot read `{shown}`"))?;
+    let cannot = || format!("cannot read `{shown}`");
+    // A pipe without a writer is opened at once, to be refused; a terminal is not taken over.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path).context(cannot)?;
+    if !file.metadata().context(cannot)?.is_file() {
+        return Err(Problem::new(format!("`{shown}` is no regular file"))
+            .with_hint("settings are read from files alone, not from pipes or devices"));
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(CONFIG_BYTES_MAX).unwrap_or(u64::MAX);
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).context(cannot)?;
+    if bytes.len() > CONFIG_BYTES_MAX {
+        let limit = CONFIG_BYTES_MAX / 1024;
+        return Err(Problem::new(format!("`{shown}` is larger than {limit} KiB"))
+            .with_hint("no settings are; is it the right file?"));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         Problem::new(format!("`{shown}` is not UTF-8 from byte {valid} on"))
@@ -100,6 +118,22 @@ mod tests {
             "f:10:9: \"rule 2.from\" wants a string, not a number",
         ];
         assert_eq!(findings(text), expected);
+    }
+
+    #[test]
+    fn only_regular_files_up_to_the_limit_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), 0o600.into()).unwrap();
+        for path in [at("pipe"), directory.path().to_owned(), "/dev/zero".into()] {
+            let problem = load(&path).unwrap_err();
+            assert!(problem.message().ends_with("is no regular file"), "{problem}");
+        }
+        let endless = File::create(at("endless")).unwrap();
+        endless.set_len(1 << 30).unwrap();
+        assert!(load(&at("endless")).unwrap_err().message().ends_with("is larger than 256 KiB"));
+        endless.set_len(u64::try_from(CONFIG_BYTES_MAX).unwrap()).unwrap();
+        assert_eq!(load(&at("endless")).unwrap().len(), CONFIG_BYTES_MAX);
     }
 
     #[test]
