@@ -138,6 +138,7 @@ impl Run {
                 Err(Problem::new(format!("`{word}` gives no value"))
                     .with_hint("with `-w` every word is NAME=VALUE"))
             }
+            None if self.passes_over(word) => Ok(()),
             None => self.kernel.read(word).map(|value| self.shown.push((plain(word), value))),
         };
         self.note(outcome, false);
@@ -167,7 +168,7 @@ impl Run {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Outcome<()> {
-        if self.settings.ignores_unknown && !self.kernel.has(name) {
+        if self.passes_over(name) {
             return Ok(());
         }
         self.kernel.write(name, value)?;
@@ -175,6 +176,11 @@ impl Run {
             self.shown.push((plain(name), value.to_owned()));
         }
         Ok(())
+    }
+
+    /// Whether `-e` makes it no error that this kernel does not have the setting.
+    fn passes_over(&self, name: &str) -> bool {
+        self.settings.ignores_unknown && !self.kernel.has(name)
     }
 
     fn note(&mut self, outcome: Outcome<()>, is_ignored: bool) {
@@ -277,7 +283,8 @@ mod tests {
         assert_eq!(shown, [pair("one", "1"), pair("two", "2"), pair("one", "1")]);
         assert!(failed);
         let ignoring = Settings { ignores_unknown: true, quiet: true, ..Settings::default() };
-        assert_eq!(run(ignoring, &|run| run.word("none=1")), (Vec::new(), false));
+        let unknown = run(ignoring, &|run| ["none=1", "none"].iter().for_each(|one| run.word(one)));
+        assert_eq!(unknown, (Vec::new(), false));
         let careful = Settings { writes_only: true, ..Settings::default() };
         assert_eq!(run(careful, &|run| run.word("one")), (Vec::new(), true));
 
