@@ -9,6 +9,7 @@ mod echo;
 mod socket;
 
 use std::ffi::OsString;
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::process::ExitCode;
 use std::thread;
@@ -133,9 +134,7 @@ fn number(parser: &mut lexopt::Parser, least: f64, most: f64) -> Result<u32> {
 
 fn run(settings: &Settings) -> Result<()> {
     let address = resolve(settings)?;
-    let socket = Socket::open(address).context(|| format!("cannot ask {}", address.ip())).map_err(
-        |problem| problem.with_hint("root may, and who is in net.ipv4.ping_group_range"),
-    )?;
+    let socket = Socket::open(address).map_err(|error| cannot_ask(address, &error))?;
     let bytes = settings.content_bytes;
     print(&format!("PING {} ({}) {bytes} bytes of content\n", settings.host, address.ip()))?;
     let mut times = Vec::new();
@@ -167,6 +166,27 @@ fn run(settings: &Settings) -> Result<()> {
         return Err(Failure::Problem(Code::Failed, problem));
     }
     Ok(())
+}
+
+/// Why there is no socket for `address`, and what helps.
+fn cannot_ask(address: SocketAddr, error: &io::Error) -> Problem {
+    let ip = address.ip();
+    let problem = Problem::new(format!("cannot ask {ip}: {error}"));
+    match address {
+        _ if error.kind() == io::ErrorKind::PermissionDenied => {
+            problem.with_hint("root may, and who is in net.ipv4.ping_group_range")
+        }
+        SocketAddr::V6(address) if address.scope_id() == 0 && is_of_a_link(*address.ip()) => {
+            let hint = format!("say on which link: `ping {ip}%eth0`; `ip link` shows them");
+            problem.with_hint(hint)
+        }
+        _ => problem,
+    }
+}
+
+/// Whether every link may have a machine of this address (RFC 4007, 4).
+fn is_of_a_link(address: Ipv6Addr) -> bool {
+    address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02
 }
 
 fn sum(asked: u32, times: &[Duration]) -> String {
@@ -240,6 +260,23 @@ mod tests {
         for wrong in [&[][..], &["-c", "0", "h"], &["-i", "x", "h"], &["a", "b"], &["-z", "h"]] {
             assert!(matches!(read(wrong), Err(Failure::Problem(Code::Usage, _))), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_hint_fits_the_address_and_the_error() {
+        let hint = |address: &str, errno| {
+            let error = io::Error::from_raw_os_error(errno);
+            let problem = cannot_ask(address.parse().unwrap(), &error);
+            problem.hint().map(str::to_owned)
+        };
+        let link = "say on which link: `ping fe80::2%eth0`; `ip link` shows them";
+        assert_eq!(hint("[fe80::2]:0", libc::EINVAL).as_deref(), Some(link));
+        assert!(hint("[ff02::1]:0", libc::EINVAL).unwrap().starts_with("say on which link"));
+        for address in ["[fe80::2]:0", "192.0.2.1:0"] {
+            assert!(hint(address, libc::EPERM).unwrap().starts_with("root may"), "{address}");
+        }
+        assert_eq!(hint("[fe80::2%3]:0", libc::EINVAL), None);
+        assert_eq!(hint("[2001:db8::1]:0", libc::ENETUNREACH), None);
     }
 
     #[test]
