@@ -312,6 +312,25 @@ impl<'t> Reader<'t> {
             .collect()
     }
 
+    /// The strings under `key`, which has to be given, with their places: a list, or one alone.
+    /// `hint` shows what it may be.
+    pub fn at_least_one(
+        &mut self,
+        section: &Section<'t>,
+        key: &str,
+        hint: &str,
+    ) -> Vec<(&'t str, Range<usize>)> {
+        let is_empty_list =
+            |value: &Value<'_>| value.get_ref().as_array().is_some_and(|list| list.is_empty());
+        let wrong = match section.get(key) {
+            None => "is missing",
+            Some(value) if is_empty_list(value) => "is an empty list",
+            Some(_) => return self.one_or_more(section, key),
+        };
+        self.report_hint(section.span_of(key), format!("{:?} {wrong}", section.full(key)), hint);
+        Vec::new()
+    }
+
     /// The elements of the list under `key`; a value that is no list is the only element.
     pub fn elements(&mut self, section: &Section<'t>, key: &str) -> Vec<&'t Value<'t>> {
         let Some(value) = section.get(key) else { return Vec::new() };

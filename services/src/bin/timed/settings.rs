@@ -44,11 +44,8 @@ fn parse(file: &str, text: &str) -> std::result::Result<Settings, Vec<Finding>> 
 
 fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> Settings {
     reader.check_keys(root, &KEYS);
-    let given = reader.one_or_more(root, "servers");
-    if root.get("servers").is_none() {
-        let hint = "such as servers = [\"192.0.2.1\", \"time.example\"]";
-        reader.report_hint(0..0, "\"servers\" is missing", hint);
-    }
+    let hint = "such as servers = [\"192.0.2.1\", \"time.example\"]";
+    let given = reader.at_least_one(root, "servers", hint);
     if given.len() > SERVERS_MAX {
         reader.report(root.span_of("servers"), format!("more than {SERVERS_MAX} servers"));
     }
@@ -121,6 +118,15 @@ mod tests {
             assert_eq!(findings[0].message, message, "{text}");
         }
     }
+    #[test]
+    fn a_file_without_servers_is_shown_some() {
+        for (text, wrong) in [("", "is missing"), ("servers = []", "is an empty list")] {
+            let [finding] = parse("f", text).unwrap_err().try_into().unwrap();
+            assert_eq!(finding.message, format!("\"servers\" {wrong}"));
+            assert!(finding.hint.unwrap().starts_with("such as servers = ["), "{text}");
+        }
+    }
+
 
     #[test]
     fn the_page_has_every_key() {
