@@ -3,6 +3,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The port that servers have unless another one is named.
+pub const PORT: u16 = 123;
+
 /// Length of a message without extensions, in bytes.
 pub const PACKET_BYTES: usize = 48;
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use services::failure::Failure;
 use services::log_record::format_timestamp;
 use services::output;
+use services::network::ntp;
 use services::problem::{Context, Problem, Result};
 use services::program;
 use services::sys::{is_clock_synchronised, set_hardware_clock};
@@ -124,7 +125,7 @@ fn shown(status: &Value) -> String {
     );
     for server in status["servers"].as_array().into_iter().flatten() {
         let mark = if server["chosen"] == true { "*" } else { " " };
-        let name = server["server"].as_str().unwrap_or_default();
+        let name = name_of(server);
         lines += &match (&server["offset_us"], &server["problem"]) {
             (Value::Number(offset), _) => format!(
                 "{mark} {name}: offset {offset} µs, delay {} µs, stratum {}\n",
@@ -150,6 +151,18 @@ fn sync(state: &Path) -> Done {
 }
 
 fn set(time: SystemTime) -> Result<()> {
+/// A server as the settings name it: with its port, unless that is NTP's own.
+fn name_of(server: &Value) -> String {
+    let name = server["server"].as_str().unwrap_or_default();
+    match server["port"].as_u64() {
+        Some(port) if port != u64::from(ntp::PORT) => match name.contains(':') {
+            true => format!("[{name}]:{port}"),
+            false => format!("{name}:{port}"),
+        },
+        _ => name.to_owned(),
+    }
+}
+
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let tv_sec = i64::try_from(since.as_secs()).context(|| "too late".to_owned())?;
     let now = Timespec { tv_sec, tv_nsec: since.subsec_nanos().into() };
@@ -188,6 +201,21 @@ mod tests {
             "2026-01-31",
             "2023-02-29T00:00:00Z",
             "2026-13-01T00:00:00Z",
+    #[test]
+    fn servers_are_shown_with_their_ports() {
+        let server = |name: &str, port: u16| json!({ "server": name, "port": port });
+        for (name, port, shown) in [
+            ("a.example", 123, "a.example"),
+            ("10.0.2.2", 45124, "10.0.2.2:45124"),
+            ("::1", 123, "::1"),
+            ("::1", 99, "[::1]:99"),
+        ] {
+            assert_eq!(name_of(&server(name, port)), shown);
+        }
+        let status = json!({ "servers": [server("a", 1), server("a", 2)] });
+        assert!(shown(&status).ends_with("  a:1: not asked yet\n  a:2: not asked yet\n"));
+    }
+
             "2026-00-01T00:00:00Z",
             "1969-12-31T00:00:00Z",
             "2026-01-01T24:00:00Z",

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use init_core::diagnostic::Finding;
 use services::config_file::{self, Reader, Section};
+use services::network::ntp::PORT;
 use services::problem::Result;
 
 const KEYS: [&str; 4] = ["servers", "poll-min", "poll-max", "step-threshold"];
 /// Most servers: more do not make the time better.
 const SERVERS_MAX: usize = 8;
-/// Port of NTP.
-const PORT: u16 = 123;
 
 /// Whom to ask and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,6 +117,7 @@ mod tests {
             assert_eq!(findings[0].message, message, "{text}");
         }
     }
+
     #[test]
     fn a_file_without_servers_is_shown_some() {
         for (text, wrong) in [("", "is missing"), ("servers = []", "is an empty list")] {
@@ -126,7 +126,6 @@ mod tests {
             assert!(finding.hint.unwrap().starts_with("such as servers = ["), "{text}");
         }
     }
-
 
     #[test]
     fn the_page_has_every_key() {
