@@ -136,6 +136,22 @@ fn who_contradicts_each_other_or_knows_nothing_sets_nothing() {
 }
 
 #[test]
+fn a_status_is_shown_only_while_it_runs() {
+    let (port, _) = server(0, 2, [0; 4]);
+    for signal in [Signal::TERM, Signal::KILL] {
+        let mut daemon = Daemon::start(&[port]);
+        daemon.status(|status| status["last_synchronised"].is_string());
+        let pid = Pid::from_raw(i32::try_from(daemon.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        daemon.child.wait().unwrap();
+        let output = daemon.timectl(&["status"]);
+        assert_eq!(output.status.code(), Some(4), "{signal:?}: {output:?}");
+        let left = daemon.directory.path().join("status.json").exists();
+        assert_eq!(left, signal == Signal::KILL, "it removes its file at its end");
+    }
+}
+
+#[test]
 fn a_kiss_of_death_is_heeded() {
     let (port, asked) = server(0, 0, *b"DENY");
     let daemon = Daemon::start(&[port]);

@@ -1,6 +1,7 @@
 //! `timectl` shows how right the clock is, sets it, and has `timed` ask its servers now.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,8 +13,8 @@ use rustix::time::{ClockId, Timespec, clock_settime};
 use serde_json::{Value, json};
 use services::failure::Failure;
 use services::log_record::format_timestamp;
-use services::output;
 use services::network::ntp;
+use services::output;
 use services::problem::{Context, Problem, Result};
 use services::program;
 use services::sys::{is_clock_synchronised, set_hardware_clock};
@@ -96,11 +97,23 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
 }
 
 fn not_running(path: &Path) -> Failure {
-    let message = format!("timed does not run: there is no `{}`", path.display());
+    let message = format!("timed does not run: nothing of it is at `{}`", path.display());
     Failure::no_such(message, "`svcctl why timed` says more")
 }
 
+/// Makes sure that `timed` listens at `control`. Who may not ask takes the socket for a sign of
+/// it: `timed` removes it at its end.
+fn require_running(control: &Path) -> Done {
+    let connect = || UnixDatagram::unbound()?.connect(control);
+    match connect() {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Err(_) => Err(not_running(control)),
+    }
+}
+
 fn status(state: &Path, is_json: bool) -> Done {
+    require_running(&state.join("control"))?;
     let path = state.join("status.json");
     let text = fs::read_to_string(&path).map_err(|_| not_running(&path))?;
     let mut status: Value = serde_json::from_str(&text)
@@ -138,19 +151,6 @@ fn shown(status: &Value) -> String {
     lines
 }
 
-fn sync(state: &Path) -> Done {
-    let path = state.join("control");
-    let send = || UnixDatagram::unbound()?.send_to(b"sync", &path);
-    match send() {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(Problem::new("only root may do that").into())
-        }
-        Err(_) => Err(not_running(&path)),
-    }
-}
-
-fn set(time: SystemTime) -> Result<()> {
 /// A server as the settings name it: with its port, unless that is NTP's own.
 fn name_of(server: &Value) -> String {
     let name = server["server"].as_str().unwrap_or_default();
@@ -163,6 +163,19 @@ fn name_of(server: &Value) -> String {
     }
 }
 
+fn sync(state: &Path) -> Done {
+    let path = state.join("control");
+    let send = || UnixDatagram::unbound()?.send_to(b"sync", &path);
+    match send() {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(Problem::new("only root may do that").into())
+        }
+        Err(_) => Err(not_running(&path)),
+    }
+}
+
+fn set(time: SystemTime) -> Result<()> {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let tv_sec = i64::try_from(since.as_secs()).context(|| "too late".to_owned())?;
     let now = Timespec { tv_sec, tv_nsec: since.subsec_nanos().into() };
@@ -189,19 +202,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_they_are_shown() {
-        for text in ["1970-01-01T00:00:00Z", "2024-02-29T23:59:59Z", "9999-12-30T01:02:03Z"] {
-            let time = parse_time(text).unwrap();
-            assert!(format_timestamp(time).starts_with(text.trim_end_matches('Z')), "{text}");
-        }
-        let elsewhere = parse_time("2024-03-01T05:29:59+05:30");
-        assert_eq!(elsewhere, parse_time("2024-02-29T23:59:59Z"));
-        for wrong in [
-            "",
-            "2026-01-31",
-            "2023-02-29T00:00:00Z",
-            "2026-13-01T00:00:00Z",
-    #[test]
     fn servers_are_shown_with_their_ports() {
         let server = |name: &str, port: u16| json!({ "server": name, "port": port });
         for (name, port, shown) in [
@@ -216,6 +216,19 @@ mod tests {
         assert!(shown(&status).ends_with("  a:1: not asked yet\n  a:2: not asked yet\n"));
     }
 
+    #[test]
+    fn times_are_read_as_they_are_shown() {
+        for text in ["1970-01-01T00:00:00Z", "2024-02-29T23:59:59Z", "9999-12-30T01:02:03Z"] {
+            let time = parse_time(text).unwrap();
+            assert!(format_timestamp(time).starts_with(text.trim_end_matches('Z')), "{text}");
+        }
+        let elsewhere = parse_time("2024-03-01T05:29:59+05:30");
+        assert_eq!(elsewhere, parse_time("2024-02-29T23:59:59Z"));
+        for wrong in [
+            "",
+            "2026-01-31",
+            "2023-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
             "2026-00-01T00:00:00Z",
             "1969-12-31T00:00:00Z",
             "2026-01-01T24:00:00Z",

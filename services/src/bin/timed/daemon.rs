@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -31,6 +32,10 @@ use crate::{Arguments, PROGRAM};
 
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The socket for `timectl`, and what it shows.
+const CONTROL: &str = "control";
+const STATUS: &str = "status.json";
 
 /// What came of asking one server.
 type Asked = std::result::Result<Sample, String>;
@@ -67,6 +72,7 @@ pub(crate) fn run(arguments: &Arguments, settings: &Settings) -> Result<()> {
         warn(PROGRAM, format_args!("the clock was {seconds} s before the image was built: moved"));
     }
     let control = prepare(arguments)?;
+    let _state = State { directory: &arguments.state };
     become_user(&arguments.user, CapabilitySet::SYS_TIME)?;
     let termination = Termination::catch().context(|| "cannot catch signals".to_owned())?;
     let server = |(host, port): &(String, u16)| Server {
@@ -100,12 +106,15 @@ pub(crate) fn run(arguments: &Arguments, settings: &Settings) -> Result<()> {
 /// Makes the directory and the socket for `timectl`, and gives them to the user.
 fn prepare(arguments: &Arguments) -> Result<UnixDatagram> {
     let directory = &arguments.state;
-    let path = directory.join("control");
+    let path = directory.join(CONTROL);
     let make = || {
         DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        // Left by one that was killed.
+        for name in [CONTROL, STATUS] {
+            match fs::remove_file(directory.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         let control = UnixDatagram::bind(&path)?;
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
@@ -119,6 +128,23 @@ fn prepare(arguments: &Arguments) -> Result<UnixDatagram> {
         Ok(control)
     };
     make().context(|| format!("cannot prepare `{}`", directory.display()))
+}
+
+/// What `timectl` finds while the daemon runs, and not after it.
+struct State<'a> {
+    directory: &'a Path,
+}
+
+impl Drop for State<'_> {
+    fn drop(&mut self) {
+        for name in [STATUS, CONTROL] {
+            if let Err(error) = fs::remove_file(self.directory.join(name))
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                warn(PROGRAM, format_args!("cannot remove `{name}`: {error}"));
+            }
+        }
+    }
 }
 
 impl Daemon<'_> {
@@ -229,7 +255,7 @@ impl Daemon<'_> {
             "next_question_in_s": pause.map(|pause| pause.as_secs()),
             "servers": servers.collect::<Vec<Value>>(),
         });
-        let path = self.arguments.state.join("status.json");
+        let path = self.arguments.state.join(STATUS);
         whole_file::write(&path, format!("{status:#}\n").as_bytes(), 0o644)
             .context(|| format!("cannot write `{}`", path.display()))
     }
