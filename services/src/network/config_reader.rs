@@ -266,13 +266,18 @@ fn domain(text: &str) -> Result<String, String> {
 }
 
 fn link_name<'t>(reader: &mut Reader<'t>, section: &Section<'t>, key: &str) -> Option<String> {
-    reader.parsed(section, key, |text| {
-        let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:*%".contains(&byte));
-        if text.is_empty() || text.len() > NAME_BYTES_MAX || !plain || text == "." || text == ".." {
-            return Err(format!("`{text}` is no name of a link: 1 to {NAME_BYTES_MAX} letters"));
-        }
-        Ok(text.to_owned())
+    reader.parsed(section, key, |text| match is_link_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is no name of a link: 1 to {NAME_BYTES_MAX} letters")),
     })
+}
+
+/// Whether a link may be called so: what the kernel takes, without what is a pattern to it or
+/// to the files here.
+#[must_use]
+pub fn is_link_name(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:*%".contains(&byte));
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && plain && text != "." && text != ".."
 }
 
 /// What fits together in one `[[link]]` and what does not.

@@ -1,13 +1,16 @@
 //! A rule set from the text of `/etc/firewall.toml`; `docs/firewall.md` has every key.
 
+mod names;
 mod translation;
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
 
 use init_core::diagnostic::Finding;
 use services::config_file::{self, Reader, Section};
+use services::network::config_reader::is_link_name;
+
+use names::Names;
 
 use crate::icmp;
 use crate::rule_set::{
@@ -49,12 +52,8 @@ pub(crate) const RESERVED_NAMES: [&str; 7] = [
 const RULES_MAX: usize = 1000;
 /// Most elements of a list.
 const ELEMENTS_MAX: usize = 4096;
-/// Longest name of a rule, in bytes.
-const NAME_BYTES_MAX: usize = 32;
 /// Longest log prefix, in bytes; the kernel has room for 127.
 const LOG_PREFIX_BYTES_MAX: usize = 64;
-/// `IFNAMSIZ` without the NUL byte.
-const INTERFACE_BYTES_MAX: usize = 15;
 /// Packets that may come at once if the file does not say.
 const BURST_DEFAULT: u32 = 5;
 
@@ -68,27 +67,29 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<RuleSet, Vec<Finding>> {
 
 fn read<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> RuleSet {
     reader.check_keys(root, &FILE_KEYS);
-    let mut names = BTreeSet::new();
     let rules = reader.tables(root, "rule");
     if rules.len() > RULES_MAX {
         reader.report(root.span_of("rule"), format!("more than {RULES_MAX} rules"));
     }
-    let rules = rules.iter().take(RULES_MAX).enumerate();
-    let rules = rules.filter_map(|(index, section)| {
-        let name = name(reader, section, &mut names, || format!("rule-{}", index + 1));
+    let masquerades = reader.tables(root, "masquerade");
+    let forwarded_ports = reader.tables(root, "forward-port");
+    let mut names = Names::default();
+    names.imply("rule", &rules);
+    names.imply("masquerade", &masquerades);
+    names.imply("forward-port", &forwarded_ports);
+    let rules = rules.iter().take(RULES_MAX).map(|section| {
+        let name = names.of(reader, "rule", section);
         rule(reader, section, name)
     });
     let rules = rules.collect();
-    let masquerades = reader.tables(root, "masquerade").into_iter().enumerate();
-    let masquerades = masquerades.filter_map(|(index, section)| {
-        let name = name(reader, &section, &mut names, || format!("masquerade-{}", index + 1));
-        translation::masquerade(reader, &section, name)
+    let masquerades = masquerades.iter().filter_map(|section| {
+        let name = names.of(reader, "masquerade", section);
+        translation::masquerade(reader, section, name)
     });
     let masquerades = masquerades.collect();
-    let forwarded_ports = reader.tables(root, "forward-port").into_iter().enumerate();
-    let forwarded_ports = forwarded_ports.filter_map(|(index, section)| {
-        let name = name(reader, &section, &mut names, || format!("forward-port-{}", index + 1));
-        translation::forwarded_port(reader, &section, name)
+    let forwarded_ports = forwarded_ports.iter().filter_map(|section| {
+        let name = names.of(reader, "forward-port", section);
+        translation::forwarded_port(reader, section, name)
     });
     let forwarded_ports = forwarded_ports.collect();
     RuleSet {
@@ -127,7 +128,7 @@ fn implied<'t>(reader: &mut Reader<'t>, root: &Section<'t>) -> Implied {
     }
 }
 
-fn rule<'t>(reader: &mut Reader<'t>, section: &Section<'t>, name: String) -> Option<Rule> {
+fn rule<'t>(reader: &mut Reader<'t>, section: &Section<'t>, name: String) -> Rule {
     reader.check_keys(section, &RULE_KEYS);
     required(reader, section, "action", "a rule wants an \"action\": accept, drop or reject");
     let direction = reader.word(section, "direction", &Direction::WORDS);
@@ -144,11 +145,12 @@ fn rule<'t>(reader: &mut Reader<'t>, section: &Section<'t>, name: String) -> Opt
         icmp_types: icmp_types(reader, section, &protocols),
         rate: rate(reader, section),
         log: reader.parsed(section, "log", log_prefix),
-        action: reader.word(section, "action", &Action::WORDS)?,
+        // Without one the file is wrong, and what else is wrong is to be said with it.
+        action: reader.word(section, "action", &Action::WORDS).unwrap_or(Action::Drop),
         protocols,
     };
     check_rule(reader, section, &rule);
-    Some(rule)
+    rule
 }
 
 /// Conditions that contradict each other.
@@ -194,29 +196,6 @@ fn required<'t>(reader: &mut Reader<'t>, section: &Section<'t>, key: &str, messa
 
 fn port<'t>(reader: &mut Reader<'t>, section: &Section<'t>, key: &str) -> Option<u16> {
     reader.number(section, key, 1, u16::MAX.into()).and_then(|port| port.try_into().ok())
-}
-
-/// The name that is given, or the one that it has otherwise; each once.
-fn name<'t>(
-    reader: &mut Reader<'t>,
-    section: &Section<'t>,
-    taken: &mut BTreeSet<String>,
-    otherwise: impl Fn() -> String,
-) -> String {
-    let is_name = |text: &str| {
-        let fits = (1..=NAME_BYTES_MAX).contains(&text.len())
-            && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
-        match fits && !RESERVED_NAMES.contains(&text) {
-            true => Ok(text.to_owned()),
-            false if fits => Err(format!("{text:?} is the name of what needs no rule")),
-            false => Err(format!("{text:?} is not 1 to {NAME_BYTES_MAX} of a-z, 0-9, - and _")),
-        }
-    };
-    let name = reader.parsed(section, "name", is_name).unwrap_or_else(otherwise);
-    if !taken.insert(name.clone()) {
-        reader.report(section.span_of("name"), format!("the name {name:?} is given twice"));
-    }
-    name
 }
 
 fn protocols<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Vec<Protocol> {
@@ -339,9 +318,7 @@ fn interface(text: &str) -> Result<Interface, String> {
         Some(start) => (start, true),
         None => (text, false),
     };
-    let is_name = (1..=INTERFACE_BYTES_MAX).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b'*');
-    match is_name {
+    match is_link_name(name) {
         true => Ok(Interface { name: name.to_owned(), is_prefix }),
         false => Err(format!("{text:?} is no interface's name, nor the start of one and `*`")),
     }

@@ -77,6 +77,10 @@ fn what_is_wrong_with_a_rule_is_said() {
         ("out-interface = \"a\"", "a packet on its way in has none yet"),
         ("direction = \"out\"\nin-interface = \"a\"", "a packet on its way out has none yet"),
         (
+            "in-interface = \"eth0:1\"",
+            "\"rule 1.in-interface\": \"eth0:1\" is no interface's name, nor the start of one and `*`",
+        ),
+        (
             "in-interface = \"*\"",
             "\"rule 1.in-interface\": \"*\" is no interface's name, nor the start of one and `*`",
         ),
@@ -97,6 +101,32 @@ fn what_is_wrong_with_a_rule_is_said() {
         let start = if text.is_empty() { "[[rule]]\n" } else { rule };
         assert_eq!(messages(&format!("{start}{text}\n")), [message], "{text}");
     }
+}
+
+#[test]
+fn a_wrong_action_hides_no_other_mistake() {
+    let text = "[[rule]]\naction = \"acept\"\nports = 22\n[[rule]]\nout-interface = \"a\"\n";
+    let expected = [
+        "\"rule 1.action\" cannot be \"acept\"",
+        "only tcp, udp and sctp have ports",
+        "a rule wants an \"action\": accept, drop or reject",
+        "a packet on its way in has none yet",
+    ];
+    assert_eq!(messages(text), expected);
+    let text = "[[forward-port]]\nin-interface = \"a\"\nport = 0\nto = \"::1\"\n\
+                destination = \"192.0.2.1\"\n";
+    assert_eq!(messages(text).len(), 2);
+}
+
+#[test]
+fn a_name_that_another_rule_has_by_its_place_is_told_where_it_is_given() {
+    let [named, unnamed] = ["name = \"rule-2\"\naction = \"drop\"", "action = \"drop\""];
+    let text = format!("[[rule]]\n{named}\n[[rule]]\n{unnamed}\n");
+    let [finding] = parse("f", &text).unwrap_err().try_into().unwrap();
+    assert_eq!(finding.message, "\"rule-2\" is the name of one that has none, by its place");
+    assert_eq!((finding.place.line, finding.place.column), (2, 8));
+    let own_place = format!("[[rule]]\n{unnamed}\n[[rule]]\n{named}\n");
+    assert_eq!(parse("f", &own_place).unwrap().rules[1].name, "rule-2");
 }
 
 #[test]

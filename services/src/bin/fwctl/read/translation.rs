@@ -43,9 +43,10 @@ pub(super) fn forwarded_port<'t>(
     let address =
         |text: &str| text.parse::<IpAddr>().map_err(|_| format!("{text:?} is no address"));
     let to = reader.parsed(section, "to", address);
-    let port = port(reader, section, "port")?;
+    let port = port(reader, section, "port");
     let to = to?;
     check_families(reader, section, &destination, to);
+    let port = port?;
     let to_port = to_port.unwrap_or(port);
     Some(ForwardedPort {
         name,
