@@ -24,7 +24,8 @@ pub(super) struct Made {
     /// What each was asked for as; none is asked for twice, so that whoever changes one by
     /// hand has it until the file is read again.
     asked: BTreeMap<String, NewLink>,
-    /// Those that were taken away and are not gone yet: nothing can be made on them.
+    /// Those that were taken away and are not gone yet: nothing can be made on them, and nothing
+    /// is to be set of them any more.
     leaving: BTreeSet<u32>,
     /// Why one is not as the file has it, by name.
     failed: BTreeMap<String, String>,
@@ -34,6 +35,11 @@ impl Made {
     /// Why links of the file are not as it has them, by name.
     pub(super) fn failed(&self) -> &BTreeMap<String, String> {
         &self.failed
+    }
+
+    /// Whether the link was taken away and is not gone yet.
+    pub(super) fn is_leaving(&self, index: u32) -> bool {
+        self.leaving.contains(&index)
     }
 
     /// Makes up the difference between the links that the file makes and those there are.
@@ -110,9 +116,11 @@ impl Made {
     /// The file was read again: what it no longer makes is taken away, and the rest is looked
     /// at anew.
     pub(super) fn reload(&mut self, config: &Config, links: &ByName<'_>, out: &mut Vec<Output>) {
-        self.own.retain(|name, index| {
+        let Self { own, leaving, .. } = self;
+        own.retain(|name, index| {
             let is_wanted = config.makes(name);
             if !is_wanted && links.get(name.as_str()).is_some_and(|link| link.index == *index) {
+                leaving.insert(*index);
                 out.push(Output::Change(Change::DeleteLink(*index)));
             }
             is_wanted

@@ -298,7 +298,8 @@ impl Manager {
         }
         let indexes: BTreeMap<String, u32> =
             self.links.values().map(|link| (link.link.name.clone(), link.link.index)).collect();
-        for link in self.links.values_mut() {
+        let stays = |link: &&mut Managed| !self.made.is_leaving(link.link.index);
+        for link in self.links.values_mut().filter(stays) {
             link.settle(&indexes, now, outputs);
         }
         let resolvers = self.resolver_file();

@@ -66,6 +66,22 @@ fn what_is_there_as_the_file_has_it_is_not_touched_and_goes_with_its_table() {
 }
 
 #[test]
+fn nothing_is_set_of_a_link_that_goes() {
+    let port = "[[bridge]]\nname = \"br0\"\n\
+        [[link]]\nmatch = { name = \"lan\" }\nbridge = \"br0\"\nmtu = 1400\n";
+    let mut manager = manager(&[LAN, port].concat());
+    manager.link(link(2, "eth0", up()), None, s(0));
+    manager.link(vlan(4, "lan", 2, 7), None, s(0));
+    manager.link(bridge(5, "br0", false), None, s(0));
+    let there = Link { flags: up(), mtu: 1400, controller: Some(5), ..vlan(4, "lan", 2, 7) };
+    manager.link(there.clone(), None, s(0));
+    let outputs = reload(&mut manager, "");
+    assert!(outputs.contains(&"unmake 4".to_owned()), "{outputs:?}");
+    assert!(!outputs.iter().any(|word| word.starts_with("set 4")), "{outputs:?}");
+    assert!(words(&manager.link(there, None, s(1))).is_empty());
+}
+
+#[test]
 fn a_vlan_with_another_number_or_on_another_link_is_made_anew() {
     for changed in [LAN.replace('7', "8"), LAN.replace("eth0", "eth1")] {
         let found = || Link { flags: up(), ..vlan(4, "lan", 2, 7) };
