@@ -3,17 +3,13 @@
 //!
 //! The reader is PID 1's, [`init_core::parse::reader`].
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use init_core::diagnostic::Finding;
 use init_core::parse::reader::read_file;
-use rustix::fs::OFlags;
-
 pub use init_core::parse::reader::{Reader, Section, Value};
 
+use crate::bounded_file;
 use crate::problem::{Context, Problem, Result};
 
 /// Largest configuration file, in bytes.
@@ -39,17 +35,8 @@ pub fn parse<T>(
 /// It cannot be read, is no regular file, is larger than [`CONFIG_BYTES_MAX`], or is no UTF-8.
 pub fn load(path: &Path) -> Result<String> {
     let shown = path.display();
-    let cannot = || format!("cannot read `{shown}`");
-    // A pipe without a writer is opened at once, to be refused; a terminal is not taken over.
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let file = File::options().read(true).custom_flags(flags).open(path).context(cannot)?;
-    if !file.metadata().context(cannot)?.is_file() {
-        return Err(Problem::new(format!("`{shown}` is no regular file"))
-            .with_hint("settings are read from files alone, not from pipes or devices"));
-    }
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(CONFIG_BYTES_MAX).unwrap_or(u64::MAX);
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).context(cannot)?;
+    let bytes =
+        bounded_file::read(path, CONFIG_BYTES_MAX).context(|| format!("cannot read `{shown}`"))?;
     if bytes.len() > CONFIG_BYTES_MAX {
         let limit = CONFIG_BYTES_MAX / 1024;
         return Err(Problem::new(format!("`{shown}` is larger than {limit} KiB"))
@@ -70,6 +57,7 @@ pub fn problem(findings: &[Finding]) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::time::Duration;
 
     use super::*;

@@ -7,6 +7,7 @@
 //! - [`modules`]: kernel modules: finding, loading
 //! - [`kmsg`]: records of the kernel's log
 //! - [`log_record`]: the line format of `/run/log`, written by `logd`, read by `svcctl`
+//! - [`bounded_file`]: files that somebody wrote and that may be anything
 //! - [`config_file`]: strict reading of a daemon's TOML file
 //! - [`control`]: the client's side of PID 1's control socket
 //! - [`notify`]: telling PID 1 that a daemon is ready (sd_notify(3))
@@ -23,6 +24,7 @@
 //! - [`whole_file`]: files that appear whole or not at all
 //! - [`sys`]: the only `unsafe`
 
+pub mod bounded_file;
 pub mod clock;
 pub mod config_file;
 pub mod control;

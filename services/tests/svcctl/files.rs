@@ -141,13 +141,13 @@ fn what_cannot_be_read_hides_no_mistake_and_takes_no_memory() {
     let outcome = bench.run(&["check", directory.to_str().unwrap()]);
     let stdout = "\
 PLACE/services.d/endless.toml:1:1: error: the file cannot be read: it is no regular file
-  hint: a description is a regular file or a link to one
+  hint: it is to be a regular file or a link to one
 PLACE/services.d/gone.toml:1:1: error: the file cannot be read: \
 No such file or directory (os error 2)
   hint: the symbolic link leads nowhere
 PLACE/services.d/large.toml:1:1: error: the file is larger than 64 KiB
 PLACE/services.d/pipe.toml:1:1: error: the file cannot be read: it is no regular file
-  hint: a description is a regular file or a link to one
+  hint: it is to be a regular file or a link to one
 PLACE/services.d/web.toml:1:1: error: ";
     assert!(outcome.stdout.starts_with(stdout), "{}", outcome.stdout);
     assert_eq!(outcome.code, 1);

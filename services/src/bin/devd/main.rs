@@ -17,7 +17,6 @@ mod rules;
 mod uevent;
 mod written;
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,6 +25,7 @@ use lexopt::Arg;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
+use services::bounded_file;
 use services::notify::notify;
 use services::privileges::keep_only;
 use services::problem::{Context, Problem, Result, warn};
@@ -99,7 +99,8 @@ fn check(files: &[PathBuf]) -> Result<()> {
     let mut wrong = 0;
     for file in &files {
         let shown = file.display().to_string();
-        let bytes = fs::read(file).context(|| format!("cannot read `{shown}`"))?;
+        let bytes = bounded_file::read(file, rules::RULES_BYTES_MAX)
+            .context(|| format!("cannot read `{shown}`"))?;
         for finding in rules::parse(&shown, &bytes).err().unwrap_or_default() {
             wrong += 1;
             writeln!(io::stdout(), "{finding}").context(|| "cannot write the output".to_owned())?;
@@ -117,7 +118,7 @@ fn check(files: &[PathBuf]) -> Result<()> {
 fn load_rules() -> Vec<Rule> {
     let mut all = Vec::new();
     for file in RULES {
-        let bytes = match fs::read(file) {
+        let bytes = match bounded_file::read(Path::new(file), rules::RULES_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {

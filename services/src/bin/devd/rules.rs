@@ -10,7 +10,7 @@ use init_core::parse::reader::{Reader, Section, read_file};
 use services::glob;
 
 /// Largest file of rules, in bytes.
-const RULES_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const RULES_BYTES_MAX: usize = 256 * 1024;
 
 const PAGE: &str = "docs/devices-and-mounts.md";
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use init_core::mount::{DIRECTORIES, MountDescription, parse_mount};
+use init_core::mount::{DIRECTORIES, MOUNT_BYTES_MAX, MountDescription, parse_mount};
+use services::bounded_file;
 use services::problem::{Context, Problem, Result};
 
 /// The file that describes `name`: the machine's own, else the distribution's. A word with
@@ -23,7 +24,8 @@ pub(crate) fn path_of(name: &str) -> Option<PathBuf> {
 /// If it cannot be read, or all that is wrong with it.
 pub(crate) fn load(path: &Path) -> Result<MountDescription> {
     let shown = path.display().to_string();
-    let bytes = fs::read(path).context(|| format!("cannot read `{shown}`"))?;
+    let bytes =
+        bounded_file::read(path, MOUNT_BYTES_MAX).context(|| format!("cannot read `{shown}`"))?;
     parse_mount(&shown, &bytes).map_err(|findings| {
         let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
         Problem::new(text.join("\n"))

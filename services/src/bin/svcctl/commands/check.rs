@@ -10,14 +10,15 @@ use init_core::description::ServiceDescription;
 use init_core::diagnostic::{Finding, Place};
 use init_core::graph::{Loaded, Severity, check_loaded};
 use init_core::name::ServiceName;
-use init_core::parse::parse_description_bytes;
+use init_core::parse::{DESCRIPTION_BYTES_MAX, parse_description_bytes};
 use serde_json::{Value, json};
+use services::bounded_file;
 use services::failure::{Code, Failure};
 use services::output::{print, print_json};
 use services::problem::{Context, Problem};
 
+use super::DIRECTORIES;
 use super::presence::{Missing, System};
-use super::{DIRECTORIES, bounded};
 use crate::Result;
 use crate::arguments::Arguments;
 
@@ -96,7 +97,7 @@ impl File {
         };
         let message = format!("the file cannot be read: {error}");
         let finding = Finding::new(start_of(&self.path), message);
-        let finding = match bounded::remedy(Path::new(&self.path), error) {
+        let finding = match bounded_file::remedy(Path::new(&self.path), error) {
             Some(remedy) => finding.with_hint(remedy),
             None => finding,
         };
@@ -172,7 +173,7 @@ fn find_mistakes(files: &Files) -> Vec<Mistake> {
     let mut loaded = Vec::new();
     let mut mistakes = Vec::new();
     for (name, file) in &files.by_name {
-        let bytes = match bounded::read(Path::new(&file.path)) {
+        let bytes = match bounded_file::read(Path::new(&file.path), DESCRIPTION_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(error) => {
                 loaded.push(Loaded::broken(name.clone(), &[]));

@@ -1,7 +1,6 @@
 //! The commands, one module each, and what they have in common: asking PID 1
 //! about services that may not exist.
 
-mod bounded;
 pub(crate) mod check;
 mod list;
 mod logs;

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use services::bounded_file;
+use services::config_file::CONFIG_BYTES_MAX;
 use services::problem::{Context, Problem, Result};
 
 /// What the system has, later ones over earlier ones of the same name.
@@ -47,8 +49,13 @@ fn in_order(directories: &[&Path]) -> Vec<PathBuf> {
 /// # Errors
 /// If it cannot be read.
 pub(super) fn read(file: &Path) -> Result<Vec<Result<Line>>> {
+    // As of sysctl.d(5): so a file of the distribution is switched off.
+    if file.canonicalize().is_ok_and(|end| end == Path::new("/dev/null")) {
+        return Ok(Vec::new());
+    }
     let shown = file.display();
-    let bytes = fs::read(file).context(|| format!("cannot read `{shown}`"))?;
+    let bytes =
+        bounded_file::read(file, CONFIG_BYTES_MAX).context(|| format!("cannot read `{shown}`"))?;
     Ok(parse(&String::from_utf8_lossy(&bytes), &shown.to_string()))
 }
 
@@ -101,6 +108,16 @@ mod tests {
             "f:8 vm.d= true",
         ];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for_and_a_file_can_be_switched_off() {
+        let root = tempfile::tempdir().unwrap();
+        let (pipe, off) = (root.path().join("a.conf"), root.path().join("b.conf"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        assert!(read(&pipe).unwrap_err().message().contains("it is no regular file"));
+        std::os::unix::fs::symlink("/dev/null", &off).unwrap();
+        assert!(read(&off).unwrap().is_empty());
     }
 
     #[test]
