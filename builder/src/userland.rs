@@ -7,6 +7,7 @@
 //! it enters the cache. Where binaries go in the tree is not decided here.
 
 pub(crate) mod cargo;
+mod features;
 pub mod foreign;
 pub(crate) mod rust;
 pub(crate) mod snapshot;

@@ -33,6 +33,7 @@ pub mod glob;
 pub mod kmsg;
 pub mod log_record;
 pub mod modules;
+#[cfg(feature = "network")]
 pub mod network;
 pub mod notify;
 pub mod output;
@@ -42,6 +43,7 @@ pub mod problem;
 pub mod program;
 pub mod random;
 pub mod signals;
+#[cfg(feature = "storage")]
 pub mod storage;
 pub mod sys;
 pub mod terminal;

@@ -2,14 +2,16 @@
 //!
 //! Each binary has a key of its own: the sources it is made of, the manifests,
 //! the lock file, the compiler and the recipe. One changed service is one
-//! changed key. All that are missing are built by one call of Cargo per
-//! package; two packages never share a call, because Cargo would then unite the
-//! features of what they depend on, and the bytes would depend on the company.
+//! changed key. All that are missing are built by one call of Cargo per package
+//! and set of features; two of those never share a call, because Cargo would then
+//! unite the features of what they depend on, and the bytes would depend on the
+//! company.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cargo::{CargoCall, FREESTANDING_PROFILE, GUEST_PROFILE};
+use super::features::by_features;
 use super::snapshot;
 use super::{BuiltBinary, Userland};
 use crate::cache::{Key, KeyBuilder, lock};
@@ -17,7 +19,7 @@ use crate::elf;
 use crate::error::{Error, IoContext, Result};
 
 /// Raise the number when the recipe changes in a way its inputs do not show.
-const RECIPE: &str = "workspace binary 1";
+const RECIPE: &str = "workspace binary 2";
 /// The cache's name for finished binaries.
 const CACHE_KIND: &str = "binary";
 
@@ -179,31 +181,50 @@ impl Userland<'_> {
             return Ok(found);
         }
         let missing: Vec<&str> = self.missing(&source, package, names)?;
-        let mut arguments: Vec<String> =
-            ["build", "--locked", "--profile", package.profile(), "--package", package.as_str()]
-                .map(str::to_owned)
-                .into();
-        for name in &missing {
+        let manifest = source.join(package.directory()).join("Cargo.toml");
+        for (features, names) in by_features(&manifest, &missing)? {
+            self.compile(&work, package, &features, &names)?;
+        }
+        self.find_all(&source, package, names)?
+            .ok_or_else(|| Error::internal("a binary that was just built is not in the cache"))
+    }
+
+    /// Has Cargo compile the named binaries of `package` with `features`, from the copy of the
+    /// sources in `work`, and keeps them.
+    fn compile(
+        &self,
+        work: &Path,
+        package: Package,
+        features: &[String],
+        names: &[&str],
+    ) -> Result<()> {
+        let source = work.join("source");
+        let triple = self.toolchain.triple();
+        let profile = package.profile();
+        let words = ["build", "--locked", "--profile", profile, "--package", package.as_str()];
+        let mut arguments = words.map(str::to_owned).to_vec();
+        arguments.extend(["--no-default-features".to_owned(), "--features".to_owned()]);
+        arguments.push(features.join(","));
+        for name in names {
             arguments.extend(["--bin".to_owned(), (*name).to_owned()]);
         }
         let target_directory = work.join("target");
         let call = CargoCall {
             shell: self.shell,
-            compiler: toolchain,
+            compiler: self.toolchain,
             offline: self.offline,
-            title: format!("compile {} for {}", missing.join(", "), toolchain.triple()),
+            title: format!("compile {} for {triple}", names.join(", ")),
             target_directory: target_directory.clone(),
             prefixes: vec![(source.clone(), "/keelson")],
             directory: Some(source.clone()),
         };
         call.run(&arguments)?;
-        let built = target_directory.join(toolchain.triple()).join(package.profile());
-        for name in missing {
+        let built = target_directory.join(triple).join(profile);
+        for name in names {
             let key = binary_key(&source, package, name, &self.compiler())?;
-            self.keep(CACHE_KIND, &key, &[(name, built.join(name))])?;
+            self.keep(CACHE_KIND, &key, &[(*name, built.join(name))])?;
         }
-        self.find_all(&source, package, names)?
-            .ok_or_else(|| Error::internal("a binary that was just built is not in the cache"))
+        Ok(())
     }
 
     /// What compiles and for what: part of every key.

@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod ask;
 pub mod identity;
 pub mod motd;
+#[cfg(feature = "passwords")]
 pub mod password;
 pub mod session;
 pub mod shadow;

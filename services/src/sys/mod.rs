@@ -10,6 +10,7 @@ mod clock;
 mod inherited;
 mod klog;
 mod loopback;
+#[cfg(feature = "network")]
 mod packet;
 mod realtime;
 mod vfork;
@@ -20,6 +21,7 @@ pub use clock::{SLEW_NS_MAX, is_clock_synchronised, set_hardware_clock, slew_clo
 pub use inherited::inherited_fd;
 pub use klog::clear_kernel_log;
 pub use loopback::loopback_up;
+#[cfg(feature = "network")]
 pub use packet::{Instruction, packet_socket, send_packet};
 pub use realtime::become_realtime;
 pub use vfork::{Program, vfork_exec, vfork_exit};
