@@ -10,6 +10,7 @@
 mod bench;
 mod command_line;
 mod files;
+mod notify;
 mod operate;
 mod show;
 mod system;

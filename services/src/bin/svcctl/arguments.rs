@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Logs { name: String, follow: bool, lines: Option<usize> },
     Why { name: String },
     Check { paths: Vec<PathBuf> },
+    Notify { is_ready: bool, status: Option<String> },
     Shutdown { kind: ShutdownKind },
     Help { topic: Topic },
     Version,
@@ -66,6 +67,8 @@ struct Reader {
     log_directory: Option<PathBuf>,
     follow: bool,
     lines: Option<usize>,
+    is_ready: bool,
+    status: Option<String>,
 }
 
 impl Reader {
@@ -83,6 +86,10 @@ impl Reader {
                 }
                 Arg::Short('n') | Arg::Long("lines") if self.topic == Some(Topic::Logs) => {
                     self.lines = Some(self.number(parser)?);
+                }
+                Arg::Long("ready") if self.topic == Some(Topic::Notify) => self.is_ready = true,
+                Arg::Long("status") if self.topic == Some(Topic::Notify) => {
+                    self.status = Some(self.value(parser)?.to_string_lossy().into_owned());
                 }
                 Arg::Value(word) if self.topic.is_none() => {
                     self.topic = Some(find_command(&word.to_string_lossy())?);
@@ -143,12 +150,20 @@ impl Reader {
             Some(Topic::Check) => {
                 Ok(Command::Check { paths: self.operands.iter().map(PathBuf::from).collect() })
             }
+            Some(Topic::Notify) => self.notification(),
             Some(Topic::PowerOff) => {
                 self.nothing(Command::Shutdown { kind: ShutdownKind::PowerOff })
             }
             Some(Topic::Reboot) => self.nothing(Command::Shutdown { kind: ShutdownKind::Reboot }),
             Some(Topic::Halt) => self.nothing(Command::Shutdown { kind: ShutdownKind::Halt }),
         }
+    }
+
+    fn notification(&self) -> Result<Command> {
+        if !self.is_ready && self.status.is_none() {
+            return Err(self.wrong("`--ready` or `--status` is missing"));
+        }
+        self.nothing(Command::Notify { is_ready: self.is_ready, status: self.status.clone() })
     }
 
     fn nothing(&self, command: Command) -> Result<Command> {
@@ -213,6 +228,10 @@ mod tests {
         assert_eq!(command(&["logs", "-fn5", "a"]), logs);
         assert_eq!(command(&["logs", "a", "--lines=5", "--follow"]), logs);
         assert_eq!(command(&["check"]), Command::Check { paths: Vec::new() });
+        let notify = |is_ready, status| Command::Notify { is_ready, status };
+        assert_eq!(command(&["notify", "--ready"]), notify(true, None));
+        let text = ["notify", "--status", "3 peers"];
+        assert_eq!(command(&text), notify(false, Some("3 peers".to_owned())));
         assert_eq!(command(&["help", "why"]), Command::Help { topic: Topic::Why });
         assert_eq!(command(&["why", "--help"]), Command::Help { topic: Topic::Why });
         assert_eq!(command(&["--help"]), Command::Help { topic: Topic::Overview });
@@ -246,6 +265,7 @@ mod tests {
             (&["start"], "the name of a service is missing", "`svcctl start --help`"),
             (&["logs", "a", "b"], "only one service at a time", "`svcctl logs --help`"),
             (&["logs", "-n", "x", "a"], "`x` is no number of lines", "`svcctl logs --help`"),
+            (&["notify"], "`--ready` or `--status` is missing", "`svcctl notify --help`"),
             (&["list", "-f"], "invalid option '-f'", "`svcctl list --help`"),
             (&["list", "x"], "unexpected argument \"x\"", "`svcctl list --help`"),
         ] {

@@ -12,12 +12,13 @@ pub(crate) enum Topic {
     Logs,
     Why,
     Check,
+    Notify,
     PowerOff,
     Reboot,
     Halt,
 }
 
-const TOPICS: [(Topic, &str, &str); 12] = [
+const TOPICS: [(Topic, &str, &str); 13] = [
     (Topic::Overview, "help", OVERVIEW),
     (Topic::List, "list", LIST),
     (Topic::Status, "status", STATUS),
@@ -27,6 +28,7 @@ const TOPICS: [(Topic, &str, &str); 12] = [
     (Topic::Logs, "logs", LOGS),
     (Topic::Why, "why", WHY),
     (Topic::Check, "check", CHECK),
+    (Topic::Notify, "notify", NOTIFY),
     (Topic::PowerOff, "poweroff", POWER_OFF),
     (Topic::Reboot, "reboot", REBOOT),
     (Topic::Halt, "halt", HALT),
@@ -70,6 +72,9 @@ Change:
   start NAME…             bring services up, with what they require
   stop NAME…              take services down, with what requires them
   restart NAME…           take services down and bring them up again
+
+From a service's own script:
+  notify --ready          the service is ready
 
 End:
   poweroff, reboot, halt  take the whole system down in order
@@ -222,6 +227,24 @@ alone to read.
 Examples:
   svcctl check
   svcctl check /usr/lib/services.d web.toml
+";
+
+const NOTIFY: &str = "\
+Tells PID 1 about the service that it is called from: that it is ready, as its
+description's `readiness = \"notify\"` asks for, or how it fares. Any process of
+the service may call it, and any user.
+
+Usage: svcctl notify [--ready] [--status TEXT]
+
+Options:
+      --ready        the service is ready
+      --status TEXT  a line for `svcctl status`
+
+It sends READY=1 and STATUS=TEXT to $NOTIFY_SOCKET, as sd_notify(3) says, and
+ends when PID 1 has taken them, or fails after 5 seconds.
+
+Examples:
+  svcctl notify --ready --status \"3 peers\"
 ";
 
 const POWER_OFF: &str = "\

@@ -43,6 +43,15 @@ pub(super) const FEATURES: &[Feature] = &[
         |guest, _| guest_checks::crash_and_wait(guest),
     ),
     command(
+        "A shell script says itself when its service is ready",
+        "service-description.md#start-and-end",
+        "svcctl start test-script && svcctl status test-script; svcctl stop test-script",
+        |_, output| match output.success()?.contains("three peers") {
+            true => Ok(String::new()),
+            false => Err(output.text()),
+        },
+    ),
+    command(
         "A service that takes more memory than it may is ended, and its reason says so",
         "service-description.md#limits",
         "svcctl start test-hungry; for i in 0 1 2 3 4 5 6 7 8 9; do \

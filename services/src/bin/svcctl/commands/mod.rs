@@ -4,6 +4,7 @@
 pub(crate) mod check;
 mod list;
 mod logs;
+mod notify;
 mod operate;
 mod presence;
 mod shutdown;
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Logs { name, follow, lines } => logs::run(arguments, name, *follow, *lines),
         Command::Why { name } => why::run(arguments, name),
         Command::Check { paths } => check::run(arguments, paths),
+        Command::Notify { is_ready, status } => notify::run(*is_ready, status.as_deref()),
         Command::Shutdown { kind } => shutdown::run(arguments, *kind),
         Command::Help { topic } => Ok(print(topic.text())?),
         Command::Version => Ok(print(concat!("svcctl ", env!("CARGO_PKG_VERSION"), "\n"))?),
