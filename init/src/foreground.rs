@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::time::Duration;
 
+use init_core::description::Attributes;
 use init_core::event::{ShutdownKind, SpawnError, SpawnStage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd as _;
@@ -14,6 +15,7 @@ use rustix::process::WaitStatus;
 
 use crate::console::Console;
 use crate::environment;
+use crate::service;
 use crate::signals;
 use crate::sys::process::{self, CStrings, Descriptors, Pending, Program, Start};
 use crate::sys::reap::{self, Reap};
@@ -56,6 +58,7 @@ pub(crate) fn run(
         terminal: terminal.map(CStr::to_owned),
         credentials: None,
         limits: Vec::new(),
+        attributes: service::attributes(Attributes::default()),
     };
     let output = console.output.as_fd();
     let descriptors = Descriptors { input: output, output, passed: None, cgroup: None };

@@ -4,16 +4,17 @@
 use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use init_core::description::{Resource, ServiceDescription};
+use init_core::description::{Attributes, Resource, ServiceDescription};
 use init_core::supervisor::Supervisor;
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{Gid, Rlimit, Uid, getrlimit, setrlimit};
 
 use crate::accounts::{self, User};
-use crate::sys::process::Credentials;
+use crate::sys::process::{self, Credentials};
 use crate::{environment, files};
 
 /// How many descriptors PID 1 may have open; a service takes up to seven. The
@@ -137,6 +138,17 @@ pub(crate) fn limits(description: &ServiceDescription) -> Vec<(rustix::process::
         limits.push((kernel_resource(*resource), Rlimit { current: value, maximum: value }));
     }
     limits
+}
+
+/// What the processes of a service begin with.
+pub(crate) fn attributes(of: Attributes) -> process::Attributes {
+    let ordinary = Attributes::default();
+    let is_chosen = of.oom_score_adjust != ordinary.oom_score_adjust;
+    process::Attributes {
+        umask: Mode::from_raw_mode(of.umask.into()),
+        nice: (of.nice != ordinary.nice).then(|| of.nice.into()),
+        oom_score_adjust: is_chosen.then(|| of.oom_score_adjust.to_string().into_bytes()),
+    }
 }
 
 fn kernel_resource(resource: Resource) -> rustix::process::Resource {

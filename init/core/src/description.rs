@@ -73,6 +73,8 @@ pub struct ServiceDescription {
     /// error and its controlling terminal, as a getty needs. `console` in a file
     /// is `/dev/console` here. Excludes `output`.
     pub terminal: Option<Box<str>>,
+    /// What its processes inherit besides limits.
+    pub attributes: Attributes,
     /// Resource limits.
     pub limits: Limits,
 }
@@ -127,6 +129,24 @@ pub enum Output {
     Console,
     /// To `/dev/null`.
     Null,
+}
+
+/// What the main process of a service begins with and hands on to those that it makes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attributes {
+    /// The permissions that new files do not get (umask(2)).
+    pub umask: u16,
+    /// The nice value, from -20, which gets most processor time, to 19 (setpriority(2)).
+    pub nice: i8,
+    /// What is added when the kernel, out of memory, chooses whom to kill: from -1000, which is
+    /// never killed, to 1000 (proc_pid_oom_score_adj(5)).
+    pub oom_score_adjust: i16,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Self { umask: 0o022, nice: 0, oom_score_adjust: 0 }
+    }
 }
 
 /// Resource limits of a service; `None` leaves the kernel's default.

@@ -67,6 +67,8 @@ pub enum SpawnStage {
     Credentials,
     /// setrlimit(2).
     Limits,
+    /// Setting umask, nice value or what the kernel kills first.
+    Attributes,
     /// chdir(2) to the working directory.
     WorkingDirectory,
     /// execve(2).

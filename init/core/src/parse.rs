@@ -5,6 +5,7 @@
 //! key means, its unit and its default stand in `docs/service-description.md`.
 //! Whether other services exist is for the graph to say. There is no writer.
 
+mod attributes;
 mod checks;
 mod keys;
 pub mod reader;
@@ -130,6 +131,7 @@ fn read<'t>(name: &ServiceName, file: &Section<'t>, reader: &mut Reader<'t>) -> 
             .unwrap_or_else(|| "/".into()),
         output: read_output(file, reader, log_collector),
         terminal: read_terminal(file, reader),
+        attributes: attributes::read(file, reader),
         limits: read_limits(file, reader),
     };
     checks::check_contradictions(reader, file, &description);

@@ -224,6 +224,7 @@ impl fmt::Display for SpawnError {
             SpawnStage::Clone => "cannot create its process",
             SpawnStage::Credentials => "cannot become its user",
             SpawnStage::Limits => "cannot set its resource limits",
+            SpawnStage::Attributes => "cannot set its nice value or oom_score_adj",
             SpawnStage::WorkingDirectory => "cannot enter its working directory",
             SpawnStage::Exec => "cannot execute its program",
         };

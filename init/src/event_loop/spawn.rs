@@ -160,6 +160,7 @@ impl EventLoop<'_> {
             terminal: terminal.map(|path| CString::new(path).unwrap_or_default()),
             credentials: identity.credentials().map_err(at(SpawnStage::User))?.cloned(),
             limits: service::limits(description),
+            attributes: service::attributes(description.attributes),
         })
     }
 }

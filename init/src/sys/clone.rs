@@ -48,7 +48,7 @@ impl Stack {
 /// the negated error number.
 ///
 /// # Safety
-/// `arguments` has CLONE_VM and a [`Stack`] that, like what `argument` points
+/// `arguments` has a [`Stack`]. With CLONE_VM that, like what `argument` points
 /// to, stays as it is until the child has executed a program or ended.
 /// `entry` only reads through `argument` and makes raw system calls.
 #[expect(clippy::cast_possible_truncation, reason = "c_long and isize are one size on Linux")]

@@ -1,7 +1,7 @@
 //! New processes: clone3(2) straight into a cgroup, with a pidfd.
 //!
 //! The child shares PID 1's memory until it executes its program, so that
-//! nothing is copied; it only reads what was laid out for it in a [`Program`].
+//! nothing is copied (but for one: `Memory::memory_flag`); it only reads what was laid out for it in a [`Program`].
 //! If a step fails it writes stage and error number to a pipe and ends; if all
 //! succeed the pipe closes by `execve`, which is how PID 1 knows. Until then the
 //! child keeps its memory as [`Pending`]. PID 1 may wait for it, but not for
@@ -85,6 +85,19 @@ pub(crate) struct Program {
     pub(crate) credentials: Option<Credentials>,
     /// Resource limits.
     pub(crate) limits: Vec<(Resource, Rlimit)>,
+    /// What it hands on besides.
+    pub(crate) attributes: Attributes,
+}
+
+/// What a process hands on to those that it makes.
+#[derive(Clone)]
+pub(crate) struct Attributes {
+    /// The permissions that new files do not get.
+    pub(crate) umask: Mode,
+    /// The nice value, where it is not PID 1's.
+    pub(crate) nice: Option<i32>,
+    /// The text for /proc/self/oom_score_adj, where it is not PID 1's.
+    pub(crate) oom_score_adjust: Option<Vec<u8>>,
 }
 
 /// The descriptors that a process is made with.
@@ -171,12 +184,21 @@ pub(crate) fn spawn(program: Program, descriptors: Descriptors<'_>) -> Result<Ch
 }
 
 impl Memory {
+    /// `CLONE_VM`, but for a child that changes its `oom_score_adj`: the kernel changes that of
+    /// all processes that share its memory (fs/proc/base.c), of which there may be another child
+    /// on its way. That one works in a copy of PID 1's memory.
+    fn memory_flag(self) -> u64 {
+        // SAFETY: `spawn` has just allocated it, and no child is there yet.
+        let launch = unsafe { self.launch.as_ref() };
+        if launch.program.attributes.oom_score_adjust.is_some() { 0 } else { CLONE_VM }
+    }
+
     /// Makes the child that uses it.
     fn clone_child(self, cgroup: Option<BorrowedFd<'_>>) -> Result<(u32, OwnedFd), Errno> {
         let mut pidfd: libc::c_int = -1;
         // SAFETY: all-zero bytes are a valid `clone_args`: integers only.
         let mut arguments: libc::clone_args = unsafe { core::mem::zeroed() };
-        arguments.flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+        arguments.flags = self.memory_flag() | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
         arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
         arguments.pidfd = (&raw mut pidfd).addr() as u64;
         (arguments.stack, arguments.stack_size) = Stack::range(self.stack);
@@ -253,11 +275,12 @@ impl AsFd for Pending {
 const FAILURE_LENGTH_BYTES: usize = 5;
 
 /// The stages that can fail in the child; a stage is its index.
-const STAGES: [SpawnStage; 6] = [
+const STAGES: [SpawnStage; 7] = [
     SpawnStage::Clone,
     SpawnStage::Output,
     SpawnStage::Credentials,
     SpawnStage::Limits,
+    SpawnStage::Attributes,
     SpawnStage::WorkingDirectory,
     SpawnStage::Exec,
 ];
@@ -345,6 +368,7 @@ fn prepare(launch: &Launch) -> Result<(), (SpawnStage, Errno)> {
     for (resource, limit) in &program.limits {
         rustix::process::setrlimit(*resource, *limit).map_err(at(SpawnStage::Limits))?;
     }
+    set_attributes(&program.attributes).map_err(at(SpawnStage::Attributes))?;
     if let Some(Credentials { uid, gid, groups }) = &program.credentials {
         // Groups first: afterwards the process may not change them.
         rustix::thread::set_thread_groups(groups)
@@ -355,6 +379,23 @@ fn prepare(launch: &Launch) -> Result<(), (SpawnStage, Errno)> {
     let directory = program.working_directory.as_c_str();
     rustix::process::chdir(directory).map_err(at(SpawnStage::WorkingDirectory))
 }
+
+fn set_attributes(attributes: &Attributes) -> Result<(), Errno> {
+    rustix::process::umask(attributes.umask);
+    if let Some(nice) = attributes.nice {
+        rustix::process::setpriority_process(None, nice)?;
+    }
+    if let Some(text) = &attributes.oom_score_adjust {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        // Closed by execve or exit, as below.
+        let file = ManuallyDrop::new(rustix::fs::open(OOM_SCORE_ADJUST, flags, Mode::empty())?);
+        rustix::io::write(&*file, text)?;
+    }
+    Ok(())
+}
+
+/// Where a process says how soon it is killed for want of memory (proc_pid_oom_score_adj(5)).
+const OOM_SCORE_ADJUST: &CStr = c"/proc/self/oom_score_adj";
 
 fn standard(input: i32, output: i32) -> Result<(), Errno> {
     duplicate(input, 0)?;
@@ -406,6 +447,8 @@ fn duplicate(from: i32, to: i32) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
+    use init_core::description;
+
     use super::*;
 
     #[test]
@@ -420,6 +463,7 @@ mod tests {
             terminal: None,
             credentials: None,
             limits: Vec::new(),
+            attributes: crate::service::attributes(description::Attributes::default()),
         };
         let null = null.as_fd();
         let descriptors = Descriptors { input: null, output: null, passed: None, cgroup: None };

@@ -58,6 +58,28 @@ fn services_start_in_order_and_get_what_was_promised() {
 }
 
 #[test]
+fn each_service_begins_with_its_own_umask_nice_value_and_oom_score_adjust() {
+    let test = "each_service_begins_with_its_own_umask_nice_value_and_oom_score_adjust";
+    let show = |name: &str| {
+        shell(&format!(
+            "{{ umask; cut -d' ' -f19 /proc/self/stat; cat /proc/self/oom_score_adj; }} > /t/{name}"
+        )) + "type = \"oneshot\"\n"
+    };
+    // One after the other and both at once: what one is given is not another's.
+    let given = show("given") + "umask = \"0077\"\nnice = 3\noom-score-adjust = 300\n";
+    let more = show("more") + "oom-score-adjust = 999\n";
+    let plain = show("plain");
+    let services = [("given", &*given), ("more", &*more), ("plain", &*plain)];
+    let Some(guest) = Guest::boot(test, Kind::Ordinary, &services) else { return };
+    for (name, expected) in [("given", "0077 3 300"), ("more", "0022 0 999"), ("plain", "0022 0 0")]
+    {
+        guest.wait_for_state(name, "completed");
+        let text = guest.text(name);
+        assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), expected, "{name}");
+    }
+}
+
+#[test]
 fn readiness_is_what_the_service_says() {
     let ready = |helper| helper::service(helper) + "readiness = \"notify\"\n";
     let silent = SLEEP.to_owned()

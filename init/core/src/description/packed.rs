@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
-    Limits, Output, Readiness, Resource, RestartPolicy, ServiceDescription, ServiceKind, Signal,
-    StartLimit,
+    Attributes, Limits, Output, Readiness, Resource, RestartPolicy, ServiceDescription,
+    ServiceKind, Signal, StartLimit,
 };
 use crate::name::ServiceName;
 
@@ -116,6 +116,7 @@ impl PackedDescription {
             working_directory: bytes.option(Reader::text).unwrap_or_else(|| "/".into()),
             output: policy.output,
             terminal: bytes.option(Reader::text),
+            attributes: bytes.attributes(),
             limits: bytes.limits(),
         }
     }
@@ -138,6 +139,7 @@ impl From<&ServiceDescription> for PackedDescription {
         let directory = Some(&*from.working_directory).filter(|path| *path != "/");
         bytes.option(directory, Writer::text);
         bytes.option(from.terminal.as_deref(), Writer::text);
+        bytes.attributes(from.attributes);
         bytes.limits(&from.limits);
         Self { name: from.name.clone(), policy: policy_of(from), bytes: bytes.0.into() }
     }
@@ -217,6 +219,16 @@ impl Writer {
         }
     }
 
+    /// One byte where nothing is out of the ordinary.
+    fn attributes(&mut self, attributes: Attributes) {
+        let given = Some(attributes).filter(|one| *one != Attributes::default());
+        self.option(given, |bytes, Attributes { umask, nice, oom_score_adjust }| {
+            bytes.number(umask.into());
+            bytes.number(nice.cast_unsigned().into());
+            bytes.number(oom_score_adjust.cast_unsigned().into());
+        });
+    }
+
     fn limits(&mut self, limits: &Limits) {
         self.option(limits.memory_max_bytes, Self::number);
         self.option(limits.tasks_max.map(u64::from), Self::number);
@@ -271,6 +283,16 @@ impl Reader<'_> {
         (self.number() != 0).then(|| read(self))
     }
 
+    fn attributes(&mut self) -> Attributes {
+        let given = self.option(|bytes| {
+            let mut number = || u16::try_from(bytes.number()).unwrap_or_default();
+            let (umask, nice, oom_score_adjust) = (number(), number(), number());
+            let nice = u8::try_from(nice).unwrap_or_default().cast_signed();
+            Attributes { umask, nice, oom_score_adjust: oom_score_adjust.cast_signed() }
+        });
+        given.unwrap_or_default()
+    }
+
     fn limits(&mut self) -> Limits {
         Limits {
             memory_max_bytes: self.option(Self::number),
@@ -313,6 +335,8 @@ mod tests {
              core = 0\nopen-files = 127\nprocesses = 128",
         );
         round_trip("command = [\"/x\"]\nterminal = \"console\"");
+        round_trip("command = [\"/x\"]\numask = \"0\"\nnice = -20\noom-score-adjust = -1000");
+        round_trip("command = [\"/x\"]\numask = \"0777\"\nnice = 19\noom-score-adjust = 1000");
         let long = "x".repeat(20_000);
         round_trip(&format!("command = [\"/x\", \"{long}\"]"));
     }

@@ -54,6 +54,9 @@ pub const KEYS: &[Key] = &[
     key("group", "group name", "the user's group", "group to run as"),
     key("environment", "{ NAME = \"value\" }", "{}", "variables beyond those of PID 1"),
     key("working-directory", "absolute path", "\"/\"", "directory to start in"),
+    key("umask", "octal digits", "\"0022\"", "permissions that new files do not get"),
+    key("nice", "-20 to 19", "0", "less processor time than others, or more"),
+    key("oom-score-adjust", "-1000 to 1000", "0", "whom the kernel kills first without memory"),
     key(
         "output",
         "\"log\" | \"console\" | \"null\"",

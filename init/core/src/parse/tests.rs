@@ -1,6 +1,7 @@
 //! Tables for the description parser: what is taken, and every finding with its place.
 
 use super::*;
+use crate::description::Attributes;
 
 fn parse(text: &str) -> Result<ServiceDescription, Vec<String>> {
     parse_description(&ServiceName::new("web").unwrap(), "web.toml", text)
@@ -64,6 +65,9 @@ fn every_key_is_read() {
         group = "1000"
         environment = { Z = "1", A = "2" }
         working-directory = "/var/web"
+        umask = "027"
+        nice = -5
+        oom-score-adjust = 500
         output = "null"
         [limits]
         memory-max = "64MiB"
@@ -113,6 +117,8 @@ fn every_key_is_read() {
             (Resource::Stack, 8 << 20),
         ]
     );
+    let attributes = Attributes { umask: 0o27, nice: -5, oom_score_adjust: 500 };
+    assert_eq!(web.attributes, attributes);
     let getty = parse("command = [\"/bin/getty\"]\nterminal = \"console\"").unwrap();
     assert_eq!(getty.terminal.as_deref(), Some("/dev/console"));
 }
@@ -126,6 +132,13 @@ fn one_mistake_one_finding_at_its_place() {
         ("autostart = 1", "web.toml:2:13: \"autostart\" wants true or false, not a number"),
         ("user = [1]", "web.toml:2:8: \"user\" wants a string, not a list"),
         ("user = \"a:b\"", "web.toml:2:8: \"user\": \"a:b\" is no name of a user"),
+        ("umask = \"778\"", "web.toml:2:9: \"umask\": \"778\" is no umask"),
+        ("umask = \"+7\"", "web.toml:2:9: \"umask\": \"+7\" is no umask"),
+        ("umask = \"1777\"", "web.toml:2:9: \"umask\": \"1777\" is no umask"),
+        ("umask = 22", "web.toml:2:9: \"umask\" wants a string, not a number"),
+        ("nice = -21", "web.toml:2:8: \"nice\" is from -20 to 19"),
+        ("nice = \"5\"", "web.toml:2:8: \"nice\" wants a whole number, not a string"),
+        ("oom-score-adjust = 1001", "web.toml:2:20: \"oom-score-adjust\" is from -1000 to 1000"),
         ("type = \"deamon\"", "web.toml:2:8: \"type\" cannot be \"deamon\""),
         ("requires = \"db\"", "web.toml:2:12: \"requires\" wants a list of strings, not a string"),
         ("requires = [\"db\", 1]", "web.toml:2:19: \"requires\" wants a string, not a number"),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use init_core::description::{
-    Limits, Output, Readiness, RestartPolicy, ServiceDescription, ServiceKind, Signal, StartLimit,
+    Attributes, Limits, Output, Readiness, RestartPolicy, ServiceDescription, ServiceKind, Signal,
+    StartLimit,
 };
 use init_core::event::{ClientId, Operation, ShutdownKind};
 use init_core::name::ServiceName;
@@ -145,6 +146,7 @@ fn description(random: &mut Random, name: &str) -> ServiceDescription {
         working_directory: "/".into(),
         output: random.pick(&[Output::Log, Output::Log, Output::Null]),
         terminal: None,
+        attributes: Attributes::default(),
         limits: Limits::default(),
     }
 }

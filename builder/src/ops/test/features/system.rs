@@ -45,8 +45,17 @@ pub(super) const FEATURES: &[Feature] = &[
     command(
         "A shell script says itself when its service is ready",
         "service-description.md#start-and-end",
-        "svcctl start test-script && svcctl status test-script; svcctl stop test-script",
-        |_, output| match output.success()?.contains("three peers") {
+        SCRIPT,
+        |_, output| match output.success()?.contains("began with ") {
+            true => Ok(String::new()),
+            false => Err(output.text()),
+        },
+    ),
+    command(
+        "A service begins with a umask, a nice value and an oom_score_adj of its own",
+        "service-description.md#what-it-runs-with",
+        SCRIPT,
+        |_, output| match output.success()?.contains("began with 0027 5 -500") {
             true => Ok(String::new()),
             false => Err(output.text()),
         },
@@ -87,6 +96,10 @@ pub(super) const FEATURES: &[Feature] = &[
         last_words,
     ),
 ];
+
+/// Starts a script, which takes until it says that it is ready, and shows what else it said.
+const SCRIPT: &str =
+    "svcctl start test-script && svcctl status test-script; svcctl stop test-script";
 
 /// Those that the image brings; a file of one's own, whose mistake does not keep its other lines
 /// from counting.

@@ -34,6 +34,28 @@ impl<'t> Reader<'t> {
         fitting
     }
 
+    /// The whole number under `key`, from `least` to `most`, which may be negative.
+    pub fn integer(
+        &mut self,
+        section: &Section<'t>,
+        key: &str,
+        least: i64,
+        most: i64,
+    ) -> Option<i64> {
+        let value = section.get(key)?;
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.wrong_type(section, key, value, "a whole number");
+            return None;
+        };
+        let found = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let fitting = found.filter(|number| (least..=most).contains(number));
+        if fitting.is_none() {
+            let full = section.full(key);
+            self.report(value.span(), format!("{full:?} is from {least} to {most}"));
+        }
+        fitting
+    }
+
     /// The duration under `key`.
     pub fn duration(&mut self, section: &Section<'t>, key: &str) -> Option<Duration> {
         let value = section.get(key)?;
