@@ -69,6 +69,8 @@ peer --address 10.77.0.1/24 --dhcp 10.77.0.50 --server 10.77.0.1 --lease 6 --dns
 netd
 until_so 'ip -4 route | grep -q "default via 10.77.0.1"'
 grep -q "nameserver 10.77.0.53" "$DIR/run/resolv.conf"
+until_so 'grep -q "^nameserver 127.0.0.53$" "$DIR/run/dnsd-resolv.conf"'
+until_so '! grep -q "10.77.0.53" "$DIR/run/dnsd-resolv.conf"'
 ctl lease eth0 | grep -q "10.77.0.50/24 from 10.77.0.1"
 sleep 8
 ip -4 -br addr | grep -q 10.77.0.50

@@ -15,6 +15,7 @@ use crate::PROGRAM;
 use crate::dhcp4::message::{Client, Outgoing};
 use crate::held_down;
 use crate::manager::{self, Output, Refused};
+use crate::resolv;
 use crate::sockets::{Kind, Sockets};
 
 /// The edge to the system.
@@ -71,7 +72,9 @@ impl Edge {
                 self.sockets.probe(index, mac, address)
             }
             Output::Resolvers(text) => {
-                whole_file::write(&self.run.join("resolv.conf"), text.as_bytes(), 0o644)
+                let of_dnsd = resolv::file_of_dnsd(&text);
+                whole_file::write(&self.run.join("resolv.conf"), text.as_bytes(), 0o644)?;
+                whole_file::write(&self.run.join("dnsd-resolv.conf"), of_dnsd.as_bytes(), 0o644)
             }
             Output::HeldDown(names) => held_down::write(&self.run, &names),
             Output::Hostname(name) => {

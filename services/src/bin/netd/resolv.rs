@@ -72,6 +72,17 @@ pub(crate) fn file(config: &Config, links: &[Resolvers]) -> String {
     text
 }
 
+/// The same for programs that ask `dnsd`, which asks those servers for them: its address, and the
+/// domains to search, which a resolver of a program adds and no server can.
+pub(crate) fn file_of_dnsd(file: &str) -> String {
+    let kept = file.lines().filter(|line| !line.starts_with("nameserver "));
+    let lines: Vec<String> = kept.map(|line| format!("{line}\n")).collect();
+    format!("nameserver {DNSD}\n{}", lines.concat())
+}
+
+/// Where `dnsd` answers, unless it is told otherwise.
+const DNSD: &str = "127.0.0.53";
+
 /// What the routers of a link say, each with the time until which it counts; `None`
 /// is for ever (RFC 8106, 5.1).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -162,6 +173,9 @@ mod tests {
                 "search home lan",
             ]
         );
+        let of_dnsd = file_of_dnsd(&text);
+        let lines: Vec<&str> = of_dnsd.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(lines, ["nameserver 127.0.0.53", "search home lan"]);
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub(super) const FEATURES: &[Feature] = &[
         names::found,
     ),
     joined(
+        "A name without its domain is searched for in those of the network",
+        "names-and-time.md#names",
+        names::searched,
+    ),
+    joined(
         "A name that was found is remembered, and nobody is asked again",
         "names-and-time.md#names",
         names::remembered,

@@ -31,6 +31,16 @@ pub(super) fn found(pair: &mut Pair) -> Result<Verdict> {
     })
 }
 
+pub(super) fn searched(pair: &mut Pair) -> Result<Verdict> {
+    let pinged = pair.first.run("ping -c 1 peer")?;
+    Ok(match pinged.success() {
+        Ok(text) if text.contains("1 asked, 1 answered") => {
+            Ok(text.lines().next().unwrap_or_default().to_owned())
+        }
+        Ok(text) | Err(text) => Err(text),
+    })
+}
+
 pub(super) fn remembered(pair: &mut Pair) -> Result<Verdict> {
     let mut asked = Vec::new();
     for times in [1, 4] {
