@@ -3,6 +3,7 @@
 //!
 //! The reader is PID 1's, [`init_core::parse::reader`].
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use init_core::diagnostic::Finding;
@@ -10,7 +11,8 @@ use init_core::parse::reader::read_file;
 pub use init_core::parse::reader::{Reader, Section, Value};
 
 use crate::bounded_file;
-use crate::problem::{Context, Problem, Result};
+use crate::people::accounts::users;
+use crate::problem::{Problem, Result};
 
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
@@ -36,7 +38,7 @@ pub fn parse<T>(
 pub fn load(path: &Path) -> Result<String> {
     let shown = path.display();
     let bytes =
-        bounded_file::read(path, CONFIG_BYTES_MAX).context(|| format!("cannot read `{shown}`"))?;
+        bounded_file::read(path, CONFIG_BYTES_MAX).map_err(|error| unreadable(path, &error))?;
     if bytes.len() > CONFIG_BYTES_MAX {
         let limit = CONFIG_BYTES_MAX / 1024;
         return Err(Problem::new(format!("`{shown}` is larger than {limit} KiB"))
@@ -46,6 +48,29 @@ pub fn load(path: &Path) -> Result<String> {
         let valid = error.utf8_error().valid_up_to();
         Problem::new(format!("`{shown}` is not UTF-8 from byte {valid} on"))
     })
+}
+
+/// A daemon has given up root's rights before it reads, which nobody sees in the file.
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    let shown = path.display();
+    let problem = Problem::new(format!("cannot read `{shown}`: {error}"));
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            let reader = own_user();
+            problem.with_hint(format!("{reader} reads it: `chmod a+r {shown}` lets everybody"))
+        }
+        _ => problem,
+    }
+}
+
+/// Whose rights this process has, by name if the name is known.
+fn own_user() -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    let users = users().unwrap_or_default();
+    match users.into_iter().find(|user| user.uid == uid) {
+        Some(user) => format!("the user `{}`", user.name),
+        None => format!("user {uid}"),
+    }
 }
 
 /// All findings as one problem.
@@ -122,6 +147,15 @@ mod tests {
         assert!(load(&at("endless")).unwrap_err().message().ends_with("is larger than 256 KiB"));
         endless.set_len(u64::try_from(CONFIG_BYTES_MAX).unwrap()).unwrap();
         assert_eq!(load(&at("endless")).unwrap().len(), CONFIG_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_file_that_its_daemon_may_not_read_is_told_with_who_reads_it() {
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
+        let problem = unreadable(Path::new("/etc/x.toml"), &denied);
+        let hint = problem.hint().unwrap();
+        assert!(hint.starts_with(&own_user()) && hint.contains("chmod a+r /etc/x.toml"), "{hint}");
+        assert_eq!(load(Path::new("/nowhere/x.toml")).unwrap_err().hint(), None);
     }
 
     #[test]

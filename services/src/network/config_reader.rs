@@ -30,6 +30,8 @@ const LINK_KEYS: &[&str] = &[
     "bridge",
 ];
 const MATCH_KEYS: &[&str] = &["name", "mac", "driver", "type"];
+/// The least MTU that IPv6 runs on (RFC 8200, section 5), in bytes.
+const IPV6_MTU_MIN: u32 = 1280;
 
 /// Longest name of a link: `IFNAMSIZ` less the final zero.
 const NAME_BYTES_MAX: usize = 15;
@@ -292,10 +294,19 @@ fn check_link<'t>(reader: &mut Reader<'t>, section: &Section<'t>, link: &LinkCon
         }
     }
     let has_ipv6 = link.gateways.iter().any(IpAddr::is_ipv6)
-        || link.addresses.iter().any(|one| one.address.is_ipv6())
-        || link.routes.iter().any(|one| one.to.address.is_ipv6() && one.metric.is_none());
-    if link.metric == 0 && has_ipv6 {
+        || link.addresses.iter().any(|one| one.address.is_ipv6());
+    let is_ipv6 = |route: &&RouteConfig| route.to.address.is_ipv6();
+    let mut routes = link.routes.iter().filter(is_ipv6);
+    if link.metric == 0 && (has_ipv6 || routes.clone().any(|route| route.metric.is_none())) {
         report_metric(reader, section);
+    }
+    // Below it the kernel has no IPv6 on the link, and refuses each address and route by itself.
+    if link.mtu.is_some_and(|mtu| mtu < IPV6_MTU_MIN) && (has_ipv6 || routes.next().is_some()) {
+        reader.report_hint(
+            section.span_of("mtu"),
+            format!("IPv6 needs an MTU of {IPV6_MTU_MIN} (RFC 8200, 5)"),
+            "raise it, or leave out the link's IPv6 addresses, routes and gateway",
+        );
     }
     if link.ipv6 == Ipv6::Off && link.addresses.iter().any(|one| one.address.is_ipv6()) {
         reader.report(section.span_of("addresses"), "an IPv6 address with `ipv6 = \"off\"`");

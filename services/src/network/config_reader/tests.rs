@@ -94,6 +94,14 @@ fn what_is_wrong_is_said_with_its_place() {
             "f:4:13: an IPv6 address with `ipv6 = \"off\"`",
         ),
         (
+            "[[link]]\nmatch = {}\nmtu = 1279\naddresses = [\"2001:db8::1/64\"]",
+            "f:3:7: IPv6 needs an MTU of 1280 (RFC 8200, 5)\n  hint: raise it",
+        ),
+        (
+            "[[link]]\nmatch = {}\nmtu = 68\n[[link.route]]\nto = \"2001:db8::/32\"",
+            "f:3:7: IPv6 needs an MTU of 1280 (RFC 8200, 5)\n  hint: raise it",
+        ),
+        (
             "[[link]]\nmatch = {}\n[[link.route]]\nto = \"10.0.0.1/8\"",
             "f:4:6: \"route 1.to\": `10.0.0.1/8` is no network: did you mean `10.0.0.0/8`?",
         ),
