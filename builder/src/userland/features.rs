@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use init_core::diagnostic::{Finding, Place};
 use serde::Deserialize;
 
 use crate::error::{Error, IoContext, Result};
@@ -32,14 +33,17 @@ struct Program {
 /// of those sorted. Those that need none come first; the order of names stays.
 ///
 /// # Errors
-/// If the manifest cannot be read.
+/// If the manifest cannot be read; with the place of what is wrong in it.
 pub(super) fn by_features<'n>(
     manifest: &Path,
     names: &[&'n str],
 ) -> Result<BTreeMap<Vec<String>, Vec<&'n str>>> {
     let text = fs::read_to_string(manifest).at("read", manifest)?;
     let programs: Manifest = toml::from_str(&text).map_err(|error| {
-        Error::definition(format!("{}: {}", manifest.display(), error.message()))
+        let offset = error.span().map_or(0, |span| span.start);
+        let place = Place::of_offset(&manifest.display().to_string(), &text, offset);
+        let finding = Finding::new(place, error.message().to_owned());
+        Error::findings("the manifest is wrong", vec![finding])
     })?;
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for name in names {
@@ -81,7 +85,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let manifest = directory.path().join("Cargo.toml");
         assert!(by_features(&manifest, &[]).unwrap_err().to_string().contains("Cargo.toml"));
-        fs::write(&manifest, "[[bin]]\nrequired-features = 7\n").unwrap();
-        assert!(by_features(&manifest, &[]).unwrap_err().to_string().contains("Cargo.toml"));
+        fs::write(&manifest, "[[bin]]\nname = \"a\"\nrequired-features = 7\n").unwrap();
+        let told = by_features(&manifest, &[]).unwrap_err().to_string();
+        assert!(told.contains("Cargo.toml:3:21: "), "{told}");
     }
 }
