@@ -14,8 +14,6 @@ use services::problem::Result;
 
 use crate::source::Source;
 
-/// Where the file is. It need not be there: every key has a default.
-pub(crate) const SETTINGS: &str = "/etc/ssh/sshd.toml";
 /// What lists the keys.
 const PAGE: &str = "docs/ssh.md";
 /// Most of whatever is counted.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use services::config_file;
 use services::problem::{Problem, Result};
 
-use crate::settings::SETTINGS;
+/// The system's settings file. It need not be there: every key has a default.
+const SETTINGS: &str = "/etc/ssh/sshd.toml";
 
 /// The settings file that is meant.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@
 //! options. What is mounted for good is described in `mounts.d`.
 
 mod format;
+mod fs_type;
 mod list;
 mod mount;
 mod mounts_json;

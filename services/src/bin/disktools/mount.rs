@@ -15,7 +15,7 @@ use services::storage::mounting::options::Options;
 use services::storage::mounting::remount::{self, Scope, remount};
 use services::storage::mounting::table;
 
-use crate::{Outcome, mounts_json, show};
+use crate::{Outcome, fs_type, mounts_json, show};
 
 const MOUNT_HELP: &str = "\
 Mounts a file system, or without arguments shows what is mounted.
@@ -122,7 +122,7 @@ fn list(asked: &Asked) -> Outcome {
         }
     };
     if let Some(kinds) = &asked.kind {
-        mounts.retain(|mount| show::is_of(kinds, &mount.kind));
+        mounts.retain(|mount| fs_type::is_of(kinds, &mount.kind));
     }
     match asked.json {
         true => Outcome::print(&format!("{:#}\n", mounts_json::document(&mounts))),
@@ -140,14 +140,9 @@ fn named(source: &str) -> Result<String> {
     }
 }
 
-/// The kernel's name of a file system that people call `kind`.
-pub(crate) fn kernel_name(kind: &str) -> &str {
-    if kind == "fat" { "vfat" } else { kind }
-}
-
 fn mount(source: &str, target: &str, asked: &Asked) -> Outcome {
     let kind = match asked.kind.as_deref() {
-        Some(kind) => kernel_name(kind).to_owned(),
+        Some(kind) => fs_type::kernel_name(kind).to_owned(),
         None => match kind_on(source) {
             Ok(kind) => kind,
             Err(outcome) => return outcome,

@@ -2,8 +2,6 @@
 
 use services::storage::mounting::table::Mounted;
 
-use crate::mount::kernel_name;
-
 /// One line for each mount.
 pub(crate) fn lines(mounts: &[Mounted]) -> String {
     let line = |mount: &Mounted| {
@@ -11,16 +9,6 @@ pub(crate) fn lines(mounts: &[Mounted]) -> String {
         format!("{source} on {target} type {kind} ({})\n", options(mount))
     };
     mounts.iter().map(line).collect()
-}
-
-/// Whether the file system `kind` is one of `kinds`, separated by commas; with `no` before
-/// them, whether it is none (mount(8)).
-pub(crate) fn is_of(kinds: &str, kind: &str) -> bool {
-    let (kinds, is_meant) = match kinds.strip_prefix("no") {
-        Some(others) => (others, false),
-        None => (kinds, true),
-    };
-    kinds.split(',').any(|one| kernel_name(one) == kind) == is_meant
 }
 
 /// Options of the mount and then those of the file system, each word once. Of the words about
@@ -58,19 +46,6 @@ mod tests {
         ] {
             let line = lines(&[mounted(options, super_options)]);
             assert_eq!(line, format!("scratch on /tmp type tmpfs ({expected})\n"));
-        }
-    }
-
-    #[test]
-    fn file_systems_are_chosen_by_their_types() {
-        for (kinds, kind, expected) in [
-            ("ext4", "ext4", true),
-            ("ext4", "tmpfs", false),
-            ("ext4,fat", "vfat", true),
-            ("noproc,sysfs", "sysfs", false),
-            ("noproc,sysfs", "ext4", true),
-        ] {
-            assert_eq!(is_of(kinds, kind), expected, "-t {kinds}: {kind}");
         }
     }
 }
