@@ -43,8 +43,15 @@ pub(crate) fn text(chains: Option<&[ShownChain]>, trial: Option<&Trial>) -> Stri
     };
     let mut text = String::new();
     if let Some(trial) = trial {
-        let seconds = trial.left().as_secs();
-        let _ = writeln!(text, "on trial: taken back in {seconds} s without `fwctl confirm`\n");
+        let left = trial.left();
+        let _ = match left.is_zero() {
+            false => {
+                let seconds = left.as_secs();
+                writeln!(text, "on trial: taken back in {seconds} s without `fwctl confirm`\n")
+            }
+            // For a moment, unless somebody has killed the process that waits.
+            true => writeln!(text, "on trial: over; `fwctl apply` goes back if this stays\n"),
+        };
     }
     let rules = chains.iter().flat_map(|chain| &chain.rules);
     let width = rules.map(|rule| parts(rule).0.len()).max().unwrap_or(0);
@@ -60,4 +67,20 @@ pub(crate) fn text(chains: Option<&[ShownChain]>, trial: Option<&Trial>) -> Stri
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_trial_says_how_long_it_lasts_and_what_helps_if_nobody_ends_it() {
+        for (seconds, expected) in [(3600, "taken back in 35"), (0, "over; `fwctl apply`")] {
+            let trial = Trial::from_now(Duration::from_secs(seconds)).unwrap();
+            let shown = text(Some(&[]), Some(&trial));
+            assert!(shown.starts_with(&format!("on trial: {expected}")), "{shown}");
+        }
+    }
 }

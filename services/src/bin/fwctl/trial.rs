@@ -63,6 +63,8 @@ pub(crate) fn await_confirmation(state: &State, id: &str) -> Result<()> {
     let _ = rustix::process::setsid();
     // Whose control group is emptied with its service must not be in it.
     let _ = fs::write("/sys/fs/cgroup/cgroup.procs", "0");
+    // Nor may it be whom the kernel kills for want of memory: nobody else has the way back.
+    let _ = fs::write("/proc/self/oom_score_adj", "-1000");
     let mut out = std::io::stdout();
     writeln!(out, "{READY}").and_then(|()| out.flush()).context(|| "nobody waits".to_owned())?;
     loop {
