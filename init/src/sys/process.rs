@@ -1,7 +1,8 @@
 //! New processes: clone3(2) straight into a cgroup, with a pidfd.
 //!
 //! The child shares PID 1's memory until it executes its program, so that
-//! nothing is copied (but for one: `Memory::memory_flag`); it only reads what was laid out for it in a [`Program`].
+//! nothing is copied (but for some: `memory_flag`); it only reads what was laid
+//! out for it in a [`Program`].
 //! If a step fails it writes stage and error number to a pipe and ends; if all
 //! succeed the pipe closes by `execve`, which is how PID 1 knows. Until then the
 //! child keeps its memory as [`Pending`]. PID 1 may wait for it, but not for
@@ -160,6 +161,7 @@ struct Launch {
 /// it is told by [`Pending`], later.
 pub(crate) fn spawn(program: Program, descriptors: Descriptors<'_>) -> Result<Child, Errno> {
     let (status, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let memory_flag = memory_flag(&program.attributes);
     let launch = Box::new(Launch {
         program,
         input: descriptors.input.as_raw_fd(),
@@ -170,7 +172,7 @@ pub(crate) fn spawn(program: Program, descriptors: Descriptors<'_>) -> Result<Ch
     let launch = NonNull::from(Box::leak(launch));
     let memory = Memory { launch, stack: Stack::allocate() };
     let mut pending = Pending { status, failure: None, memory: Some(memory) };
-    match memory.clone_child(descriptors.cgroup) {
+    match memory.clone_child(descriptors.cgroup, memory_flag) {
         Ok((pid, pidfd)) => {
             // From here on only the child has the end that its exec closes.
             drop(theirs);
@@ -183,22 +185,24 @@ pub(crate) fn spawn(program: Program, descriptors: Descriptors<'_>) -> Result<Ch
     }
 }
 
-impl Memory {
-    /// `CLONE_VM`, but for a child that changes its `oom_score_adj`: the kernel changes that of
-    /// all processes that share its memory (fs/proc/base.c), of which there may be another child
-    /// on its way. That one works in a copy of PID 1's memory.
-    fn memory_flag(self) -> u64 {
-        // SAFETY: `spawn` has just allocated it, and no child is there yet.
-        let launch = unsafe { self.launch.as_ref() };
-        if launch.program.attributes.oom_score_adjust.is_some() { 0 } else { CLONE_VM }
-    }
+/// `CLONE_VM`, but for a child that changes its `oom_score_adj`: the kernel changes that of all
+/// processes that share its memory (fs/proc/base.c), of which there may be another child on its
+/// way. That one works in a copy of PID 1's memory.
+fn memory_flag(attributes: &Attributes) -> u64 {
+    if attributes.oom_score_adjust.is_some() { 0 } else { CLONE_VM }
+}
 
-    /// Makes the child that uses it.
-    fn clone_child(self, cgroup: Option<BorrowedFd<'_>>) -> Result<(u32, OwnedFd), Errno> {
+impl Memory {
+    /// Makes the child that uses it, or with a `memory_flag` of 0 a copy of it.
+    fn clone_child(
+        self,
+        cgroup: Option<BorrowedFd<'_>>,
+        memory_flag: u64,
+    ) -> Result<(u32, OwnedFd), Errno> {
         let mut pidfd: libc::c_int = -1;
         // SAFETY: all-zero bytes are a valid `clone_args`: integers only.
         let mut arguments: libc::clone_args = unsafe { core::mem::zeroed() };
-        arguments.flags = self.memory_flag() | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+        arguments.flags = memory_flag | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
         arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
         arguments.pidfd = (&raw mut pidfd).addr() as u64;
         (arguments.stack, arguments.stack_size) = Stack::range(self.stack);

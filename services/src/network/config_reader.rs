@@ -295,13 +295,12 @@ fn check_link<'t>(reader: &mut Reader<'t>, section: &Section<'t>, link: &LinkCon
     }
     let has_ipv6 = link.gateways.iter().any(IpAddr::is_ipv6)
         || link.addresses.iter().any(|one| one.address.is_ipv6());
-    let is_ipv6 = |route: &&RouteConfig| route.to.address.is_ipv6();
-    let mut routes = link.routes.iter().filter(is_ipv6);
-    if link.metric == 0 && (has_ipv6 || routes.clone().any(|route| route.metric.is_none())) {
+    let ipv6_routes = || link.routes.iter().filter(|route| route.to.address.is_ipv6());
+    if link.metric == 0 && (has_ipv6 || ipv6_routes().any(|route| route.metric.is_none())) {
         report_metric(reader, section);
     }
     // Below it the kernel has no IPv6 on the link, and refuses each address and route by itself.
-    if link.mtu.is_some_and(|mtu| mtu < IPV6_MTU_MIN) && (has_ipv6 || routes.next().is_some()) {
+    if link.mtu.is_some_and(|mtu| mtu < IPV6_MTU_MIN) && (has_ipv6 || ipv6_routes().count() > 0) {
         reader.report_hint(
             section.span_of("mtu"),
             format!("IPv6 needs an MTU of {IPV6_MTU_MIN} (RFC 8200, 5)"),

@@ -46,19 +46,13 @@ pub(super) const FEATURES: &[Feature] = &[
         "A shell script says itself when its service is ready",
         "service-description.md#start-and-end",
         SCRIPT,
-        |_, output| match output.success()?.contains("began with ") {
-            true => Ok(String::new()),
-            false => Err(output.text()),
-        },
+        |_, output| shows(output, "began with "),
     ),
     command(
         "A service begins with a umask, a nice value and an oom_score_adj of its own",
         "service-description.md#what-it-runs-with",
         SCRIPT,
-        |_, output| match output.success()?.contains("began with 0027 5 -500") {
-            true => Ok(String::new()),
-            false => Err(output.text()),
-        },
+        |_, output| shows(output, "began with 0027 5 -500"),
     ),
     command(
         "A service that takes more memory than it may is ended, and its reason says so",
@@ -66,10 +60,7 @@ pub(super) const FEATURES: &[Feature] = &[
         "svcctl start test-hungry; for i in 0 1 2 3 4 5 6 7 8 9; do \
             svcctl --json status test-hungry | grep -q '\"state\": \"failed\"' && break; sleep 1; \
          done; svcctl list | grep test-hungry",
-        |_, output| match output.success()?.contains("killed by the kernel: out of memory") {
-            true => Ok(String::new()),
-            false => Err(output.text()),
-        },
+        |_, output| shows(output, "killed by the kernel: out of memory"),
     ),
     command(
         "svcctl why says what a service is down for",
@@ -110,6 +101,11 @@ const SETTINGS: &str = "\
         > /etc/sysctl.d/own.conf && \
     { svcctl restart sysctl > /dev/null 2>&1 || echo refused; } && sysctl -n vm.swappiness; \
     rm /etc/sysctl.d/own.conf; svcctl restart sysctl > /dev/null";
+
+/// Whether the command succeeded and printed `words` among other things.
+fn shows(output: &Output, words: &str) -> Verdict {
+    if output.success()?.contains(words) { Ok(String::new()) } else { Err(output.text()) }
+}
 
 fn has_kernel_version(_: Arch, output: &Output) -> Verdict {
     let text = output.success()?;

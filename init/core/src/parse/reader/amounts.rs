@@ -1,6 +1,9 @@
 //! Numbers, durations and sizes.
 
 use alloc::format;
+use core::fmt;
+use core::num::ParseIntError;
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use super::super::units::{UnitError, parse_duration, parse_size_bytes};
@@ -15,23 +18,13 @@ impl<'t> Reader<'t> {
         least: u64,
         most: u64,
     ) -> Option<u64> {
-        let value = section.get(key)?;
-        let Some(integer) = value.get_ref().as_integer() else {
-            self.wrong_type(section, key, value, "a whole number");
-            return None;
-        };
-        let found = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let fitting = found.filter(|number| (least..=most).contains(number));
-        if fitting.is_none() {
-            let full = section.full(key);
-            let range = if most > u64::from(u32::MAX) {
-                format!("{full:?} is at least {least}")
-            } else {
-                format!("{full:?} is from {least} to {most}")
-            };
-            self.report(value.span(), range);
+        let read = u64::from_str_radix;
+        if most > u64::from(u32::MAX) {
+            self.whole_number(section, key, least..=most, read, format_args!("at least {least}"))
+        } else {
+            let range = format_args!("from {least} to {most}");
+            self.whole_number(section, key, least..=most, read, range)
         }
-        fitting
     }
 
     /// The whole number under `key`, from `least` to `most`, which may be negative.
@@ -42,18 +35,31 @@ impl<'t> Reader<'t> {
         least: i64,
         most: i64,
     ) -> Option<i64> {
+        let range = format_args!("from {least} to {most}");
+        self.whole_number(section, key, least..=most, i64::from_str_radix, range)
+    }
+
+    /// The whole number under `key` that `read` makes of its digits, if it is one of `fitting`,
+    /// which `range` says in words.
+    fn whole_number<T: PartialOrd>(
+        &mut self,
+        section: &Section<'t>,
+        key: &str,
+        fitting: RangeInclusive<T>,
+        read: fn(&str, u32) -> Result<T, ParseIntError>,
+        range: fmt::Arguments<'_>,
+    ) -> Option<T> {
         let value = section.get(key)?;
         let Some(integer) = value.get_ref().as_integer() else {
             self.wrong_type(section, key, value, "a whole number");
             return None;
         };
-        let found = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let fitting = found.filter(|number| (least..=most).contains(number));
-        if fitting.is_none() {
-            let full = section.full(key);
-            self.report(value.span(), format!("{full:?} is from {least} to {most}"));
+        let found = read(integer.as_str(), integer.radix()).ok();
+        let found = found.filter(|number| fitting.contains(number));
+        if found.is_none() {
+            self.report(value.span(), format!("{:?} is {range}", section.full(key)));
         }
-        fitting
+        found
     }
 
     /// The duration under `key`.

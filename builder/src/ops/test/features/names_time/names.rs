@@ -22,17 +22,16 @@ pub(super) fn found(pair: &mut Pair) -> Result<Verdict> {
         Ok(text) if wanted.iter().all(|word| text.contains(word)) => {}
         Ok(text) | Err(text) => return Ok(Err(text)),
     }
-    let pinged = pair.first.run("ping -c 1 peer.lab.example")?;
-    Ok(match pinged.success() {
-        Ok(text) if text.contains("1 asked, 1 answered") => {
-            Ok(text.lines().next().unwrap_or_default().to_owned())
-        }
-        Ok(text) | Err(text) => Err(text),
-    })
+    answered(pair, "peer.lab.example")
 }
 
 pub(super) fn searched(pair: &mut Pair) -> Result<Verdict> {
-    let pinged = pair.first.run("ping -c 1 peer")?;
+    answered(pair, "peer")
+}
+
+/// Whether whoever has `name` answers the first guest.
+fn answered(pair: &mut Pair, name: &str) -> Result<Verdict> {
+    let pinged = pair.first.run(&format!("ping -c 1 {name}"))?;
     Ok(match pinged.success() {
         Ok(text) if text.contains("1 asked, 1 answered") => {
             Ok(text.lines().next().unwrap_or_default().to_owned())
