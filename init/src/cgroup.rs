@@ -10,12 +10,13 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 
 use init_core::description::Limits;
+use init_core::process::SpawnStage;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, statfs, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use crate::errno::explain;
+use crate::errno::{Failure, at, explain};
 use crate::{files, log};
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -78,36 +79,43 @@ impl Cgroups {
         service: &str,
         instance: u64,
         limits: &Limits,
-    ) -> Result<Cgroup, Errno> {
-        let mut cgroup = self.open_new(service)?;
-        if cgroup.is_none() {
-            // A dot is no character of a service name, so this is nobody else's.
-            cgroup = self.open_new(&format!("{service}.{instance}"))?;
-        }
-        let cgroup = cgroup.ok_or(Errno::BUSY)?;
+    ) -> Result<Cgroup, Failure> {
+        let cgroup = self.open_free(service, instance).map_err(at(SpawnStage::Cgroup))?;
         match self.limit(&cgroup, limits) {
             Ok(()) => Ok(cgroup),
-            Err(errno) => {
+            Err(failure) => {
                 self.remove(&cgroup);
-                Err(errno)
+                Err(failure)
             }
         }
     }
 
-    fn limit(&mut self, cgroup: &Cgroup, limits: &Limits) -> Result<(), Errno> {
+    /// A new cgroup under the service's own name or, where that is taken, the instance's.
+    fn open_free(&self, service: &str, instance: u64) -> Result<Cgroup, Errno> {
+        if let Some(cgroup) = self.open_new(service)? {
+            return Ok(cgroup);
+        }
+        // A dot is no character of a service name, so this is nobody else's.
+        self.open_new(&format!("{service}.{instance}"))?.ok_or(Errno::BUSY)
+    }
+
+    fn limit(&mut self, cgroup: &Cgroup, limits: &Limits) -> Result<(), Failure> {
+        let write = |file, number: u64| {
+            cgroup.write(file, &number.to_string()).map_err(at(SpawnStage::Cgroup))
+        };
         if let Some(bytes) = limits.memory_max_bytes {
             if !self.has_memory {
-                self.enable("+memory")?;
+                self.enable("+memory").map_err(at(SpawnStage::MemoryController))?;
                 self.has_memory = true;
             }
-            cgroup.write("memory.max", &bytes.to_string())?;
+            write("memory.max", bytes)?;
         }
         if let Some(tasks) = limits.tasks_max {
             if !self.has_pids {
-                self.enable("+pids")?;
+                self.enable("+pids").map_err(at(SpawnStage::PidsController))?;
                 self.has_pids = true;
             }
-            cgroup.write("pids.max", &tasks.to_string())?;
+            write("pids.max", tasks.into())?;
         }
         Ok(())
     }

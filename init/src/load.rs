@@ -10,16 +10,13 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use init_core::description::ServiceDescription;
+use init_core::description::{DIRECTORIES, ServiceDescription};
 use init_core::graph::Loaded;
 use init_core::name::ServiceName;
 use init_core::parse::{DESCRIPTION_BYTES_MAX, parse_description_bytes};
 
 use crate::errno::explain;
 use crate::{files, log};
-
-/// Later ones override earlier ones.
-pub(crate) const DIRECTORIES: [&str; 2] = ["/usr/lib/services.d", "/etc/services.d"];
 
 /// Reads every description; sorted by name.
 pub(crate) fn services() -> Vec<Loaded> {

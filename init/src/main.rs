@@ -43,6 +43,7 @@ use alloc::string::String;
 use core::convert::Infallible;
 
 use init_core::cmdline::CommandLine;
+use init_core::description::DIRECTORIES;
 use init_core::supervisor::Supervisor;
 use init_core::time::Timestamp;
 use rustix::fs::Mode;
@@ -97,12 +98,9 @@ fn boot(started: Timestamp) -> Result<Infallible, String> {
     note("bring up the loopback interface", sys::net::loopback_up());
     let mut services = load::services();
     while services.is_empty() {
+        let [image, machine] = DIRECTORIES;
         rescue::enter(
-            format_args!(
-                "no service is described in {} or {}",
-                load::DIRECTORIES[0],
-                load::DIRECTORIES[1]
-            ),
+            format_args!("no service is described in {image} or {machine}"),
             &console,
             &signals,
         );

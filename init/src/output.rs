@@ -13,6 +13,7 @@ use core::mem::MaybeUninit;
 
 use init_core::event::ServiceId;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::fchown;
 use rustix::io::Errno;
 use rustix::io::IoSlice;
 use rustix::net::{
@@ -20,6 +21,7 @@ use rustix::net::{
     sendmsg, socketpair,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Uid;
 
 /// All pipes, and the way to the collector.
 #[derive(Default)]
@@ -56,10 +58,20 @@ pub(crate) enum Sent {
 
 impl Outputs {
     /// Makes sure that `service` has its pipe. A new one becomes pending for
-    /// the collector.
-    pub(crate) fn open(&mut self, service: ServiceId, name: &str) -> Result<(), Errno> {
+    /// the collector. It belongs to `owner`, the user that the service runs as for PID 1's
+    /// whole life, and otherwise to root: who opens `/dev/stdout` is judged by the pipe's owner.
+    pub(crate) fn open(
+        &mut self,
+        service: ServiceId,
+        name: &str,
+        owner: Option<Uid>,
+    ) -> Result<(), Errno> {
         let Err(index) = self.find(service) else { return Ok(()) };
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+        if owner.is_some() {
+            // One inode for both ends.
+            fchown(&write, owner, None)?;
+        }
         self.pipes.insert(index, Pipe { service, name: name.into(), read, write });
         if let Some(collector) = &mut self.collector {
             collector.pending.push_back(service);
@@ -140,6 +152,8 @@ fn send(socket: BorrowedFd<'_>, pipe: &Pipe) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt as _;
+
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
     use super::*;
@@ -162,7 +176,7 @@ mod tests {
     fn a_new_collector_gets_every_pipe_with_what_is_in_it() {
         let mut outputs = Outputs::default();
         for (id, name) in [(0, "a"), (1, "b")] {
-            outputs.open(ServiceId(id), name).unwrap();
+            outputs.open(ServiceId(id), name, None).unwrap();
             let end = outputs.write_end(ServiceId(id)).unwrap();
             rustix::io::write(end, name.as_bytes()).unwrap();
         }
@@ -181,13 +195,40 @@ mod tests {
     }
 
     #[test]
+    fn a_service_opens_its_output_by_path_as_its_own_user() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root can give a pipe to somebody else");
+            return;
+        }
+        let mut outputs = Outputs::default();
+        let say = |outputs: &Outputs| {
+            let output = outputs.write_end(ServiceId(0)).unwrap().try_clone_to_owned().unwrap();
+            let status = std::process::Command::new("/bin/sh")
+                .args(["-c", "echo heard > /dev/stdout && echo so > /dev/stderr"])
+                .uid(65_534)
+                .stdout(output.try_clone().unwrap())
+                .stderr(output)
+                .status();
+            status.unwrap().success()
+        };
+        outputs.open(ServiceId(0), "rooted", None).unwrap();
+        assert!(!say(&outputs), "a pipe of root's is not anybody's");
+        outputs = Outputs::default();
+        outputs.open(ServiceId(0), "owned", Some(Uid::from_raw(65_534))).unwrap();
+        assert!(say(&outputs));
+        let mut bytes = [0; 64];
+        let length = rustix::io::read(&outputs.pipes[0].read, &mut bytes).unwrap();
+        assert_eq!(&bytes[..length], b"heard\nso\n");
+    }
+
+    #[test]
     fn a_full_socket_is_no_loss_and_a_dead_collector_no_error() {
         let mut outputs = Outputs::default();
         let theirs = outputs.connect_collector().unwrap();
         let count = 3000;
         for id in 0..count {
             // Names as long as they may be fill the socket sooner.
-            outputs.open(ServiceId(id), &"x".repeat(64)).unwrap();
+            outputs.open(ServiceId(id), &"x".repeat(64), None).unwrap();
             if id % 100 == 99 {
                 outputs.pipes.pop();
             }
@@ -204,7 +245,7 @@ mod tests {
         }
         assert_eq!((received, was_full), (2970, true));
         drop(theirs);
-        outputs.open(ServiceId(count), "late").unwrap();
+        outputs.open(ServiceId(count), "late", None).unwrap();
         assert!(outputs.has_pending());
         assert_eq!(outputs.send_pending(), Sent::Gone);
     }

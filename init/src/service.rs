@@ -97,6 +97,14 @@ impl Identity {
         }
     }
 
+    /// The user it runs as, unless that is root as PID 1 is or nobody knows.
+    pub(crate) fn user(&self) -> Option<Uid> {
+        match self {
+            Self::User(found) => Some(found.0.uid),
+            Self::Root | Self::Unknown => None,
+        }
+    }
+
     /// The environment of the service: PID 1's base, the user's own values, and
     /// then `extra`; a later variable replaces an earlier one.
     pub(crate) fn environment(&self, extra: &[(&str, &str)]) -> Vec<String> {
@@ -190,6 +198,7 @@ mod tests {
         assert!(identify(Some("nobody"), None).is_none());
         assert!(identify(Some("log"), Some("nobody")).is_none());
         assert!(Identity::Unknown.credentials().is_err());
+        assert_eq!((Identity::Root.user(), Identity::Unknown.user()), (None, None));
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub use crate::signal::Signal;
 pub use packed::PackedDescription;
 pub(crate) use packed::Policy;
 
+/// Where the target has its descriptions: the image's and the machine's. A file of the second
+/// takes the place of the one of the same name in the first.
+pub const DIRECTORIES: [&str; 2] = ["/usr/lib/services.d", "/etc/services.d"];
+
 /// The number that is no user's and no group's: (uid_t) -1. setresuid(2) and setresgid(2) take
 /// it for "as it was", which would be root.
 pub const NO_ID: u32 = u32::MAX;

@@ -7,6 +7,8 @@
 use crate::description::Signal;
 use crate::state::{Reason, State};
 
+pub use crate::process::{ExitStatus, SpawnError, SpawnStage};
+
 /// A service's place in the supervisor's table; valid for the supervisor's whole life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ServiceId(pub u32);
@@ -19,70 +21,6 @@ pub struct InstanceId(pub u64);
 /// A control client that waits for the end of an operation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ClientId(pub u64);
-
-/// How a process ended (waitid(2)).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ExitStatus {
-    /// It exited with this status, 0 to 255.
-    Code(u8),
-    /// A signal ended it; `core_dumped` as `CLD_DUMPED` says.
-    Signal {
-        /// Which signal.
-        signal: Signal,
-        /// Whether the kernel wrote a core dump.
-        core_dumped: bool,
-    },
-}
-
-impl ExitStatus {
-    /// Whether the process did what it was meant to: status 0.
-    #[must_use]
-    pub const fn is_success(self) -> bool {
-        matches!(self, Self::Code(0))
-    }
-
-    /// Whether a process that was sent `signal` to end did so without trouble: success, the
-    /// signal itself, or 128 and its number, which is what a shell makes of that (sh(1p)).
-    #[must_use]
-    pub const fn answers(self, signal: Signal) -> bool {
-        match self {
-            Self::Code(code) => code == 0 || code == 128 | signal.0,
-            Self::Signal { signal: own, .. } => own.0 == signal.0,
-        }
-    }
-}
-
-/// What PID 1 did for a new process when it failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SpawnStage {
-    /// Creating the cgroup or its limits.
-    Cgroup,
-    /// Creating pipes or opening the terminal.
-    Output,
-    /// clone3(2) itself.
-    Clone,
-    /// Looking up user or group.
-    User,
-    /// Setting user, group or supplementary groups.
-    Credentials,
-    /// setrlimit(2).
-    Limits,
-    /// Setting umask, nice value or what the kernel kills first.
-    Attributes,
-    /// chdir(2) to the working directory.
-    WorkingDirectory,
-    /// execve(2).
-    Exec,
-}
-
-/// A start that failed before the service's program ran.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SpawnError {
-    /// At what.
-    pub stage: SpawnStage,
-    /// With which error number (errno(3)).
-    pub errno: i32,
-}
 
 /// What happened.
 #[derive(Clone, PartialEq, Debug)]
@@ -116,8 +54,8 @@ pub enum Event {
         /// Which instance.
         instance: InstanceId,
     },
-    /// The kernel has killed processes of the instance for want of memory. Comes before the
-    /// `Exited` that this brought about.
+    /// The kernel has killed processes of the instance for want of memory, since it began.
+    /// Comes before the `Exited` of a main process that was killed, by the kernel or whomever.
     OutOfMemory {
         /// Which instance.
         instance: InstanceId,
@@ -136,8 +74,9 @@ pub enum Event {
         instance: InstanceId,
     },
     /// Time has passed: a deadline of `Supervisor::next_deadline` may have been
-    /// reached. Of several events that are there at once this is the last, so that
-    /// a process that ended in time is not taken for late.
+    /// reached. Of several events that are there at once this is the last, and its
+    /// time is that at which the edge looked for news: a process that ended in time
+    /// is not taken for late, however long the events before it took.
     Tick,
     /// A person wants something done with one service.
     Command {

@@ -10,7 +10,8 @@
 //! - [`name`], [`description`], [`signal`], [`time`]: what a service is;
 //!   [`parse`] reads it from TOML
 //! - [`graph`]: who waits for whom; start order, stop order, cycles by name
-//! - [`state`], [`reason`]: the states of a service, the table of transitions, and why
+//! - [`state`], [`reason`]: the states of a service, the table of transitions, and why;
+//!   [`process`]: how a process ended or could not be started
 //! - [`supervisor`]: `Supervisor::step(event, now) -> actions`
 //! - [`event`]: the vocabulary between the supervisor and the system-call edge
 //! - [`protocol`]: what `svcctl` and PID 1 say to each other
@@ -45,6 +46,7 @@ pub mod mount;
 pub mod mountinfo;
 pub mod name;
 pub mod parse;
+pub mod process;
 pub mod protocol;
 pub mod reason;
 pub mod signal;

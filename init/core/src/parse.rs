@@ -266,8 +266,17 @@ fn read_stop_signal<'t>(file: &Section<'t>, reader: &mut Reader<'t>) -> Signal {
     }
 }
 
-/// A user's or group's name, or its number: what /etc/passwd can hold.
+/// A user's or group's name, or its number, in quotes or without: what /etc/passwd can hold.
 fn read_account<'t>(file: &Section<'t>, reader: &mut Reader<'t>, key: &str) -> Option<Box<str>> {
+    let value = file.get(key)?;
+    if value.get_ref().is_integer() {
+        let id = reader.number(file, key, 0, u64::from(NO_ID - 1))?;
+        return Some(format!("{id}").into());
+    }
+    if !value.get_ref().is_str() {
+        reader.wrong_type(file, key, value, "a name or a number");
+        return None;
+    }
     let text = reader.string(file, key)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let is_nobody = text.parse() == Ok(NO_ID);

@@ -9,9 +9,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::errno::OsError;
-use crate::event::{ExitStatus, SpawnError, SpawnStage};
 use crate::name::ServiceName;
+use crate::process::{ExitStatus, SpawnError};
 
 /// Why a service is in its state.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,7 +49,8 @@ pub enum Reason {
     SpawnFailed(SpawnError),
     /// It ended by itself.
     Exited(ExitStatus),
-    /// The kernel killed it for want of memory.
+    /// Its main process was killed after the kernel had killed processes of it for want of
+    /// memory, that one or others.
     OutOfMemory,
     /// It was not ready within its start timeout.
     StartTimeout,
@@ -184,7 +184,11 @@ impl fmt::Display for Reason {
             Self::BadDescription(text) => write!(f, "its description is wrong: {text}"),
             Self::SpawnFailed(error) => write!(f, "{error}"),
             Self::Exited(status) => write!(f, "{status}"),
-            Self::OutOfMemory => write!(f, "killed by the kernel: out of memory"),
+            // The kernel counts whom it killed since the instance began: somebody else may have
+            // killed the main process, later.
+            Self::OutOfMemory => {
+                write!(f, "killed; processes of it were killed by the kernel: out of memory")
+            }
             Self::StartTimeout => write!(f, "not ready within its start timeout"),
             Self::StopTimeout => write!(f, "did not end within its stop timeout: killed"),
             Self::StartLimit { count, within_ms, last } => {
@@ -195,40 +199,6 @@ impl fmt::Display for Reason {
             Self::BecameReady => write!(f, "ready"),
             Self::Shutdown => write!(f, "the system goes down"),
         }
-    }
-}
-
-/// `exited with status 1`, `killed by SIGSEGV (core dumped)`.
-impl fmt::Display for ExitStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exited with status {code}"),
-            Self::Signal { signal, core_dumped: false } => write!(f, "killed by {signal}"),
-            Self::Signal { signal, core_dumped: true } => {
-                write!(f, "killed by {signal} (core dumped)")
-            }
-        }
-    }
-}
-
-/// `cannot execute its program: No such file or directory (os error 2)`.
-impl fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.stage {
-            // Names are looked up in two files: what the kernel calls missing is not one of them.
-            SpawnStage::User => {
-                return write!(f, "its user or group is not in /etc/passwd and /etc/group");
-            }
-            SpawnStage::Cgroup => "cannot create its cgroup",
-            SpawnStage::Output => "cannot open its output or terminal",
-            SpawnStage::Clone => "cannot create its process",
-            SpawnStage::Credentials => "cannot become its user",
-            SpawnStage::Limits => "cannot set its resource limits",
-            SpawnStage::Attributes => "cannot set its nice value or oom_score_adj",
-            SpawnStage::WorkingDirectory => "cannot enter its working directory",
-            SpawnStage::Exec => "cannot execute its program",
-        };
-        write!(f, "{what}: {}", OsError(self.errno))
     }
 }
 
@@ -251,6 +221,7 @@ impl fmt::Display for Span {
 mod tests {
     use super::*;
     use crate::description::Signal;
+    use crate::process::SpawnStage;
 
     #[test]
     fn people_read_fragments_and_programs_read_words() {

@@ -112,7 +112,8 @@ impl Supervisor {
         }
     }
 
-    /// Handles one event at the time `now`, which never runs backwards.
+    /// Handles one event at the time `now`, which never runs backwards but for [`Event::Tick`]:
+    /// deadlines later than its time are not looked at.
     #[must_use = "an action that is not performed is never asked for again"]
     pub fn step(&mut self, event: Event, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -132,7 +133,7 @@ impl Supervisor {
             Event::OutOfMemory { instance } => self.on_out_of_memory(instance),
             Event::Exited { instance, status } => self.on_exited(instance, status),
             Event::TreeEmpty { instance } => self.on_tree_empty(instance),
-            Event::Tick => self.on_tick(),
+            Event::Tick => self.on_tick(now),
             Event::Command { client, operation, service } => {
                 self.on_command(client, operation, service);
             }
@@ -250,6 +251,10 @@ impl Supervisor {
         self.set_deadline(id, None);
         let now = self.now;
         let Some(service) = self.service_mut(id) else { return };
+        // However it ends: a requirement may take down what would have lived.
+        if service.state == State::Ready && now.since(service.since) >= HEALTHY_AFTER {
+            service.forget_starts();
+        }
         let from = core::mem::replace(&mut service.state, to);
         service.cause = cause;
         service.since = now;

@@ -57,6 +57,8 @@ pub(crate) struct EventLoop<'a> {
     control: Option<Control>,
     report: BootReport,
     queue: VecDeque<Event>,
+    /// When the last turn began to look for news.
+    looked: Timestamp,
     /// The latest instances, whose programs may not be executed yet.
     starting: VecDeque<InstanceId>,
     /// There may be more dead children than one turn waits for.
@@ -88,6 +90,7 @@ impl<'a> EventLoop<'a> {
             control: opened("control", Control::open()),
             report,
             queue: VecDeque::new(),
+            looked: Timestamp::ZERO,
             starting: VecDeque::new(),
             may_have_dead: true,
             finish: None,
@@ -130,11 +133,12 @@ impl<'a> EventLoop<'a> {
         self.queue.push_back(Event::Shutdown { kind });
     }
 
-    /// Feeds the supervisor until it has nothing more to say.
+    /// Feeds the supervisor until it has nothing more to say. Each event has its own time, for
+    /// the actions before it may have taken long: a start is timed from its process on.
     fn decide(&mut self) {
-        let now = clock::now();
         let mut actions = Vec::new();
         while let Some(event) = self.queue.pop_front() {
+            let now = if event == Event::Tick { self.looked } else { clock::now() };
             self.supervisor.step_into(event, now, &mut actions);
             self.report.look(&self.supervisor);
             for action in actions.drain(..) {
@@ -156,6 +160,7 @@ impl<'a> EventLoop<'a> {
             Err(_) => &mut [],
         };
         let now = clock::now();
+        self.looked = now;
         let mut trees = Vec::new();
         let mut clients = Vec::new();
         let mut collector = None;

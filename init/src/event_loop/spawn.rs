@@ -8,30 +8,24 @@ use init_core::description::{Output, ServiceDescription};
 use init_core::event::{Event, InstanceId, ServiceId, SpawnError, SpawnStage};
 use rustix::event::epoll::EventFlags;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 
 use super::{EventLoop, Token};
 use crate::cgroup::Cgroup;
 use crate::console;
-use crate::errno::explain;
+use crate::errno::{Failure, at, explain};
 use crate::instances::Instance;
 use crate::notify::NOTIFY_SOCKET;
+use crate::service::Identity;
 use crate::sys::process::{self, CStrings, Descriptors, PASSED_FD, Program};
 use crate::{log, service};
 
 /// How many children may be on the way to their programs at a time.
 const STARTING_MAX: usize = 2;
 
-/// An error number and where it belongs.
-type Failure = (SpawnStage, Errno);
-
 /// A service that PID 1 has no description of.
 const NO_SERVICE: Failure = (SpawnStage::User, Errno::NOENT);
-
-/// Says at which stage an error number came.
-fn at(stage: SpawnStage) -> impl Fn(Errno) -> Failure {
-    move |errno| (stage, errno)
-}
 
 impl EventLoop<'_> {
     /// Creates the instance's cgroup and main process, and queues what became of it.
@@ -54,7 +48,7 @@ impl EventLoop<'_> {
         cgroup: &mut Option<Cgroup>,
     ) -> Result<(), Failure> {
         let description = self.supervisor.description(service).ok_or(NO_SERVICE)?;
-        *cgroup = self.create_cgroup(&description, instance).map_err(at(SpawnStage::Cgroup))?;
+        *cgroup = self.create_cgroup(&description, instance)?;
         let passed = self.connect_collector(service).map_err(at(SpawnStage::Output))?;
         self.open_output(service, &description).map_err(at(SpawnStage::Output))?;
         let program = self.program(service, &description, passed.is_some())?;
@@ -99,7 +93,7 @@ impl EventLoop<'_> {
         &mut self,
         description: &ServiceDescription,
         instance: InstanceId,
-    ) -> Result<Option<Cgroup>, Errno> {
+    ) -> Result<Option<Cgroup>, Failure> {
         let Some(cgroups) = &mut self.cgroups else { return Ok(None) };
         cgroups.create(description.name.as_str(), instance.0, &description.limits).map(Some)
     }
@@ -127,7 +121,8 @@ impl EventLoop<'_> {
             self.supervisor.log_collector().is_some_and(|collector| collector != service);
         let wants = description.output == Output::Log && description.terminal.is_none();
         if has_collector && wants {
-            self.outputs.open(service, description.name.as_str())
+            let owner = self.identity(service).and_then(Identity::user);
+            self.outputs.open(service, description.name.as_str(), owner)
         } else {
             Ok(())
         }
@@ -135,12 +130,20 @@ impl EventLoop<'_> {
 
     /// Where the service's output goes.
     fn output(&self, service: ServiceId, description: &ServiceDescription) -> BorrowedFd<'_> {
-        match description.output {
+        let output = match description.output {
             Output::Null => self.console.null.as_fd(),
             Output::Log | Output::Console => {
                 self.outputs.write_end(service).unwrap_or(self.console.output.as_fd())
             }
-        }
+        };
+        // All instances share the open file, and one before may have left O_NONBLOCK on it: a
+        // program that knows nothing of that loses what there is no room for.
+        let _ = fcntl_setfl(output, OFlags::empty());
+        output
+    }
+
+    fn identity(&self, service: ServiceId) -> Option<&Identity> {
+        usize::try_from(service.0).ok().and_then(|index| self.identities.get(index))
     }
 
     fn program(
@@ -149,8 +152,7 @@ impl EventLoop<'_> {
         description: &ServiceDescription,
         is_collector: bool,
     ) -> Result<Program, Failure> {
-        let index = usize::try_from(service.0).unwrap_or(usize::MAX);
-        let identity = self.identities.get(index).ok_or(NO_SERVICE)?;
+        let identity = self.identity(service).ok_or(NO_SERVICE)?;
         let extra = extra_environment(description, is_collector);
         let terminal = description.terminal.as_deref().map(console::terminal_path);
         Ok(Program {

@@ -9,6 +9,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 /// A service's `command` and `environment` that do what the helper `name` does.
@@ -41,6 +42,7 @@ fn helper() {
                 .unwrap();
             child.wait().unwrap();
         }
+        Ok("leave-nonblocking") => leave_nonblocking(),
         Ok("collect") => collect(),
         Ok(other) => panic!("no helper {other}"),
         Err(_) => {}
@@ -50,6 +52,17 @@ fn helper() {
 fn notify(message: &str) {
     let socket = UnixDatagram::unbound().unwrap();
     socket.send_to(message.as_bytes(), env::var("NOTIFY_SOCKET").unwrap()).unwrap();
+}
+
+/// Adds to the file `FILE` whether standard output makes its writer wait, and has it do so no
+/// more, as runtimes do that read and write without waiting.
+fn leave_nonblocking() {
+    let flags = fcntl_getfl(std::io::stdout()).unwrap();
+    let mut file =
+        OpenOptions::new().create(true).append(true).open(env::var("FILE").unwrap()).unwrap();
+    let waits = if flags.contains(OFlags::NONBLOCK) { "never" } else { "waits" };
+    writeln!(file, "{waits}").unwrap();
+    fcntl_setfl(std::io::stdout(), flags | OFlags::NONBLOCK).unwrap();
 }
 
 /// A log collector that ends after a few reads, having written all it read to

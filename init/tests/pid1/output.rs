@@ -45,6 +45,27 @@ fn a_restart_of_the_collector_loses_nothing() {
 }
 
 #[test]
+fn no_instance_finds_its_output_as_the_last_one_left_it() {
+    let test = "no_instance_finds_its_output_as_the_last_one_left_it";
+    let leaves = |file: &str| {
+        format!(
+            "command = [\"/t/helper\", \"--exact\", \"helper::helper\"]\n\
+             environment = {{ PID1_HELPER = \"leave-nonblocking\", FILE = \"/t/{file}\" }}\n\
+             restart = \"always\"\nrestart-delay = \"1ms\"\n\
+             start-limit = {{ count = 3, within = \"1h\" }}\n"
+        )
+    };
+    let (pipe, console) = (leaves("pipe"), leaves("consoled") + "output = \"console\"\n");
+    let collector = "command = [\"/bin/sleep\", \"1000\"]\nlog-collector = true\n";
+    let services = [("pipe", &*pipe), ("console", &*console), ("collector", collector)];
+    let Some(guest) = Guest::boot(test, Kind::Ordinary, &services) else { return };
+    for (service, file) in [("pipe", "pipe"), ("console", "consoled")] {
+        guest.wait_for_state(service, "failed");
+        assert_eq!(guest.text(file), "waits\n".repeat(3), "{service}");
+    }
+}
+
+#[test]
 fn without_a_collector_output_goes_to_the_console() {
     let test = "without_a_collector_output_goes_to_the_console";
     let speaks =

@@ -1,9 +1,11 @@
 //! Services from start to end: readiness, restarts, failures, killing.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use init_core::event::Operation;
-use init_core::protocol::Reply;
+use init_core::name::ServiceName;
+use init_core::protocol::{Reply, Request};
 
 use crate::guest::{Guest, Kind, until};
 use crate::helper;
@@ -184,6 +186,69 @@ fn what_cannot_start_says_at_which_stage() {
         assert!(summary.reason.contains(text), "{name}: {}", summary.reason);
     }
     guest.wait_for_state("fine", "ready");
+}
+
+#[test]
+fn a_limit_without_its_controller_is_named() {
+    let test = "a_limit_without_its_controller_is_named";
+    let hungry = SLEEP.to_owned() + "restart = \"never\"\n[limits]\nmemory-max = \"64MiB\"\n";
+    let many = SLEEP.to_owned() + "restart = \"never\"\n[limits]\ntasks-max = 5\n";
+    let services = [("hungry", &*hungry), ("many", &*many), ("fine", SLEEP)];
+    let Some(guest) = Guest::boot(test, Kind::Ordinary, &services) else { return };
+    if !guest.has_cgroups(test) {
+        return;
+    }
+    guest.wait_for_state("fine", "ready");
+    let controllers = guest.inside("/sys/fs/cgroup/cgroup.controllers");
+    let controllers = std::fs::read_to_string(controllers).unwrap();
+    for (service, controller, key) in
+        [("hungry", "memory", "memory-max"), ("many", "pids", "tasks-max")]
+    {
+        if controllers.split_whitespace().any(|one| one == controller) {
+            println!("skipped: {test}: the host gives the controller {controller}");
+            continue;
+        }
+        let summary = guest.wait_for_state(service, "failed").summary;
+        let expected = format!("its {key} needs the {controller} controller, which the kernel");
+        assert!(summary.reason.starts_with(&expected), "{}", summary.reason);
+    }
+}
+
+#[test]
+fn a_start_is_timed_from_its_own_process_on() {
+    let test = "a_start_is_timed_from_its_own_process_on";
+    // Between them they take PID 1 two seconds to start: none gets to its program, and for each
+    // beyond the second it waits 100 ms.
+    let slow = SLEEP.to_owned() + "autostart = false\n";
+    let names: Vec<String> = (0..20).map(|number| format!("slow-{number:02}")).collect();
+    let last = shell("sleep 0.2")
+        + "type = \"oneshot\"\nautostart = false\nrestart = \"never\"\nstart-timeout = \"1s\"\n";
+    let all = format!(
+        "{SLEEP}autostart = false\nrequires = {:?}\n",
+        [&names[..], &["zz".into()]].concat()
+    );
+    let mut services: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &*slow)).collect();
+    services.extend([("zz", &*last), ("all", &*all), ("idle", SLEEP)]);
+    let Some(guest) = Guest::boot(test, Kind::Ordinary, &services) else { return };
+    if !guest.has_cgroups(test) {
+        return;
+    }
+    guest.wait_for_state("idle", "ready");
+    let freeze = guest.inside("/sys/fs/cgroup/services/cgroup.freeze");
+    std::fs::write(&freeze, "1").unwrap();
+    let mut stream = guest.connect();
+    let name = ServiceName::new("all").unwrap();
+    let start = Request::Operate { operation: Operation::Start, name };
+    stream.write_all(&start.encode().unwrap()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    // PID 1 answers when it is through with them.
+    guest.list();
+    std::fs::write(&freeze, "0").unwrap();
+    let status = guest.wait_for("zz", |status| {
+        status.ready.is_some() || status.summary.state.as_str() == "failed"
+    });
+    assert_eq!(status.summary.state.as_str(), "completed", "{}", status.summary.reason);
+    assert_eq!(crate::guest::receive(&mut stream), Some(Reply::Done));
 }
 
 #[test]

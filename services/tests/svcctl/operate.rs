@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use init_core::event::{Operation, ShutdownKind};
-use init_core::protocol::{Change, Reply, Request};
+use init_core::protocol::{Change, Reply, Request, Summary};
 use init_core::state::State;
 use init_core::time::Timestamp;
 use serde_json::json;
@@ -52,26 +52,95 @@ svcctl: error: there is no service `nobody`
     assert_eq!(value[1]["succeeded"], true);
 }
 
+/// A PID 1 whose services are as `before` until it is asked for an operation, and as `after`
+/// from then on: name, state, reason's code, and whom the reason is about.
+fn changing(before: &'static [Row], after: &'static [Row], requires: &'static [&str]) -> Bench {
+    let is_done = Arc::new(AtomicBool::new(false));
+    Bench::with(move |request| {
+        let rows = if is_done.load(Ordering::SeqCst) { after } else { before };
+        let list = || {
+            rows.iter().map(|(service, state, code, other)| Summary {
+                reason_service: (!other.is_empty()).then(|| name(other)),
+                ..summary(service, *state, code, code)
+            })
+        };
+        match request {
+            Request::List => Reply::Services(list().collect()),
+            Request::Status { name: asked } => {
+                let mut status = status(list().find(|one| one.name == *asked).unwrap());
+                if asked.as_str() == "new" {
+                    status.requires = requires.iter().map(|one| name(one)).collect();
+                }
+                Reply::Service(Box::new(status))
+            }
+            _ => {
+                is_done.store(true, Ordering::SeqCst);
+                let failed = after.iter().find(|(service, ..)| *service == "new");
+                match failed.filter(|(_, state, ..)| *state == State::Failed) {
+                    Some((service, state, code, _)) => {
+                        Reply::Failed(Box::new(summary(service, *state, code, code)))
+                    }
+                    None => Reply::Done,
+                }
+            }
+        }
+    })
+}
+
+type Row = (&'static str, State, &'static str, &'static str);
+
 #[test]
-fn stop_names_what_went_down_with_it() {
-    let bench = Bench::with(|request| match request {
-        Request::List => {
-            let mut services = services();
-            services[2].reason_code = "requirement-down".to_owned();
-            services[2].state = State::Stopped;
-            Reply::Services(services)
-        }
-        Request::Operate { .. } => Reply::Done,
-        Request::Status { name } => {
-            let stopped = summary(name.as_str(), State::Stopped, "requested", "by request");
-            Reply::Service(Box::new(status(stopped)))
-        }
-        Request::Shutdown { .. } => Reply::Denied,
-    });
-    let outcome = bench.run(&["stop", "db", "logd"]);
-    assert_outcome(&outcome, "db: stopped, and with it web\nlogd: stopped\n", "", 0);
-    let (value, _) = bench.json(&["stop", "db"]);
-    assert_eq!(value[0]["taken_down"], json!(["web"]));
+fn stop_names_what_went_down_with_it_and_nothing_else() {
+    let before: &[Row] = &[
+        ("db", State::Ready, "became-ready", ""),
+        ("early", State::Stopped, "requirement-down", "db"),
+        ("late", State::Backoff, "exited", ""),
+        ("mail", State::Ready, "became-ready", ""),
+        ("shop", State::Waiting, "waits-for", "web"),
+        ("web", State::Ready, "became-ready", ""),
+    ];
+    let after: &[Row] = &[
+        ("db", State::Stopped, "requested", ""),
+        ("early", State::Stopped, "requirement-down", "db"),
+        ("late", State::Failed, "start-limit", ""),
+        ("mail", State::Ready, "became-ready", ""),
+        ("shop", State::Stopped, "requirement-down", "web"),
+        ("web", State::Stopped, "requirement-down", "db"),
+    ];
+    let outcome = changing(before, after, &[]).run(&["stop", "db", "mail"]);
+    assert_outcome(&outcome, "db: stopped, and with it shop, web\nmail: ready\n", "", 0);
+    let (value, _) = changing(before, after, &[]).json(&["stop", "db"]);
+    assert_eq!(value[0]["taken_down"], json!(["shop", "web"]));
+}
+
+#[test]
+fn start_names_what_had_to_give_way() {
+    let before: &[Row] = &[
+        ("base", State::Stopped, "not-started", ""),
+        ("new", State::Stopped, "not-started", ""),
+        ("old", State::Ready, "became-ready", ""),
+        ("user", State::Ready, "became-ready", ""),
+    ];
+    let after: &[Row] = &[
+        ("base", State::Ready, "became-ready", ""),
+        ("new", State::Ready, "became-ready", ""),
+        ("old", State::Stopped, "conflict", "base"),
+        ("user", State::Stopped, "requirement-down", "old"),
+    ];
+    let outcome = changing(before, after, &["base"]).run(&["start", "new"]);
+    assert_outcome(&outcome, "new: ready, and took down old, user\n", "", 0);
+    let (value, _) = changing(before, after, &["base"]).json(&["start", "new"]);
+    assert_eq!(value[0]["taken_down"], json!(["old", "user"]));
+    // Somebody else's conflict is none of its own.
+    let outcome = changing(before, after, &[]).run(&["start", "new"]);
+    assert_outcome(&outcome, "new: ready\n", "", 0);
+    let fails: &[Row] =
+        &[("new", State::Failed, "exited", ""), ("old", State::Stopped, "conflict", "new")];
+    let stderr = "\
+svcctl: error: `new` did not start: it is failed, exited; it took down old
+  hint: `svcctl why new` explains it
+";
+    assert_outcome(&changing(before, fails, &[]).run(&["start", "new"]), "", stderr, 1);
 }
 
 #[test]

@@ -118,6 +118,37 @@ fn why_sends_who_asks_of_what_can_never_start_to_its_description() {
 }
 
 #[test]
+fn why_does_not_blame_what_is_up() {
+    let bench = Bench::with(|request| match request {
+        Request::Status { name: asked } => {
+            let about = |state, code, other: &str| Summary {
+                reason_service: Some(name(other)),
+                ..summary(asked.as_str(), state, code, code)
+            };
+            Reply::Service(Box::new(status(match asked.as_str() {
+                "web" => about(State::Stopped, "requirement-down", "db"),
+                "shop" => about(State::Failed, "conflict", "mall"),
+                "mall" => about(State::Failed, "requirement-failed", "db"),
+                up => summary(up, State::Ready, "became-ready", "ready"),
+            })))
+        }
+        _ => Reply::Services(Vec::new()),
+    });
+    for (asked, other, hint) in [
+        ("web", "db", "`svcctl start web` starts it; db is up"),
+        ("mall", "db", "`svcctl start mall` starts it; db is up"),
+        ("shop", "mall", "`svcctl start shop` starts it"),
+    ] {
+        let (value, code) = bench.json(&["why", asked]);
+        assert_eq!((value["chain"].as_array().unwrap().len(), code), (1, 0), "{value}");
+        assert_eq!((&value["other"]["name"], &value["hint"]), (&json!(other), &json!(hint)));
+    }
+    let text = bench.run(&["why", "web"]).stdout;
+    assert!(text.starts_with("web is stopped since ") && text.contains("\n  db is ready since "));
+    assert!(text.contains("\nWhat happened to web, ") && !text.contains("What happened to db"));
+}
+
+#[test]
 fn why_ends_even_if_services_give_each_other_as_the_reason() {
     let bench = Bench::with(|request| match request {
         Request::Status { name: asked } => {

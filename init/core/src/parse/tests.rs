@@ -124,13 +124,36 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn users_and_groups_are_names_or_numbers() {
+    for (written, read) in [
+        ("\"web\"", "web"),
+        ("\"1000\"", "1000"),
+        ("0", "0"),
+        ("1_000", "1000"),
+        ("0x10", "16"),
+        ("4294967294", "4294967294"),
+    ] {
+        let text = format!("command = [\"/bin/web\"]\nuser = {written}\ngroup = {written}\n");
+        let web = parse(&text).unwrap();
+        assert_eq!((web.user.as_deref(), web.group.as_deref()), (Some(read), Some(read)));
+    }
+}
+
+#[test]
 fn one_mistake_one_finding_at_its_place() {
     for (line, expected) in [
         ("comand = []", "web.toml:2:1: unknown key \"comand\""),
         ("sandbox = {}", "web.toml:2:1: unknown key \"sandbox\""),
         ("limits = { memory = 1 }", "web.toml:2:12: unknown key \"limits.memory\""),
         ("autostart = 1", "web.toml:2:13: \"autostart\" wants true or false, not a number"),
-        ("user = [1]", "web.toml:2:8: \"user\" wants a string, not a list"),
+        ("user = [1]", "web.toml:2:8: \"user\" wants a name or a number, not a list"),
+        (
+            "user = 1.5",
+            "web.toml:2:8: \"user\" wants a name or a number, not a number with a fraction",
+        ),
+        ("user = -1", "web.toml:2:8: \"user\" is from 0 to 4294967294"),
+        ("group = 4294967295", "web.toml:2:9: \"group\" is from 0 to 4294967294"),
+        ("user = \"4294967295\"", "web.toml:2:8: \"user\": \"4294967295\" is no name of a user"),
         ("user = \"a:b\"", "web.toml:2:8: \"user\": \"a:b\" is no name of a user"),
         ("umask = \"778\"", "web.toml:2:9: \"umask\": \"778\" is no umask"),
         ("umask = \"+7\"", "web.toml:2:9: \"umask\": \"+7\" is no umask"),
@@ -289,7 +312,7 @@ fn a_command_is_a_list_with_an_absolute_program() {
 
 #[test]
 fn all_findings_come_at_once_in_the_order_of_the_file() {
-    let findings = parse("restrat = 1\ncommand = [\"web\"]\nuser = 7\n[limits]\ncore = \"1kB\"\n");
+    let findings = parse("restrat = 1\ncommand = [\"web\"]\nuser = -7\n[limits]\ncore = \"1kB\"\n");
     let findings = findings.unwrap_err();
     let places: Vec<_> = findings.iter().map(|one| one.split(": ").next().unwrap()).collect();
     assert_eq!(places, ["web.toml:1:1", "web.toml:2:12", "web.toml:3:8", "web.toml:5:8"]);

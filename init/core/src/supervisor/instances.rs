@@ -2,11 +2,12 @@
 
 use core::num::NonZeroU32;
 
-use super::service::{Cause, End, Ending, Phase, Service};
-use super::{HEALTHY_AFTER, KILL_TIMEOUT, Supervisor};
+use super::service::{Cause, End, Ending, Phase};
+use super::{KILL_TIMEOUT, Supervisor};
 use crate::description::{Policy, Readiness, RestartPolicy, ServiceKind};
 use crate::event::{Action, ExitStatus, InstanceId, ServiceId, SpawnError};
 use crate::state::State;
+use crate::time::Timestamp;
 
 impl Supervisor {
     pub(super) fn on_spawned(&mut self, instance: InstanceId, pid: u32) {
@@ -186,9 +187,6 @@ impl Supervisor {
         let Some(policy) = self.policy(id).copied() else { return };
         let now = self.now;
         let Some(service) = self.service_mut(id) else { return };
-        if was_healthy(service) {
-            service.forget_starts();
-        }
         let next = now.after(service.next_delay(&policy, end));
         let starts = service.starts_within(policy.start_limit_within(), next);
         if starts >= policy.start_limit_count as usize {
@@ -198,10 +196,11 @@ impl Supervisor {
         self.set_deadline(id, Some(next));
     }
 
-    /// Handles every deadline that has been reached.
-    pub(super) fn on_tick(&mut self) {
+    /// Handles every deadline that had been reached at `looked`, when the edge last looked for
+    /// news: since then a process may have been in time, and nobody knows yet.
+    pub(super) fn on_tick(&mut self, looked: Timestamp) {
         while let Some((at, id)) = self.deadlines.first().copied() {
-            if at > self.now {
+            if at > looked {
                 break;
             }
             self.set_deadline(id, None);
@@ -244,10 +243,4 @@ impl Supervisor {
         self.drop_goals(id, Cause::Unkillable, true);
         self.set_state(id, State::Failed, Cause::Unkillable);
     }
-}
-
-/// Whether the instance that has just ended was ready long enough for earlier
-/// failures not to count. It left `ready` when it entered its present state.
-fn was_healthy(service: &Service) -> bool {
-    service.ready.is_some_and(|ready| service.since.since(ready) >= HEALTHY_AFTER)
 }

@@ -198,6 +198,38 @@ fn a_healthy_minute_forgets_failures() {
 }
 
 #[test]
+fn a_healthy_minute_counts_however_it_ends() {
+    let again = "a:waiting restarted, a:starting restarted, spawn a";
+    let limit = "requires = [\"db\"]\nstart-limit = { count = 2, within = \"1h\" }";
+    let world = play(
+        &[("a", limit), ("db", "")],
+        &[
+            ("boot, up db, up a, dies a, tick 200, up a", "…"),
+            ("pass 60000", ""),
+            ("signal db 11, empty db", "…"),
+            ("done a", "kill a, remove a, a:waiting restarted"),
+            ("tick 200, up db, up a", "…"),
+            // The failure of an hour ago is forgotten, though this life was short.
+            ("dies a", "a:stopping exited, kill a, remove a, a:backoff exited"),
+            ("tick 199", ""),
+            ("tick 1", again),
+            ("up a, dies a", "…"),
+        ],
+    );
+    assert_eq!(state(&world, "a"), State::Failed);
+    // A minute less a moment is none.
+    let world = play(
+        &[("a", limit), ("db", "")],
+        &[
+            ("boot, up db, up a, dies a, tick 200, up a", "…"),
+            ("pass 59999", ""),
+            ("signal db 11, empty db, done a, tick 200, up db, up a, dies a", "…"),
+        ],
+    );
+    assert_eq!(state(&world, "a"), State::Failed);
+}
+
+#[test]
 fn a_start_timeout_kills_and_counts_as_failure() {
     for (lines, before) in
         [("readiness = \"notify\"", "up a"), ("type = \"oneshot\"", "up a"), ("", "spawned a")]
@@ -233,6 +265,23 @@ fn the_start_timeout_runs_from_the_process_on() {
             ("tick 1", "a:stopping start-timeout, kill a"),
         ],
     );
+}
+
+#[test]
+fn a_tick_is_about_the_time_of_the_last_look() {
+    let mut world = play(
+        &[("a", "readiness = \"notify\"\nstart-timeout = \"1s\"")],
+        &[("boot, up a", "…"), ("pass 1500", "")],
+    );
+    // What came before the tick took time, in which the service may have said that it is ready.
+    let tick = |world: &mut crate::world::World, ms| {
+        let event = init_core::event::Event::Tick;
+        world.supervisor.step(event, Timestamp::from_millis(ms)).len()
+    };
+    assert_eq!(tick(&mut world, 1_999), 0);
+    assert_eq!(state(&world, "a"), State::Running);
+    assert_ne!(tick(&mut world, 2_000), 0);
+    assert_eq!(state(&world, "a"), State::Stopping);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use services::notify::notify;
 use services::problem::{Context, Problem, Result, warn};
 use services::signals::Termination;
@@ -64,6 +65,7 @@ struct Collector {
 
 impl Collector {
     fn new(socket: OwnedFd, settings: &Settings) -> Result<Self> {
+        raise_open_files();
         let directory = LogDirectory::open(&settings.directory).context(|| {
             format!("cannot open the log directory `{}`", settings.directory.display())
         })?;
@@ -160,26 +162,30 @@ impl Collector {
         }
     }
 
-    /// Begins to collect from a pipe. A service whose log cannot be opened costs
-    /// only itself: its output stays in its pipe.
+    /// Begins to collect from a pipe. A log that cannot be opened is no reason to leave the
+    /// output in the pipe: the service would wait in write(2) once that is full.
     fn add_source(&mut self, name: &ServiceName, pipe: OwnedFd) {
+        let log = LogFile::new(&self.directory, name.as_str(), self.file_bytes_max);
+        if let Some(error) = log.error() {
+            warn(PROGRAM, format_args!("cannot open the log of `{name}`: {error}"));
+        }
         let key = self.next_source;
-        let source = LogFile::open(&self.directory, name.as_str(), self.file_bytes_max)
-            .and_then(|log| Source::new(pipe, log))
-            .and_then(|source| {
-                // Edge-triggered: the start of a line that waits in the pipe for its
-                // end must not be reported over and over.
-                let flags = EventFlags::IN | EventFlags::ET;
-                epoll::add(&self.epoll, &source, EventData::new_u64(key), flags)?;
-                Ok(source)
-            });
+        let source = Source::new(pipe, log).and_then(|source| {
+            // Edge-triggered: the start of a line that waits in the pipe for its
+            // end must not be reported over and over.
+            let flags = EventFlags::IN | EventFlags::ET;
+            epoll::add(&self.epoll, &source, EventData::new_u64(key), flags)?;
+            Ok(source)
+        });
         match source {
             Ok(source) => {
                 self.next_source += 1;
                 self.sources.insert(key, source);
                 self.pending.insert(key);
             }
-            Err(error) => warn(PROGRAM, format_args!("cannot log `{name}`: {error}")),
+            Err(error) => {
+                warn(PROGRAM, format_args!("cannot collect the output of `{name}`: {error}"));
+            }
         }
     }
 
@@ -244,6 +250,16 @@ impl Collector {
     }
 }
 
+/// Lets this process open as many files as it may: each service takes two, and at the usual
+/// soft limit of 1024 the pipe of the next one would not arrive.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = raised {
+        warn(PROGRAM, format_args!("cannot raise the limit on open files: {error}"));
+    }
+}
+
 /// Opens what the collector can do without; what is wrong goes to standard error.
 fn optional<T>(
     what: &str,
@@ -288,8 +304,12 @@ fn receive(socket: &OwnedFd) -> std::result::Result<Received, Errno> {
     let nonsense = |why: &str| {
         Ok(Received::Nonsense(format!("a message of PID 1 ({text:?}) is passed over: {why}")))
     };
-    if message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    if message.flags.contains(ReturnFlags::TRUNC) {
         return nonsense("it is too long");
+    }
+    // The kernel says so where it has no number for a descriptor, and where there are too many.
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return nonsense("its descriptor did not arrive; is the limit on open files reached?");
     }
     match (ServiceName::new(&text), <[OwnedFd; 1]>::try_from(descriptors)) {
         (Ok(name), Ok([pipe])) => Ok(Received::Pipe { name, pipe }),

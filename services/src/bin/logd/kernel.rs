@@ -109,10 +109,12 @@ impl KernelLog {
             self.kernel.add(directory, &timestamp, notice.as_bytes());
         }
         self.next = Some(message.sequence + 1);
-        match message.text.strip_prefix(INIT_PREFIX).filter(|_| message.is_from_user_space()) {
+        // The log has an escape of its own, for control characters alone.
+        let text = kmsg::unescape(message.text);
+        match text.strip_prefix(INIT_PREFIX).filter(|_| message.is_from_user_space()) {
             Some(text) => self.init.add(directory, &timestamp, text.as_bytes()),
             None => {
-                let line = format!("{}: {}", message.level(), message.text);
+                let line = format!("{}: {text}", message.level());
                 self.kernel.add(directory, &timestamp, line.as_bytes());
             }
         }
@@ -172,5 +174,25 @@ mod tests {
             ]
         );
         assert_eq!(texts(&directory, "init"), ["started"]);
+    }
+
+    #[test]
+    fn the_kernels_escapes_do_not_reach_the_log() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = LogDirectory::open(&place.path().join("log")).unwrap();
+        collect(
+            &directory,
+            place.path(),
+            &[
+                "6,1,1,-;usb 1-1: Product: Caf\\xc3\\xa9 \\x5c",
+                "30,2,2,-;init: web: caf\\xc3\\xa9\\x09\\x5cx41",
+                "12,3,3,-;no \\x1b[2J and no \\xff",
+            ],
+        );
+        assert_eq!(
+            texts(&directory, "kernel"),
+            ["info: usb 1-1: Product: Café \\", "warn: no \\x1b[2J and no \u{fffd}"]
+        );
+        assert_eq!(texts(&directory, "init"), ["web: café\t\\x41"]);
     }
 }

@@ -20,11 +20,12 @@ const CHUNK_BYTES: usize = 32 * 1024;
 /// Longest notice about dropped records, in bytes.
 const NOTICE_BYTES_MAX: u64 = 128;
 
-/// The log of one service, open for appending.
+/// The log of one service, for appending.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     name: String,
-    file: File,
+    /// The file, or why it could not be opened when that was last tried.
+    file: io::Result<File>,
     /// Size in bytes, always at the end of a record.
     size: u64,
     size_max: u64,
@@ -36,28 +37,52 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens the log of `name`. A record that a killed predecessor wrote in part is
-    /// removed: its text is still in the pipe.
+    /// Opens the log of `name`.
     pub(crate) fn open(directory: &LogDirectory, name: &str, size_max: u64) -> io::Result<Self> {
-        let file = directory.open_file(&directory.current(name))?;
-        let length = file.metadata()?.len();
-        let size = end_of_last_record(&file, length)?;
-        if size < length {
-            file.set_len(size)?;
+        let log = Self::new(directory, name, size_max);
+        match log.file {
+            Ok(_) => Ok(log),
+            Err(error) => Err(error),
         }
-        Ok(Self {
+    }
+
+    /// The log of `name`, open or not: what it cannot take is dropped and counted.
+    pub(crate) fn new(directory: &LogDirectory, name: &str, size_max: u64) -> Self {
+        let mut log = Self {
             name: name.to_owned(),
-            file,
-            size,
+            file: Err(io::ErrorKind::NotFound.into()),
+            size: 0,
             size_max,
             chunk: String::new(),
             chunk_records: 0,
             dropped: 0,
-        })
+        };
+        log.retry(directory);
+        log
+    }
+
+    /// Opens the file if that has not worked so far. A record that a killed predecessor wrote
+    /// in part is removed: its text is still in the pipe.
+    pub(crate) fn retry(&mut self, directory: &LogDirectory) {
+        if self.file.is_ok() {
+            return;
+        }
+        self.file = open_whole(directory, &self.name).map(|(file, size)| {
+            self.size = size;
+            file
+        });
+    }
+
+    /// Why the file is not open.
+    pub(crate) fn error(&self) -> Option<&io::Error> {
+        self.file.as_ref().err()
     }
 
     /// Adds a record. It is in the file after the next [`LogFile::flush`].
     pub(crate) fn add(&mut self, directory: &LogDirectory, timestamp: &str, text: &[u8]) {
+        if let Err(error) = &self.file {
+            return drop_records(&self.name, &mut self.dropped, 1, error);
+        }
         let before = self.chunk.len();
         append_record(&mut self.chunk, timestamp, text);
         self.chunk_records += 1;
@@ -72,7 +97,7 @@ impl LogFile {
                     self.chunk = record;
                     self.chunk_records = 1;
                 }
-                Err(error) => self.drop_records(1, &error),
+                Err(error) => drop_records(&self.name, &mut self.dropped, 1, &error),
             }
         }
         if self.chunk.len() >= CHUNK_BYTES {
@@ -100,26 +125,20 @@ impl LogFile {
                 self.size += text.len() as u64;
                 self.dropped = 0;
             }
-            Err(error) => self.drop_records(records, &error),
+            Err(error) => drop_records(&self.name, &mut self.dropped, records, &error),
         }
-    }
-
-    /// Says once on standard error that records are lost, and counts them.
-    fn drop_records(&mut self, records: u64, error: &io::Error) {
-        if self.dropped == 0 {
-            warn(PROGRAM, format_args!("output of `{}` is lost: {error}", self.name));
-        }
-        self.dropped += records;
     }
 
     /// Writes all of `bytes`, or none of them.
     fn write_whole(&mut self, directory: &LogDirectory, bytes: &[u8]) -> io::Result<()> {
+        // Nothing is formatted for a file that is not open.
+        let Ok(file) = &mut self.file else { return Ok(()) };
         loop {
-            let error = match self.file.write_all(bytes) {
+            let error = match file.write_all(bytes) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            self.file.set_len(self.size)?;
+            file.set_len(self.size)?;
             if !is_full(&error) || !directory.remove_oldest_rotated()? {
                 return Err(error);
             }
@@ -133,10 +152,29 @@ impl LogFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result?,
         }
-        self.file = directory.open_file(&current)?;
+        self.file = Ok(directory.open_file(&current)?);
         self.size = 0;
         Ok(())
     }
+}
+
+/// Says once on standard error that records of `name` are lost, and counts them.
+fn drop_records(name: &str, dropped: &mut u64, records: u64, error: &io::Error) {
+    if *dropped == 0 {
+        warn(PROGRAM, format_args!("output of `{name}` is lost: {error}"));
+    }
+    *dropped += records;
+}
+
+/// The newest file of the log `name` and its size, cut off after the last whole record.
+fn open_whole(directory: &LogDirectory, name: &str) -> io::Result<(File, u64)> {
+    let file = directory.open_file(&directory.current(name))?;
+    let length = file.metadata()?.len();
+    let size = end_of_last_record(&file, length)?;
+    if size < length {
+        file.set_len(size)?;
+    }
+    Ok((file, size))
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -207,6 +245,32 @@ mod tests {
             let all = fs::read_to_string(directory.current("x")).unwrap();
             assert_eq!(all, kept + "T next\n");
         }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_opened_counts_what_it_drops_until_it_can() {
+        let (_place, directory) = directory();
+        let path = directory.current("x");
+        fs::create_dir(&path).unwrap();
+        assert!(LogFile::open(&directory, "x", 65_536).is_err());
+        let mut log = LogFile::new(&directory, "x", 65_536);
+        for _ in 0..3 {
+            log.retry(&directory);
+            log.add(&directory, "T", b"in vain");
+            log.flush(&directory);
+        }
+        assert!(log.error().is_some());
+        // What another one left there is kept, and a torn record is none.
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, "T earlier\nT to").unwrap();
+        log.retry(&directory);
+        log.add(&directory, "T", b"at last");
+        log.flush(&directory);
+        let all = fs::read_to_string(&path).unwrap();
+        let (first, rest) = all.split_once('\n').unwrap();
+        assert_eq!(first, "T earlier");
+        assert!(rest.contains(" -- 3 lines dropped: the log could not be written\n"), "{rest}");
+        assert!(rest.ends_with("T at last\n"), "{rest}");
     }
 
     #[test]

@@ -119,6 +119,8 @@ impl Source {
             }
             Err(error) => return Err(error.into()),
         };
+        // Once in a turn: a log that cannot be opened is not tried for each line.
+        self.log.retry(directory);
         let now = Instant::now();
         let flush = flush || self.deadline.is_some_and(|deadline| deadline <= now);
         // Only what stands at the head of the pipe has waited for its end.

@@ -139,8 +139,9 @@ Brings services up, each with all that it requires, and waits until they are.
 
 Usage: svcctl start NAME…
 
-Services are started in the order given, and all are reported. A start begins a
-new count for the start limit. Ctrl-C ends the waiting, not the start.
+Services are started in the order given, and all are reported. What conflicts
+with one of them is taken down first, and named. A start begins a new count for
+the start limit. Ctrl-C ends the waiting, not the start.
 
 With --json an array has an entry for each name: the `service`, or for a name
 about which PID 1 could say nothing `name` and `error`.
@@ -156,8 +157,9 @@ of theirs is left.
 
 Usage: svcctl stop NAME…
 
-What does not end by itself within its stop timeout is killed with all its
-children. Ctrl-C ends the waiting, not the stop.
+Those that went down with it are named. What does not end by itself within its
+stop timeout is killed with all its children. Ctrl-C ends the waiting, not the
+stop.
 
 Examples:
   svcctl stop web

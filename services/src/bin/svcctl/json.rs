@@ -6,7 +6,7 @@ use init_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
-use crate::explanation::{Explanation, advice};
+use crate::explanation::Explanation;
 
 fn since_boot_us(time: Timestamp) -> u64 {
     time.as_nanos() / 1_000
@@ -68,11 +68,11 @@ fn history(changes: &[Change], clock: Clock) -> Vec<Value> {
 
 /// Why a service is as it is: the service itself first in `chain`, the cause last.
 pub(crate) fn explanation(explanation: &Explanation, clock: Clock) -> Value {
-    let cause = explanation.cause();
     json!({
         "chain": explanation.chain.iter().map(|link| status(link, clock)).collect::<Vec<_>>(),
+        "other": explanation.other.as_ref().map(|other| status(other, clock)),
         "not_described": explanation.not_described.as_ref().map(|name| name.as_str()),
         "log": explanation.log,
-        "hint": cause.and_then(|cause| advice(&cause.summary)),
+        "hint": explanation.advice(),
     })
 }

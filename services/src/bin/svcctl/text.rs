@@ -6,7 +6,7 @@ use std::fmt::Write;
 use init_core::protocol::{Change, Status, Summary};
 
 use crate::clock::{Clock, coarse, fine, precise};
-use crate::explanation::{Explanation, advice};
+use crate::explanation::Explanation;
 
 /// Services as a table, cut off at `width` columns if there is such a limit.
 pub(crate) fn table(services: &[Summary], clock: Clock, width: Option<usize>) -> String {
@@ -103,7 +103,7 @@ fn history(text: &mut String, changes: &[Change]) {
 /// Why a service is as it is, in sentences.
 pub(crate) fn explanation(explanation: &Explanation, clock: Clock) -> String {
     let mut text = String::new();
-    for (depth, link) in explanation.chain.iter().enumerate() {
+    for (depth, link) in explanation.chain.iter().chain(&explanation.other).enumerate() {
         let summary = &link.summary;
         let since = clock.second_of_day(summary.since);
         let age = fine(clock.age(summary.since));
@@ -138,7 +138,7 @@ pub(crate) fn explanation(explanation: &Explanation, clock: Clock) -> String {
             let _ = writeln!(text, "  {line}");
         }
     }
-    if let Some(advice) = advice(&cause.summary) {
+    if let Some(advice) = explanation.advice() {
         let _ = writeln!(text, "\nhint: {advice}");
     }
     text

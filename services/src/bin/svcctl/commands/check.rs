@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use init_core::description::ServiceDescription;
+use init_core::description::{DIRECTORIES, ServiceDescription};
 use init_core::diagnostic::{Finding, Place};
 use init_core::graph::{Loaded, Severity, check_loaded};
 use init_core::name::ServiceName;
@@ -17,7 +17,6 @@ use services::failure::{Code, Failure};
 use services::output::{print, print_json};
 use services::problem::{Context, Problem};
 
-use super::DIRECTORIES;
 use super::presence::{Missing, System};
 use crate::Result;
 use crate::arguments::Arguments;

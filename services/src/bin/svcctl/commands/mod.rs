@@ -13,6 +13,7 @@ pub(crate) mod why;
 
 use std::path::{Path, PathBuf};
 
+use init_core::description::DIRECTORIES;
 use init_core::diagnostic::suggest;
 use init_core::name::ServiceName;
 use init_core::protocol::{Reply, Request, Status, Summary};
@@ -23,9 +24,6 @@ use services::problem::Problem;
 
 use crate::Result;
 use crate::arguments::{Arguments, Command};
-
-/// Where PID 1 reads descriptions; later ones override earlier ones.
-const DIRECTORIES: [&str; 2] = ["/usr/lib/services.d", "/etc/services.d"];
 
 /// Does what the command line asks for.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

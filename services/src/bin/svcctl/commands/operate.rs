@@ -1,6 +1,7 @@
 //! `svcctl start|stop|restart NAME…`: one service after the other, each until it
 //! is done. If this program is ended meanwhile, PID 1 goes on.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use init_core::event::Operation;
@@ -23,7 +24,7 @@ struct Outcome {
     succeeded: bool,
     /// The service afterwards.
     service: Summary,
-    /// The services that went down because this one did.
+    /// The services that went down because this one did, or because it came up.
     taken_down: Vec<ServiceName>,
     /// What went wrong with its former process on the way down.
     trouble: Option<Change>,
@@ -35,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments, operation: Operation, names: &[String])
     let (_, end) = for_each(names, |name| {
         let outcome = operate(&mut init, operation, name)
             .inspect_err(|failure| entries.extend(unknown(operation, name, failure)))?;
-        let failed = (!outcome.succeeded).then(|| failure(operation, &outcome.service));
+        let failed = (!outcome.succeeded).then(|| failure(operation, &outcome));
         entries.push(to_json(operation, &outcome));
         if !arguments.json && failed.is_none() {
             print(&sentence(operation, &outcome))?;
@@ -79,20 +80,67 @@ fn unknown(operation: Operation, name: &str, failure: &Failure) -> Option<Value>
 fn operate(init: &mut Init, operation: Operation, name: &str) -> Result<Outcome> {
     let name = init.name(name)?;
     let before = init.status(name.as_str())?;
+    let all_before = init.list()?;
     let failed = init.order(&Request::Operate { operation, name: name.clone() })?;
     let succeeded = failed.is_none();
     let after = init.status(name.as_str())?;
     let trouble = trouble(&before, &after).cloned();
     let service = failed.map_or(after.summary, |service| *service);
-    let went_down_with_it = |other: &Summary| {
-        other.reason_code == "requirement-down" && other.reason_service.as_ref() == Some(&name)
-    };
-    let taken_down = match operation {
-        Operation::Stop => init.list()?.into_iter().filter(went_down_with_it).collect(),
-        Operation::Start | Operation::Restart => Vec::new(),
-    };
-    let taken_down = taken_down.into_iter().map(|other: Summary| other.name).collect();
+    let taken_down = taken_down(init, operation, &name, &all_before)?;
     Ok(Outcome { succeeded, service, taken_down, trouble })
+}
+
+/// Reasons for which one service takes another down.
+const TAKEN_DOWN: [&str; 3] = ["requirement-down", "requirement-failed", "conflict"];
+
+/// What was not down `before` an operation on `name` and is now, as far as its reason leads to
+/// that service, by way of others or not.
+fn taken_down(
+    init: &mut Init,
+    operation: Operation,
+    name: &ServiceName,
+    before: &[Summary],
+) -> Result<Vec<ServiceName>> {
+    let is_down = |service: &Summary| matches!(service.state, State::Stopped | State::Failed);
+    let was_down = |name: &ServiceName| before.iter().any(|one| one.name == *name && is_down(one));
+    let mut fallen = init.list()?;
+    fallen.retain(|one| is_down(one) && one.name != *name && !was_down(&one.name));
+    if fallen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut causes = match operation {
+        Operation::Stop => BTreeSet::from([name.clone()]),
+        Operation::Start | Operation::Restart => with_requirements(init, name)?,
+    };
+    let mut found = Vec::new();
+    loop {
+        let is_led_to = |one: &mut Summary| {
+            TAKEN_DOWN.contains(&one.reason_code.as_str())
+                && one.reason_service.as_ref().is_some_and(|cause| causes.contains(cause))
+        };
+        let led_to: Vec<_> = fallen.extract_if(.., is_led_to).map(|one| one.name).collect();
+        if led_to.is_empty() {
+            break;
+        }
+        causes.extend(led_to.iter().cloned());
+        found.extend(led_to);
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// `name` and all that it requires, by way of others or not: what its start brings up, before
+/// which whatever conflicts with one of them gives way.
+fn with_requirements(init: &mut Init, name: &ServiceName) -> Result<BTreeSet<ServiceName>> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![name.clone()];
+    while let Some(next) = open.pop() {
+        if !found.contains(&next) {
+            open.extend(init.status(next.as_str())?.requires);
+            found.insert(next);
+        }
+    }
+    Ok(found)
 }
 
 /// What PID 1 recorded between two answers about the end of a process that it had asked to end:
@@ -124,12 +172,16 @@ fn sentence(operation: Operation, outcome: &Outcome) -> String {
         let before = if operation == Operation::Stop { "" } else { "before: " };
         text.push_str(&format!(" ({before}{reason})"));
     }
-    if operation == Operation::Stop && !taken_down.is_empty() {
-        let names: Vec<_> = taken_down.iter().map(ServiceName::as_str).collect();
-        text.push_str(&format!(", and with it {}", names.join(", ")));
+    if !taken_down.is_empty() {
+        let how = if operation == Operation::Stop { "with it" } else { "took down" };
+        text.push_str(&format!(", and {how} {}", list(taken_down)));
     }
     text.push('\n');
     text
+}
+
+fn list(names: &[ServiceName]) -> String {
+    names.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Where to look if the former process ended with trouble of its own, not PID 1's patience.
@@ -139,7 +191,8 @@ fn log_hint(outcome: &Outcome) -> Option<String> {
     is_own.then(|| format!("`svcctl logs {}` shows what it printed", outcome.service.name))
 }
 
-fn failure(operation: Operation, service: &Summary) -> Failure {
+fn failure(operation: Operation, outcome: &Outcome) -> Failure {
+    let Outcome { service, taken_down, .. } = outcome;
     let Summary { name, state, .. } = service;
     let reason = service.reason_line();
     let did_not = match operation {
@@ -147,6 +200,10 @@ fn failure(operation: Operation, service: &Summary) -> Failure {
         Operation::Stop => "did not stop",
         Operation::Restart => "did not start again",
     };
-    let problem = Problem::new(format!("`{name}` {did_not}: it is {state}, {reason}"));
+    let also = match taken_down.as_slice() {
+        [] => String::new(),
+        names => format!("; it took down {}", list(names)),
+    };
+    let problem = Problem::new(format!("`{name}` {did_not}: it is {state}, {reason}{also}"));
     Failure::Problem(Code::Failed, problem.with_hint(format!("`svcctl why {name}` explains it")))
 }

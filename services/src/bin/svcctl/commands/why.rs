@@ -47,26 +47,34 @@ pub(crate) fn run(arguments: &Arguments, name: &str) -> Result<()> {
 /// Asks from service to service until one has its reason in itself.
 fn follow(init: &mut Init, name: &str) -> Result<Explanation> {
     let mut chain = vec![*init.status(name)?];
-    let mut not_described = None;
-    while let Some(next) = chain.last().and_then(next).filter(|_| chain.len() < CHAIN_MAX) {
+    let (mut other, mut not_described) = (None, None);
+    while let Some((next, is_rival)) = chain.last().and_then(next) {
         // Two services can give each other as their reason.
-        if chain.iter().any(|link| link.summary.name == next) {
+        if chain.len() >= CHAIN_MAX || chain.iter().any(|link| link.summary.name == next) {
             break;
         }
         match init.status(next.as_str()) {
+            // What is up keeps nobody down, and who won a conflict is not to blame for it.
+            Ok(status) if is_rival || status.summary.state.is_up() => {
+                other = Some(*status);
+                break;
+            }
             Ok(status) => chain.push(*status),
             Err(Failure::Problem(Code::NoSuchThing, _)) => {
                 not_described = Some(next);
                 break;
             }
-            Err(other) => return Err(other),
+            Err(failure) => return Err(failure),
         }
     }
-    Ok(Explanation { chain, not_described, log: Vec::new() })
+    Ok(Explanation { chain, other, not_described, log: Vec::new() })
 }
 
-fn next(status: &Status) -> Option<ServiceName> {
+/// The service that a reason is about, if that has to be looked at next, and whether it won a
+/// conflict.
+fn next(status: &Status) -> Option<(ServiceName, bool)> {
     let Summary { reason_code, reason_service, .. } = &status.summary;
     let elsewhere = REASONS_ELSEWHERE.contains(&reason_code.as_str());
-    reason_service.clone().filter(|_| elsewhere)
+    let service = reason_service.clone().filter(|_| elsewhere)?;
+    Some((service, reason_code == "conflict"))
 }

@@ -108,6 +108,7 @@ fn an_explanation_goes_from_the_service_to_the_cause() {
     let failed = summary("db", State::Failed, "exited", "exited with status 1");
     let explained = Explanation {
         chain: vec![status_of(waiting.clone()), status_of(failed)],
+        other: None,
         not_described: None,
         log: vec!["2024-02-28T23:58:55.000000Z no space left".to_owned()],
     };
@@ -127,6 +128,7 @@ hint: `svcctl logs db` shows all it printed; `svcctl start db` tries again
     assert_eq!(explanation(&explained, clock()), expected);
     let unknown = Explanation {
         chain: vec![Status { history: Vec::new(), ..status_of(waiting) }],
+        other: None,
         not_described: Some(name("db")),
         log: Vec::new(),
     };
@@ -136,7 +138,12 @@ hint: `svcctl logs db` shows all it printed; `svcctl start db` tries again
 
 #[test]
 fn what_is_up_needs_no_advice() {
-    let up = Explanation { chain: vec![status_of(ready())], not_described: None, log: Vec::new() };
+    let up = Explanation {
+        chain: vec![status_of(ready())],
+        other: None,
+        not_described: None,
+        log: Vec::new(),
+    };
     let expected = "\
 web is ready since 2024-02-28T23:58:55Z (1min 5s): ready
   its main process is 61
