@@ -54,12 +54,13 @@ pub fn load(path: &Path) -> Result<String> {
 fn unreadable(path: &Path, error: &io::Error) -> Problem {
     let shown = path.display();
     let problem = Problem::new(format!("cannot read `{shown}`: {error}"));
-    match error.kind() {
-        ErrorKind::PermissionDenied => {
-            let reader = own_user();
-            problem.with_hint(format!("{reader} reads it: `chmod a+r {shown}` lets everybody"))
-        }
-        _ => problem,
+    if error.kind() == ErrorKind::PermissionDenied {
+        let reader = own_user();
+        return problem.with_hint(format!("{reader} reads it: `chmod a+r {shown}` lets everybody"));
+    }
+    match bounded_file::remedy(path, error) {
+        Some(remedy) => problem.with_hint(remedy),
+        None => problem,
     }
 }
 
@@ -141,6 +142,7 @@ mod tests {
         for path in [at("pipe"), directory.path().to_owned(), "/dev/zero".into()] {
             let problem = load(&path).unwrap_err();
             assert!(problem.message().ends_with("is no regular file"), "{problem}");
+            assert_eq!(problem.hint(), Some("it is to be a regular file or a link to one"));
         }
         let endless = File::create(at("endless")).unwrap();
         endless.set_len(1 << 30).unwrap();

@@ -348,3 +348,41 @@ fn nslookup_shows_answers_and_their_absence() {
     assert!(text.contains("1.0.0.127.in-addr.arpa  PTR  localhost"), "{text}");
     assert_eq!(Command::new(NSLOOKUP).arg("a").arg("b").output().unwrap().status.code(), Some(2));
 }
+
+#[test]
+fn nslookup_asks_the_server_of_resolv_conf_at_its_port() {
+    let is_allowed = Command::new("unshare")
+        .args(["-rm", "mount", "--bind", "/dev/null", "/etc/resolv.conf"])
+        .status();
+    if !is_allowed.is_ok_and(|status| status.success()) {
+        println!("skipped: unshare(1) cannot mount over /etc/resolv.conf here");
+        return;
+    }
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("resolv.conf");
+    let lookup = |named: &str, arguments: &[&str]| {
+        fs::write(&file, format!("nameserver {named}\n")).unwrap();
+        let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+        let output = Command::new("unshare")
+            .args(["-rm", "sh", "-c", script])
+            .arg(&file)
+            .args([NSLOOKUP, "-t", "A", "a.example"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let port = server.address.port().to_string();
+    let expected = format!("Server:  127.0.0.1\nPort:    {port}\n\nName:    a.example\n");
+    let typed = server.address.to_string();
+    for (named, arguments) in [
+        (typed.as_str(), &[][..]),
+        ("127.0.0.1:1", &["-p", port.as_str()]),
+        ("192.0.2.9", &[typed.as_str()]),
+    ] {
+        let (code, text) = lookup(named, arguments);
+        assert_eq!(code, Some(0), "{named} {arguments:?}");
+        assert!(text.starts_with(&expected), "{text}");
+    }
+}

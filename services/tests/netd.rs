@@ -105,6 +105,13 @@ kill $N; wait $N
 rm "$DIR/run/resolv.conf"
 netd
 until_so 'grep -q "nameserver 2001:db8:77::54" "$DIR/run/resolv.conf"'
+# Without a router the kernel has given up asking for one, and only netd asks.
+kill $Q; kill $N; wait $N
+nsenter -t $P -n sh -c 'echo 1 > /proc/sys/net/ipv6/conf/peer0/forwarding'
+asked() { nsenter -t $P -n sed -n 's/^Icmp6InRouterSolicits *//p' /proc/net/snmp6; }
+before=$(asked)
+netd
+until_so '[ $(asked) -gt $before ]'
 echo done
 "#;
     assert_done(run(DHCP, script));
@@ -145,6 +152,55 @@ until_so 'ip -4 route | grep -q default'
 echo done
 "#;
     assert_done(run(DHCP, script));
+}
+
+#[test]
+fn what_the_file_lost_while_netd_did_not_run_is_taken_away_at_its_start() {
+    let script = r#"
+nsenter -t $P -n "$NETTOOLS" ip link set peer0 up
+netd
+until_so 'ip route | grep -q "198.51.100.0/24 via 10.77.0.1"'
+until_so 'ip -6 -br addr | grep -q 2001:db8:77::2'
+kill -9 $N; wait $N || true
+"$MOVE" address add 10.78.0.2/24 dev eth0
+sed -i 's/10.77.0.9/10.77.0.8/; s/10.77.0.1"/10.77.0.3"/; s/^ipv6.*/ipv6 = "off"/; s/, "2001.*"//' "$DIR/network.toml"
+netd
+until_so 'ip -4 -br addr | grep -q 10.77.0.8'
+until_so '! ip -4 -br addr | grep -q 10.77.0.9'
+until_so 'ip route | grep -q "198.51.100.0/24 via 10.77.0.3"'
+until_so '! ip route | grep -q "via 10.77.0.1"'
+ip -4 -br addr | grep -q 10.78.0.2
+until_so '! ip -6 -br addr | grep -q 2001'
+kill $N; wait $N
+sed -i 's/^ipv6.*/ipv6 = "static"/; s/10.77.0.8\/24"/&, "2001:db8:77::3\/64"/' "$DIR/network.toml"
+netd
+until_so 'ip -6 -br addr | grep -q 2001:db8:77::3'
+echo done
+"#;
+    let config = "[[link]]\nmatch = { name = \"eth0\" }\nipv6 = \"static\"\n\
+        addresses = [\"10.77.0.9/24\", \"2001:db8:77::2/64\"]\n\
+        [[link.route]]\nto = \"198.51.100.0/24\"\nvia = \"10.77.0.1\"\n";
+    assert_done(run(config, script));
+}
+
+#[test]
+fn ipv6_of_the_file_outlives_a_change_of_its_mode() {
+    let script = r#"
+nsenter -t $P -n "$NETTOOLS" ip link set peer0 up
+netd
+has() { ip -6 -br addr | grep -q 2001:db8:77::2 && ip -6 route | grep -q "2001:db8:99::/48 via 2001:db8:77::1"; }
+until_so has
+for mode in auto static; do
+  sed -i "s/^ipv6.*/ipv6 = \"$mode\"/" "$DIR/network.toml"
+  ctl reload
+  until_so has
+done
+echo done
+"#;
+    let config = "[[link]]\nmatch = { name = \"eth0\" }\nipv6 = \"static\"\n\
+        addresses = [\"2001:db8:77::2/64\"]\n\
+        [[link.route]]\nto = \"2001:db8:99::/48\"\nvia = \"2001:db8:77::1\"\n";
+    assert_done(run(config, script));
 }
 
 #[test]

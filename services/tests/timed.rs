@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,6 +134,20 @@ fn who_contradicts_each_other_or_knows_nothing_sets_nothing() {
         assert_eq!(status["last_synchronised"], Value::Null, "{status:#}");
         assert_eq!(status["servers"][0]["problem"].as_str(), said, "{status:#}");
     }
+}
+
+#[test]
+fn who_found_the_hardware_clock_in_use_hears_what_came_of_it() {
+    let (port, _) = server(0, 2, [0; 4]);
+    let daemon = Daemon::start(&[port]);
+    daemon.status(|status| status["last_synchronised"].is_string());
+    let asker = UnixDatagram::bind(daemon.directory.path().join("asker")).unwrap();
+    asker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    asker.send_to(b"keep", daemon.directory.path().join("control")).unwrap();
+    let mut answer = [0; 256];
+    let length = asker.recv(&mut answer).unwrap();
+    let said = std::str::from_utf8(&answer[..length]).unwrap();
+    assert_eq!(said, "timed does not have it open, another program does", "with --dry-run");
 }
 
 #[test]

@@ -77,6 +77,10 @@ pub enum Ipv6 {
     Off,
 }
 
+/// The words of [`Ipv6`].
+pub const IPV6_MODES: [(&str, Ipv6); 3] =
+    [("auto", Ipv6::Auto), ("static", Ipv6::Static), ("off", Ipv6::Off)];
+
 /// What links get.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LinkConfig {

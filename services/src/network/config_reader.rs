@@ -7,8 +7,9 @@ use std::time::Duration;
 use init_core::diagnostic::Finding;
 
 use super::config::{
-    BridgeConfig, Config, Ipv6, LINK_SORTS, LinkConfig, Match, RouteConfig, VlanConfig,
+    BridgeConfig, Config, IPV6_MODES, Ipv6, LINK_SORTS, LinkConfig, Match, RouteConfig, VlanConfig,
 };
+use super::plain_name::plain_name;
 use super::prefix::Prefix;
 use crate::config_file::{Reader, Section, parse};
 
@@ -110,11 +111,10 @@ fn read_link<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Option<LinkC
             Match::default()
         }
     };
-    let words = [("auto", Ipv6::Auto), ("static", Ipv6::Static), ("off", Ipv6::Off)];
     let link = LinkConfig {
         matching,
         dhcp: reader.boolean(section, "dhcp").unwrap_or_default(),
-        ipv6: reader.word(section, "ipv6", &words).unwrap_or_default(),
+        ipv6: reader.word(section, "ipv6", &IPV6_MODES).unwrap_or_default(),
         addresses: each(reader, section, "addresses", own_address),
         gateways: each(reader, section, "gateway", ip),
         routes: read_each(reader, section, "route", read_route),
@@ -256,14 +256,8 @@ fn destination(text: &str, via: Option<IpAddr>) -> Result<Prefix, String> {
     Ok(prefix)
 }
 
-/// A domain name (RFC 1035, 2.3.1, and the underscores people use).
 fn domain(text: &str) -> Result<String, String> {
-    let name = text.strip_suffix('.').unwrap_or(text);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let label = |label: &str| (1..64).contains(&label.len()) && label.bytes().all(plain);
-    if name.len() > 253 || !name.split('.').all(label) {
-        return Err(format!("`{text}` is no domain name"));
-    }
+    let name = plain_name(text).ok_or_else(|| format!("`{text}` is no domain name"))?;
     Ok(name.to_owned())
 }
 

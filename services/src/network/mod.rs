@@ -7,6 +7,7 @@
 //! - [`dns`]: names and addresses: messages, asking a server, `/etc/hosts`
 //! - [`netlink`]: asking the kernel about it, and telling it
 //! - [`ntp`]: how NTP writes a time
+//! - [`plain_name`]: which names may be written down
 
 pub mod config;
 pub mod config_reader;
@@ -16,6 +17,7 @@ pub mod dns;
 pub mod mac;
 pub mod netlink;
 pub mod ntp;
+pub mod plain_name;
 pub mod prefix;
 
 /// The file that describes the network of this machine.

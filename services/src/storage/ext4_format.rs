@@ -10,7 +10,6 @@ use mkext4::spec::{GroupDesc, Superblock};
 use mkext4::{FsBuilder, InodeCount, RegionSink};
 
 use crate::problem::{Context, Problem, Result};
-use crate::random;
 use crate::storage::old_content;
 use crate::storage::target::Target;
 
@@ -127,17 +126,6 @@ fn bitmap(target: &mut impl Target, group: u64) -> io::Result<Vec<u8>> {
     Ok(bitmap)
 }
 
-/// A random identifier (RFC 9562, version 4).
-///
-/// # Errors
-/// What getrandom(2) says.
-pub fn random_uuid() -> io::Result<[u8; 16]> {
-    let mut bytes: [u8; 16] = random::bytes()?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -209,12 +197,5 @@ mod tests {
         assert!(format(&ext4, &mut file).is_err());
         let label = "seventeen letters".to_owned();
         assert!(format(&Ext4 { size_bytes: 16 << 20, label, ..ext4 }, &mut file).is_err());
-    }
-
-    #[test]
-    fn identifiers_are_random_and_of_version_4() {
-        let (one, other) = (random_uuid().unwrap(), random_uuid().unwrap());
-        assert_ne!(one, other);
-        assert_eq!((one[6] >> 4, one[8] >> 6), (4, 2));
     }
 }

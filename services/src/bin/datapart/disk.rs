@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use services::problem::{Context, Problem, Result};
+use services::random;
 use services::storage::block::sysfs::{BlockDevice, Sysfs};
-use services::storage::ext4_format::random_uuid;
 use services::storage::target::Target;
 use services::sys::{PartitionPlace, add_partition, resize_partition};
 
@@ -125,7 +125,7 @@ impl Disk for RootDisk {
     }
 
     fn random(&mut self) -> io::Result<[u8; 16]> {
-        random_uuid()
+        random::uuid()
     }
 
     fn now_s(&self) -> i64 {

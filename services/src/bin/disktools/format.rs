@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use lexopt::{Arg, ValueExt as _};
 use services::problem::{Context, Result};
-use services::storage::ext4_format::{self, Ext4, random_uuid};
+use services::random;
+use services::storage::ext4_format::{self, Ext4};
 
 use crate::Outcome;
 
@@ -105,7 +106,7 @@ fn make_ext4(asked: &Asked, mut file: File, size_bytes: u64) -> Result<()> {
     let ext4 = Ext4 {
         size_bytes,
         label: asked.label.clone(),
-        uuid: random_uuid().context(|| "no random numbers".to_owned())?,
+        uuid: random::uuid().context(|| "no random numbers".to_owned())?,
         now_s: i64::try_from(now).unwrap_or(0),
     };
     ext4_format::format(&ext4, &mut file)?;

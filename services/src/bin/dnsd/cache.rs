@@ -12,7 +12,8 @@ use services::network::dns::Question;
 
 use crate::request::Request;
 
-/// Longest time that anything is kept: a server's slip does not last longer.
+/// Longest time that anything is kept: a server's slip does not last longer. A TTL with its top
+/// bit set is a long one as well (RFC 8767, 4, in place of RFC 2181, 8).
 const LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest time that it is kept that something is not there (RFC 2308, 5).
 const NEGATIVE_LIFETIME_MAX: Duration = Duration::from_secs(3600);

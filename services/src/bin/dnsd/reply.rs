@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use domain::base::iana::{Class, Opcode, Rcode};
+use domain::base::iana::{Class, Opcode, OptRcode, Rcode};
 use domain::base::message_builder::{AdditionalBuilder, AnswerBuilder, PushError};
 use domain::base::{Message, MessageBuilder, Name, Record, Rtype, StaticCompressor, Ttl};
 use domain::rdata::{A, Aaaa, AllRecordData, Ptr};
@@ -34,6 +34,15 @@ pub(crate) fn error(id: u16, opcode: Opcode, rcode: Rcode) -> Vec<u8> {
 pub(crate) fn failure(request: &Request) -> Vec<u8> {
     let build = || begin(request, Rcode::SERVFAIL, usize::MAX).and_then(|one| end(request, one));
     build().unwrap_or_else(|_| error(request.id, Opcode::QUERY, Rcode::SERVFAIL))
+}
+
+/// That only version 0 of EDNS is understood (RFC 6891, 6.1.3).
+pub(crate) fn bad_version(request: &Request) -> Vec<u8> {
+    let build = || {
+        let message = begin(request, Rcode::NOERROR, usize::MAX)?;
+        finish(request, message.additional(), OptRcode::BADVERS)
+    };
+    build().unwrap_or_else(|_| failure(request))
 }
 
 /// The answer of a server, `age_s` seconds later, in at most `limit` bytes.
@@ -114,13 +123,19 @@ fn begin(
 const OPT_BYTES: usize = 11;
 
 fn end(request: &Request, message: AnswerBuilder<Target>) -> Result<Vec<u8>, PushError> {
-    finish(request, message.additional())
+    let rcode = message.header().rcode().into();
+    finish(request, message.additional(), rcode)
 }
 
-fn finish(request: &Request, mut message: AdditionalBuilder<Target>) -> Result<Vec<u8>, PushError> {
+fn finish(
+    request: &Request,
+    mut message: AdditionalBuilder<Target>,
+    rcode: OptRcode,
+) -> Result<Vec<u8>, PushError> {
     message.clear_push_limit();
     if request.has_edns {
         message.opt(|opt| {
+            opt.set_rcode(rcode);
             opt.set_udp_payload_size(UDP_PAYLOAD_BYTES);
             opt.set_dnssec_ok(request.wanted.dnssec);
             Ok(())
@@ -159,7 +174,7 @@ fn copy(request: &Request, answer: &[u8], age_s: u32, limit: usize) -> Result<Ve
         let record = record.into_any_record::<AllRecordData<_, _>>().map_err(damaged)?;
         message.push((record.owner(), record.class(), aged(record.ttl()), record.data()))?;
     }
-    finish(request, message)
+    finish(request, message, source.header().rcode().into())
 }
 
 #[cfg(test)]
@@ -195,6 +210,17 @@ mod tests {
         let late = from_answer(&asked, &answer(1), 1000, 512);
         let late = Message::from_octets(late).unwrap();
         assert_eq!(late.answer().unwrap().flatten().next().unwrap().ttl().as_secs(), 0);
+    }
+
+    #[test]
+    fn a_version_that_is_not_understood_is_answered_in_the_one_that_is() {
+        let reply = Message::from_octets(bad_version(&request("a.example", Rtype::A))).unwrap();
+        let opt = reply.opt().unwrap();
+        assert_eq!(opt.rcode(reply.header()), OptRcode::BADVERS);
+        assert_eq!((opt.version(), reply.header().id(), reply.header().qr()), (0, 7, true));
+        assert_eq!(reply.header_counts().ancount(), 0);
+        let other = Message::from_octets(failure(&request("a.example", Rtype::A))).unwrap();
+        assert_eq!(other.opt().unwrap().rcode(other.header()), OptRcode::SERVFAIL);
     }
 
     #[test]

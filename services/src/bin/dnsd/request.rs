@@ -27,6 +27,8 @@ pub(crate) struct Request {
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum Parsed {
     Request(Box<Request>),
+    /// It uses a version of EDNS other than 0: say so (RFC 6891, 6.1.3), nothing else.
+    BadVersion(Box<Request>),
     /// Answer with this error, nothing else.
     Error {
         id: u16,
@@ -59,7 +61,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     let opt = message.opt();
     let dnssec = opt.as_ref().is_some_and(|opt| opt.dnssec_ok());
     let udp_bytes = opt.as_ref().map_or(0, |opt| opt.udp_payload_size()).max(UDP_BYTES_MIN);
-    Parsed::Request(Box::new(Request {
+    let is_bad = opt.as_ref().is_some_and(|opt| opt.version() != 0);
+    let request = Box::new(Request {
         id: header.id(),
         question: Question {
             name: question.qname().to_vec(),
@@ -71,7 +74,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
         wanted: Wanted { dnssec, unchecked: header.cd(), mixed_case: false },
         has_edns: opt.is_some(),
         udp_bytes,
-    }))
+    });
+    if is_bad { Parsed::BadVersion(request) } else { Parsed::Request(request) }
 }
 
 #[cfg(test)]
@@ -115,6 +119,15 @@ pub(crate) mod tests {
         assert_eq!((plain.has_edns, plain.udp_bytes), (false, 512));
         let Parsed::Request(small) = parse(&message("a", Rtype::A, Some(100))) else { panic!() };
         assert_eq!(small.udp_bytes, 512);
+    }
+
+    #[test]
+    fn another_version_of_edns_is_noticed() {
+        let mut bytes = message("a.example", Rtype::A, Some(1232));
+        // The OPT record ends with the version, two bytes of flags and two of length.
+        let at = bytes.len() - 5;
+        bytes[at] = 1;
+        assert!(matches!(parse(&bytes), Parsed::BadVersion(request) if request.has_edns));
     }
 
     #[test]

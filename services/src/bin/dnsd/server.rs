@@ -156,6 +156,10 @@ fn serve_datagrams(resolver: &Arc<Resolver>, socket: &Arc<UdpSocket>) {
         let message = buffer.get(..length).unwrap_or_default();
         let request = match parse(message) {
             Parsed::Request(request) => request,
+            Parsed::BadVersion(request) => {
+                let _ = socket.send_to(&reply::bad_version(&request), from);
+                continue;
+            }
             Parsed::Error { id, opcode, rcode } => {
                 let _ = socket.send_to(&reply::error(id, opcode, rcode), from);
                 continue;
@@ -342,6 +346,7 @@ fn serve_connection(resolver: &Arc<Resolver>, mut stream: TcpStream) -> io::Resu
                     answer(&request, &outcome, MESSAGE_BYTES_MAX)
                 }
             },
+            Parsed::BadVersion(request) => reply::bad_version(&request),
             Parsed::Error { id, opcode, rcode } => reply::error(id, opcode, rcode),
             Parsed::Nothing => return Ok(()),
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use dhcproto::v6::{DhcpOption, Message, MessageType, ORO, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable, Encoder};
 use services::network::mac::Mac;
+use services::network::plain_name::plain_name;
 
 use crate::random::Random;
 
@@ -150,7 +151,8 @@ impl InformationClient {
                 }
                 DhcpOption::DomainSearchList(names) => {
                     let names = names.iter().take(ENTRIES_MAX).map(ToString::to_string);
-                    information.search.extend(names.filter_map(|name| plain_domain(&name)));
+                    let plain = |name: String| plain_name(&name).map(str::to_owned);
+                    information.search.extend(names.filter_map(plain));
                 }
                 other => {
                     if let Some(seconds) = refresh_seconds(other) {
@@ -193,14 +195,6 @@ fn refresh_seconds(option: &DhcpOption) -> Option<u32> {
         }
         _ => None,
     }
-}
-
-/// A name of letters, digits, `-` and `_`: what else there is must not get into a
-/// file of lines and words.
-fn plain_domain(text: &str) -> Option<String> {
-    let name = text.trim_end_matches('.');
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (!name.is_empty() && name.bytes().all(plain)).then(|| name.to_owned())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use services::whole_file;
 
 use crate::PROGRAM;
 use crate::dhcp4::message::{Client, Outgoing};
+use crate::given;
 use crate::held_down;
 use crate::manager::{self, Output, Refused};
 use crate::resolv;
@@ -67,6 +68,10 @@ impl Edge {
             }
             Output::Send4 { index, message } => self.send4(index, &message),
             Output::Send6 { index, message } => self.sockets.send6(index, &message),
+            Output::Solicit { index } => {
+                let mac = self.macs.get(&index).copied();
+                ignore_absent_ipv6(self.sockets.solicit(index, mac))
+            }
             Output::Probe { index, address } => {
                 let mac = self.mac(index)?;
                 self.sockets.probe(index, mac, address)
@@ -76,6 +81,7 @@ impl Edge {
                 whole_file::write(&self.run.join("resolv.conf"), text.as_bytes(), 0o644)?;
                 whole_file::write(&self.run.join("dnsd-resolv.conf"), of_dnsd.as_bytes(), 0o644)
             }
+            Output::Given(given) => given::write(&self.run, &given),
             Output::HeldDown(names) => held_down::write(&self.run, &names),
             Output::Hostname(name) => {
                 rustix::system::sethostname(name.as_bytes()).map_err(io::Error::from)
@@ -117,6 +123,15 @@ fn ignore_missing(change: &Change, result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// A kernel or a link without IPv6 has no routers to ask (EAFNOSUPPORT, ENETUNREACH), and of a
+/// link whose own address is still being checked (EADDRNOTAVAIL) the kernel asks them itself.
+fn ignore_absent_ipv6(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if matches!(error.raw_os_error(), Some(97 | 101 | 99)) => Ok(()),
+        other => other,
+    }
+}
+
 fn describe(output: &Output) -> String {
     match output {
         Output::Change(change) => manager::describe(change),
@@ -128,8 +143,10 @@ fn describe(output: &Output) -> String {
             format!("send a DHCP {} on link {index}", message.name())
         }
         Output::Send6 { index, .. } => format!("send a DHCPv6 request on link {index}"),
+        Output::Solicit { index } => format!("ask the routers on link {index}"),
         Output::Probe { address, .. } => format!("ask who has {address}"),
         Output::Resolvers(_) => "write resolv.conf".to_owned(),
+        Output::Given(_) => "keep what links were given".to_owned(),
         Output::HeldDown(_) => "keep which links are switched off".to_owned(),
         Output::Hostname(name) => format!("set the host name {name}"),
         Output::Log(..) => String::new(),

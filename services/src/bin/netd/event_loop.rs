@@ -35,6 +35,7 @@ use crate::arp;
 use crate::control::Control;
 use crate::dhcp4::{self, message};
 use crate::edge::{Edge, driver, one_line};
+use crate::given::{self, Given};
 use crate::held_down;
 use crate::manager::{Manager, Output, Refusal};
 use crate::sockets::Kind;
@@ -83,6 +84,10 @@ impl Daemon {
             warn(PROGRAM, format_args!("cannot read which links are to stay off: {error}"));
             BTreeSet::new()
         });
+        let given = given::read(&settings.run).unwrap_or_else(|error| {
+            warn(PROGRAM, format_args!("cannot read what links were given: {error}"));
+            Given::default()
+        });
         let control = Control::open(&settings.run.join(CONTROL_NAME))
             .context(|| "cannot open the control socket".to_owned())?;
         let netlink = || "cannot talk to the kernel".to_owned();
@@ -93,7 +98,8 @@ impl Daemon {
             Termination::catch().context(|| "cannot hear the request to end".to_owned())?;
         drop_privileges(&settings, &config)?;
         let now = now();
-        let manager = Manager::new(config, held_down, seed());
+        let mut manager = Manager::new(config, held_down, seed());
+        manager.take_over(given);
         let ready_by = Some(now + manager.waits_online().unwrap_or_default());
         let edge = Edge::new(kernel, settings.run.clone());
         let mut daemon = Self { settings, manager, edge, events, control, termination, ready_by };

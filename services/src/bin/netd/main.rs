@@ -3,8 +3,9 @@
 //!
 //! Code map: [`manager`] decides, with [`dhcp4`], [`dhcp6`] and [`resolv`], all pure;
 //! [`event_loop`] hears the kernel, servers and `netctl` and has [`edge`] do what was
-//! decided; [`held_down`] is what the next start has to know. `docs/network.md` describes the file. Absent: Wi-Fi, PPP, tunnels, bonds,
-//! addresses by DHCPv6, passing packets between links.
+//! decided; [`given`] and [`held_down`] are what the next start has to know. `docs/network.md`
+//! describes the file. Absent: Wi-Fi, PPP, tunnels, bonds, addresses by DHCPv6, passing packets
+//! between links.
 
 mod arguments;
 mod arp;
@@ -13,6 +14,7 @@ mod dhcp4;
 mod dhcp6;
 mod edge;
 mod event_loop;
+mod given;
 mod held_down;
 mod manager;
 mod random;

@@ -12,8 +12,8 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::BindToDevice;
 use rustix::net::netdevice::index_to_name;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
-    sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, ipproto, recv, sendto,
+    socket_with, sockopt,
 };
 use services::network::datagram;
 use services::network::mac::Mac;
@@ -40,6 +40,8 @@ const DHCP_FILTER: [Instruction; 8] = [
     (0x15, 1, 0, dhcp4::CLIENT_PORT as u32),
     (0x06, 0, 0, 0),
 ];
+/// Every router on the link (RFC 4291, 2.7.1).
+const EVERY_ROUTER: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const PASS: Instruction = (0x06, 0, 0, u32::MAX);
 
 /// What a socket hears.
@@ -158,6 +160,20 @@ impl Sockets {
         Ok(())
     }
 
+    /// Asks every router on a link to say again what it has (RFC 4861, 6.3.7). The kernel hears
+    /// the answer.
+    pub(crate) fn solicit(&self, index: u32, mac: Option<Mac>) -> io::Result<()> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let protocol = Some(ipproto::ICMPV6);
+        let fd = socket_with(AddressFamily::INET6, SocketType::RAW, flags, protocol)?;
+        sockopt::set_ipv6_multicast_if(&fd, index)?;
+        // Whoever hears it knows by this that no router has passed it on.
+        sockopt::set_ipv6_multicast_hops(&fd, 255)?;
+        let address = SocketAddrV6::new(EVERY_ROUTER, 0, 0, index);
+        sendto(&fd, &solicitation(mac), SendFlags::empty(), &SocketAddr::V6(address))?;
+        Ok(())
+    }
+
     /// The next packet of a socket; `None` when there is none now. Errors of a link
     /// that is going away are told by the kernel's events as well.
     pub(crate) fn receive(&self, index: u32, kind: Kind) -> Option<Vec<u8>> {
@@ -165,5 +181,29 @@ impl Sockets {
         let mut buffer = vec![MaybeUninit::uninit(); PACKET_BYTES_MAX];
         let ((bytes, _), _) = recv(fd, buffer.as_mut_slice(), RecvFlags::DONTWAIT).ok()?;
         Some(bytes.to_vec())
+    }
+}
+
+/// A Router Solicitation (RFC 4861, 4.1), with the address to answer to if the link has one. The
+/// kernel fills in its checksum.
+fn solicitation(mac: Option<Mac>) -> Vec<u8> {
+    let mut message = vec![133, 0, 0, 0, 0, 0, 0, 0];
+    if let Some(mac) = mac {
+        // Option 1, of a length of one time eight bytes (RFC 4861, 4.6.1).
+        message.extend([1, 1]);
+        message.extend(mac.0);
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_solicitation_has_whole_units_of_eight_bytes() {
+        assert_eq!(solicitation(None), [133, 0, 0, 0, 0, 0, 0, 0]);
+        let named = [133, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7];
+        assert_eq!(solicitation(Some(Mac([2, 3, 4, 5, 6, 7]))), named);
     }
 }

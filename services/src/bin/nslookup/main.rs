@@ -29,11 +29,12 @@ Usage: nslookup [OPTIONS] NAME|ADDRESS [SERVER]
 Options:
   -t, --type TYPE    what is asked for: A, AAAA, MX, TXT, NS, SOA, SRV, CNAME, PTR
                      and others [default: A and AAAA; PTR for an address]
-  -p, --port PORT    port of the server [default: 53]
+  -p, --port PORT    port of the server [default: what is said with it, or 53]
       --timeout SEC  longest time for an answer, 1 to 60 [default: 10]
   -h, --help         this text
 
-SERVER is an address [default: the first one of /etc/resolv.conf].
+SERVER is an address, as 192.0.2.1 or fe80::1%eth0, or one with a port, as 192.0.2.1:5353
+[default: the first one of /etc/resolv.conf].
 
 Exit codes:
   0  there is an answer
@@ -48,8 +49,9 @@ Examples:
 /// What was typed.
 struct Settings {
     name: String,
-    server: Option<IpAddr>,
-    port: u16,
+    server: Option<SocketAddr>,
+    /// Whatever the server's own says.
+    port: Option<u16>,
     rtype: Option<Rtype>,
     timeout: Duration,
 }
@@ -64,7 +66,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
-    let (mut words, mut port, mut rtype, mut seconds) = (Vec::new(), 53, None, TIMEOUT_SECONDS);
+    let (mut words, mut port, mut rtype, mut seconds) = (Vec::new(), None, None, TIMEOUT_SECONDS);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('t') | Arg::Long("type") => {
@@ -74,7 +76,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
             }
             Arg::Short('p') | Arg::Long("port") => {
                 let text = value(&mut parser)?;
-                port = text.parse().context(|| format!("--port {text}"))?;
+                port = Some(text.parse().context(|| format!("--port {text}"))?);
             }
             Arg::Long("timeout") => {
                 let text = value(&mut parser)?;
@@ -92,8 +94,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Settings>> {
     if let Some(more) = more {
         return Err(Problem::new(format!("unexpected argument `{more}`")));
     }
-    let address = |text: String| text.parse().context(|| format!("the server `{text}`"));
-    let server = server.map(address).transpose()?;
+    let server = server.map(|word| named(&word)).transpose()?;
     Ok(Some(Settings { name, server, port, rtype, timeout: Duration::from_secs(seconds) }))
 }
 
@@ -102,18 +103,48 @@ fn value(parser: &mut lexopt::Parser) -> Result<String> {
     Ok(value.to_string_lossy().into_owned())
 }
 
-/// Asks and shows; false if the answer is that there is nothing.
-fn run(settings: &Settings) -> Result<bool> {
+/// A server as it is named in `/etc/resolv.conf` too: with its link or port, if it has one.
+fn named(word: &str) -> Result<SocketAddr> {
+    let servers = match word.contains(char::is_whitespace) {
+        true => Vec::new(),
+        false => parse_servers(&format!("nameserver {word}")),
+    };
+    servers.into_iter().next().ok_or_else(|| {
+        Problem::new(format!("`{word}` is no address of a server"))
+            .with_hint("192.0.2.1, 192.0.2.1:5353 and fe80::1%eth0, of a link that is there, are")
+    })
+}
+
+/// The server to ask.
+fn server(settings: &Settings) -> Result<SocketAddr> {
     let server = match settings.server {
-        Some(address) => SocketAddr::new(address, settings.port),
+        Some(server) => server,
         None => {
             let text = std::fs::read_to_string(RESOLV_CONF)
                 .context(|| format!("cannot read `{RESOLV_CONF}`"))?;
             let first = parse_servers(&text).into_iter().next();
-            let none = || Problem::new(format!("`{RESOLV_CONF}` names no server"));
-            SocketAddr::new(first.ok_or_else(none)?.ip(), settings.port)
+            first.ok_or_else(|| Problem::new(format!("`{RESOLV_CONF}` names no server")))?
         }
     };
+    Ok(at_port(server, settings.port))
+}
+
+fn at_port(mut server: SocketAddr, port: Option<u16>) -> SocketAddr {
+    server.set_port(port.unwrap_or(server.port()));
+    server
+}
+
+/// The address without the port, but with its link.
+fn shown(server: SocketAddr) -> String {
+    match server {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        other => other.ip().to_string(),
+    }
+}
+
+/// Asks and shows; false if the answer is that there is nothing.
+fn run(settings: &Settings) -> Result<bool> {
+    let server = server(settings)?;
     let (name, default) = match settings.name.parse::<IpAddr>() {
         Ok(address) => {
             let name = Name::reverse_from_addr(address).context(|| settings.name.clone())?;
@@ -128,14 +159,14 @@ fn run(settings: &Settings) -> Result<bool> {
         }
     };
     let types = settings.rtype.as_ref().map_or(default, std::slice::from_ref);
-    let mut text = format!("Server:  {}\nPort:    {}\n\n", server.ip(), server.port());
+    let mut text = format!("Server:  {}\nPort:    {}\n\n", shown(server), server.port());
     let mut is_found = false;
     let mut why_not = None;
     for rtype in types {
         let question = Question { name: name.clone(), rtype: *rtype, class: Class::IN };
         let deadline = Instant::now() + settings.timeout;
         let answer = ask(server, &question, deadline);
-        let answer = answer.context(|| format!("{} does not answer", server.ip()))?;
+        let answer = answer.context(|| format!("{} does not answer", shown(server)))?;
         let (lines, rcode) = show(&answer)?;
         is_found |= !lines.is_empty();
         text += &lines;
@@ -168,4 +199,27 @@ fn show(answer: &[u8]) -> Result<(String, Rcode)> {
         };
     }
     Ok((lines, message.header().rcode()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_keeps_its_link_and_its_port() {
+        for (word, port, address, ip) in [
+            ("192.0.2.1", None, "192.0.2.1:53", "192.0.2.1"),
+            ("192.0.2.1:5353", None, "192.0.2.1:5353", "192.0.2.1"),
+            ("192.0.2.1:5353", Some(54), "192.0.2.1:54", "192.0.2.1"),
+            ("2001:db8::1", None, "[2001:db8::1]:53", "2001:db8::1"),
+            ("fe80::1%7", None, "[fe80::1%7]:53", "fe80::1%7"),
+            ("fe80::1%7", Some(5353), "[fe80::1%7]:5353", "fe80::1%7"),
+        ] {
+            let server = at_port(named(word).unwrap(), port);
+            assert_eq!((server.to_string().as_str(), shown(server).as_str()), (address, ip));
+        }
+        for wrong in ["", "here", "fe80::1%no-such-link", "192.0.2.1 ", "192.0.2.1\n"] {
+            assert!(named(wrong).unwrap_err().hint().is_some(), "{wrong:?}");
+        }
+    }
 }

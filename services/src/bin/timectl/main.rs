@@ -1,14 +1,16 @@
 //! `timectl` shows how right the clock is, sets it, and has `timed` ask its servers now.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
-use std::os::unix::net::UnixDatagram;
+use std::io::{self, ErrorKind};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use lexopt::Arg;
+use rustix::io::Errno;
 use rustix::time::{ClockId, Timespec, clock_settime};
 use serde_json::{Value, json};
 use services::failure::Failure;
@@ -17,9 +19,15 @@ use services::network::ntp;
 use services::output;
 use services::problem::{Context, Problem, Result};
 use services::program;
+use services::random;
 use services::sys::{is_clock_synchronised, set_hardware_clock};
 
 const PROGRAM: &str = "timectl";
+
+const RTC: &str = "/dev/rtc0";
+
+/// How long `timed` may take to answer: it hears nobody while it waits for servers.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 
 const HELP: &str = "\
 Shows and sets the time.
@@ -66,7 +74,7 @@ fn main() -> ExitCode {
         match command {
             Command::Status => status(&state, is_json),
             Command::Sync => sync(&state),
-            Command::Set(time) => Ok(set(time)?),
+            Command::Set(time) => Ok(set(time, &state)?),
         }
     })
 }
@@ -175,19 +183,60 @@ fn sync(state: &Path) -> Done {
     }
 }
 
-fn set(time: SystemTime) -> Result<()> {
+fn set(time: SystemTime, state: &Path) -> Result<()> {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let tv_sec = i64::try_from(since.as_secs()).context(|| "too late".to_owned())?;
     let now = Timespec { tv_sec, tv_nsec: since.subsec_nanos().into() };
     let result = clock_settime(ClockId::Realtime, now);
     result.context(|| "cannot set the clock".to_owned())?;
-    match File::open("/dev/rtc0") {
-        Ok(rtc) => {
-            let result = set_hardware_clock(&rtc, time);
-            result.context(|| "cannot set the hardware clock".to_owned())
-        }
+    keep(Path::new(RTC), time, &state.join("control"))
+        .context(|| "the clock is set, but not the hardware clock".to_owned())
+}
+
+/// Sets the hardware clock to `time`, or has `timed` set it to the system's, which is the same.
+fn keep(rtc: &Path, time: SystemTime, control: &Path) -> io::Result<()> {
+    let error = match File::open(rtc) {
+        Ok(rtc) => return set_hardware_clock(&rtc, time),
+        Err(error) => error,
+    };
+    match Errno::from_io_error(&error) {
         // A machine without one has none to keep.
-        Err(_) => Ok(()),
+        Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Ok(()),
+        // It has one user at a time (rtc(4)), and `timed` is that for as long as it runs.
+        Some(Errno::BUSY) => match have_kept(control) {
+            Err(absence) if is_absence(&absence) => {
+                let why = format!("another program has `{}` open", rtc.display());
+                Err(io::Error::new(ErrorKind::ResourceBusy, why))
+            }
+            other => other,
+        },
+        _ => Err(error),
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+}
+
+/// Has `timed`, which listens at `control`, set the hardware clock, and waits for its word.
+fn have_kept(control: &Path) -> io::Result<()> {
+    // A name of its own, to which the answer can come.
+    let name = [&b"timectl-"[..], &random::bytes::<16>()?].concat();
+    let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+    // Nobody else can send to it from here on (unix(7)).
+    socket.connect(control)?;
+    socket.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    socket.send(b"keep")?;
+    let mut answer = [0; 256];
+    let length = match socket.recv(&mut answer) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            return Err(io::Error::new(ErrorKind::TimedOut, "timed does not answer"));
+        }
+        other => other?,
+    };
+    match answer.get(..length).unwrap_or_default() {
+        b"kept" => Ok(()),
+        why => Err(io::Error::other(String::from_utf8_lossy(why).into_owned())),
     }
 }
 
@@ -214,6 +263,39 @@ mod tests {
         }
         let status = json!({ "servers": [server("a", 1), server("a", 2)] });
         assert!(shown(&status).ends_with("  a:1: not asked yet\n  a:2: not asked yet\n"));
+    }
+
+    #[test]
+    fn a_hardware_clock_that_is_in_use_is_set_by_timed_or_it_is_said_that_it_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let control = directory.path().join("control");
+        assert!(is_absence(&have_kept(&control).unwrap_err()));
+        let timed = UnixDatagram::bind(&control).unwrap();
+        for (answer, is_kept) in [("kept", true), ("it is broken", false)] {
+            let kept = std::thread::scope(|scope| {
+                let asked = scope.spawn(|| have_kept(&control));
+                let mut question = [0; 16];
+                let (length, from) = timed.recv_from(&mut question).unwrap();
+                assert_eq!(&question[..length], b"keep");
+                timed.send_to_addr(answer.as_bytes(), &from).unwrap();
+                asked.join().unwrap()
+            });
+            assert_eq!(
+                kept.map_err(|error| error.to_string()).err().as_deref(),
+                (!is_kept).then_some(answer)
+            );
+        }
+        drop(timed);
+        assert!(is_absence(&have_kept(&control).unwrap_err()), "left by one that was killed");
+    }
+
+    #[test]
+    fn only_the_want_of_a_hardware_clock_is_no_mistake() {
+        let directory = tempfile::tempdir().unwrap();
+        let keep = |rtc: &Path| keep(rtc, UNIX_EPOCH, Path::new("/nonexistent/control"));
+        assert!(keep(&directory.path().join("none")).is_ok());
+        assert!(keep(Path::new("/dev/null")).is_err(), "it is no clock");
+        assert!(keep(&directory.path().join("none\0")).is_err());
     }
 
     #[test]

@@ -57,6 +57,17 @@ impl Clocks {
         }
     }
 
+    /// Sets the hardware clock for who found it in use, by this program or another one.
+    ///
+    /// # Errors
+    /// What ioctl(2) says, or that it is not in use here.
+    pub(crate) fn keep_on_request(&self) -> io::Result<()> {
+        match &self.hardware {
+            Some(_) => self.keep(),
+            None => Err(io::Error::other("timed does not have it open, another program does")),
+        }
+    }
+
     /// Moves a clock that is before `least` to it. Returns by how much.
     ///
     /// # Errors
@@ -83,6 +94,14 @@ mod tests {
         assert_eq!(parts(1_500_000_000), (1, 500_000_000));
         assert_eq!(parts(-1), (-1, 999_999_999));
         assert_eq!(parts(i64::MIN).0, -9_223_372_037);
+    }
+
+    #[test]
+    fn that_the_hardware_clock_was_not_set_is_told_to_who_asked_for_it() {
+        let none = Clocks { hardware: None, is_dry: false };
+        assert!(none.keep().is_ok() && none.keep_on_request().is_err());
+        let no_clock = Clocks { hardware: Some(File::open("/dev/null").unwrap()), is_dry: false };
+        assert!(no_clock.keep_on_request().is_err());
     }
 
     #[test]

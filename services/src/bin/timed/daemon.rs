@@ -2,12 +2,10 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,23 +13,20 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use serde_json::{Value, json};
 use services::log_record::format_timestamp;
-use services::network::dns::lookup;
 use services::notify::notify;
 use services::people::accounts;
 use services::privileges::become_user;
 use services::problem::{Context, Result, warn};
 use services::signals::Termination;
-use services::{problem, random, whole_file};
+use services::{problem, whole_file};
 
+use crate::ask::{Failed, ask_all};
 use crate::clock::{Clocks, build_time};
 use crate::discipline::{Action, Discipline};
-use crate::packet::{self, Rejected, Sample};
+use crate::packet::{Rejected, Sample};
 use crate::select;
 use crate::settings::Settings;
 use crate::{Arguments, PROGRAM};
-
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The socket for `timectl`, and what it shows.
 const CONTROL: &str = "control";
@@ -150,7 +145,9 @@ impl Drop for State<'_> {
 impl Daemon<'_> {
     /// Asks all servers and acts. Returns how long to wait then.
     fn round(&mut self) -> Duration {
-        let results = ask_all(&self.servers);
+        let whom =
+            |server: &Server| (!server.is_denied).then(|| (server.host.clone(), server.port));
+        let results = ask_all(self.servers.iter().map(whom).collect());
         let mut samples = Vec::new();
         for (place, (server, result)) in self.servers.iter_mut().zip(results).enumerate() {
             let Some(result) = result else { continue };
@@ -212,9 +209,7 @@ impl Daemon<'_> {
                 Ok(0) => return Ok(true),
                 Ok(_) if sources[0].revents().contains(PollFlags::IN) => return Ok(false),
                 Ok(_) => {
-                    let mut message = [0; 16];
-                    let length = self.control.recv(&mut message).unwrap_or(0);
-                    if message.get(..length) == Some(b"sync") {
+                    if self.serve() {
                         return Ok(true);
                     }
                 }
@@ -223,6 +218,24 @@ impl Daemon<'_> {
                     return Err(problem::Problem::new(format!("cannot wait: {error}")));
                 }
             }
+        }
+    }
+
+    /// Does what a datagram from `timectl` says. Whether that is to ask the servers now.
+    fn serve(&self) -> bool {
+        let mut message = [0; 16];
+        let Ok((length, from)) = self.control.recv_from(&mut message) else { return false };
+        match message.get(..length) {
+            Some(b"sync") => true,
+            // Somebody has set the clock, and the hardware's is open here and nowhere else.
+            Some(b"keep") => {
+                let kept = self.clocks.keep_on_request();
+                let answer = kept.map_or_else(|error| error.to_string(), |()| "kept".to_owned());
+                // Who has gone does not care.
+                let _ = self.control.send_to_addr(answer.as_bytes(), &from);
+                false
+            }
+            _ => false,
         }
     }
 
@@ -269,86 +282,5 @@ fn plausible(sample: Sample, least: SystemTime) -> Asked {
     match ns(now) + i128::from(sample.offset_ns) < ns(least) {
         true => Err("its time is before this image was built".to_owned()),
         false => Ok(sample),
-    }
-}
-
-/// Why there is no sample.
-enum Failed {
-    Io(io::Error),
-    Rejected(Rejected),
-}
-
-impl Failed {
-    fn text(&self) -> String {
-        match self {
-            Self::Io(error) => error.to_string(),
-            Self::Rejected(rejected) => rejected.text().to_owned(),
-        }
-    }
-}
-
-/// Asks all servers at once; `None` for those that do not want to be asked.
-fn ask_all(servers: &[Server]) -> Vec<Option<std::result::Result<Sample, Failed>>> {
-    thread::scope(|scope| {
-        let asked = |server: &Server| {
-            let (host, port) = (server.host.clone(), server.port);
-            (!server.is_denied).then(|| scope.spawn(move || ask(&host, port)))
-        };
-        let threads: Vec<_> = servers.iter().map(asked).collect();
-        let panicked = || Err(Failed::Io(io::Error::other("the thread that asked has panicked")));
-        let join =
-            |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|_| panicked());
-        threads.into_iter().map(|thread| thread.map(join)).collect()
-    })
-}
-
-fn ask(host: &str, port: u16) -> std::result::Result<Sample, Failed> {
-    let addresses = lookup(host, LOOKUP_TIMEOUT).map_err(Failed::Io)?;
-    let mut last = Failed::Io(io::ErrorKind::NotFound.into());
-    // A second address is for machines that have only one family.
-    for address in addresses.into_iter().take(2) {
-        match ask_address(SocketAddr::new(address, port)) {
-            Ok(sample) => return Ok(sample),
-            Err(failed) => last = failed,
-        }
-    }
-    Err(last)
-}
-
-fn ask_address(server: SocketAddr) -> std::result::Result<Sample, Failed> {
-    let any: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let nonce = u64::from_be_bytes(random::bytes().map_err(Failed::Io)?);
-    let connect = || {
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect(server)?;
-        Ok(socket)
-    };
-    let socket = connect().map_err(Failed::Io)?;
-    let sent = SystemTime::now();
-    let started = Instant::now();
-    socket.send(&packet::question(nonce)).map_err(Failed::Io)?;
-    let mut buffer = [0; 512];
-    loop {
-        let left = ANSWER_TIMEOUT.saturating_sub(started.elapsed());
-        let late = || Failed::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
-        if left.is_zero() {
-            return Err(late());
-        }
-        socket.set_read_timeout(Some(left)).map_err(Failed::Io)?;
-        let length = match socket.recv(&mut buffer) {
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Failed::Io(error)),
-        };
-        // The time that passed, not the time of day, which somebody may set meanwhile.
-        let received = sent + started.elapsed();
-        match packet::read(buffer.get(..length).unwrap_or_default(), nonce, sent, received) {
-            Err(Rejected::NotMine) => {}
-            result => return result.map_err(Failed::Rejected),
-        }
     }
 }

@@ -1,10 +1,11 @@
 //! `timed` sets the clock by servers of the network: at once when it starts, by and by after.
 //!
-//! Code map: [`settings`] reads `/etc/time.toml`; [`packet`] is SNTP's message, [`select`] says
-//! which servers agree, [`discipline`] what is done about it; [`clock`] does it, [`daemon`]
-//! asks and waits. `timectl` shows what is in `/run/timed/status.json`.
+//! Code map: [`settings`] reads `/etc/time.toml`; [`packet`] is SNTP's message, [`ask`] sends it,
+//! [`select`] says which servers agree, [`discipline`] what is done about it; [`clock`] does it,
+//! [`daemon`] has all of that done and waits. `timectl` shows what is in `/run/timed/status.json`.
 //! Absent: serving time to others, authentication (NTS), hardware time stamps, leap seconds.
 
+mod ask;
 mod clock;
 mod daemon;
 mod discipline;

@@ -1,12 +1,13 @@
 //! One question to one server, and whether what comes back is its answer (RFC 5452): from the
 //! address that was asked, to the port and with the number of this question, which are random,
-//! and about the same name, letter by letter.
+//! and about the same name, letter by letter. A server that knows no EDNS is asked without it.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use domain::base::iana::Rcode;
 use domain::base::{Message, MessageBuilder, Name, ToName};
 
 use super::{OwnName, Question, UDP_PAYLOAD_BYTES};
@@ -88,7 +89,11 @@ fn with_case(name: &OwnName, coins: &[u8]) -> OwnName {
 }
 
 /// The message that asks, and the question in it as the answer must repeat it.
-fn query(question: &Question, wanted: Wanted) -> io::Result<(u16, Question, Vec<u8>)> {
+fn query(
+    question: &Question,
+    wanted: Wanted,
+    has_edns: bool,
+) -> io::Result<(u16, Question, Vec<u8>)> {
     let mut asked = question.clone();
     if wanted.mixed_case {
         asked.name = with_case(&question.name, &random::bytes::<32>()?);
@@ -104,6 +109,9 @@ fn query(question: &Question, wanted: Wanted) -> io::Result<(u16, Question, Vec<
     let mut message = message.question();
     message.push((&asked.name, asked.rtype, asked.class)).map_err(too_long)?;
     let mut message = message.additional();
+    if !has_edns {
+        return Ok((id, asked, message.finish()));
+    }
     let opt = message.opt(|opt| {
         opt.set_udp_payload_size(UDP_PAYLOAD_BYTES);
         opt.set_dnssec_ok(wanted.dnssec);
@@ -113,12 +121,38 @@ fn query(question: &Question, wanted: Wanted) -> io::Result<(u16, Question, Vec<
     Ok((id, asked, message.finish()))
 }
 
+/// Whether the server says that it cannot read the message or do what it wants.
+fn is_not_understood(rcode: Rcode) -> bool {
+    matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP)
+}
+
+/// Asks by `ask`, which is told whether to use EDNS and how long to wait: with it, and where the
+/// server says that it does not understand, and not by EDNS, without it (RFC 6891, 6.2.2).
+fn with_and_without_edns(
+    timeout: Duration,
+    ask: impl Fn(bool, Duration) -> Result<Asked, Refused>,
+) -> Result<Asked, Refused> {
+    let started = Instant::now();
+    let asked = ask(true, timeout)?;
+    let knows_no_edns = Message::from_octets(asked.message.as_slice()).is_ok_and(|message| {
+        is_not_understood(message.header().rcode()) && message.opt().is_none()
+    });
+    match knows_no_edns {
+        true => ask(false, timeout.saturating_sub(started.elapsed())),
+        false => Ok(asked),
+    }
+}
+
 /// Whether `bytes` are the answer to `asked` with the number `id`.
 fn accept(bytes: Vec<u8>, id: u16, asked: &Question) -> Result<Asked, &'static str> {
     let message = Message::from_octets(bytes).map_err(|_| "the answer is too short")?;
     let header = message.header();
     if !header.qr() || header.id() != id {
         return Err("the answer is to another question");
+    }
+    // Who cannot read the question does not have to repeat it.
+    if message.header_counts().qdcount() == 0 && is_not_understood(header.rcode()) {
+        return Ok(Asked { message: message.into_octets(), is_truncated: false });
     }
     let question = message.sole_question().map_err(|_| "the answer repeats no question")?;
     let name: OwnName = question.qname().to_vec();
@@ -146,6 +180,18 @@ pub fn ask_udp(
     wanted: Wanted,
     timeout: Duration,
 ) -> Result<Asked, Refused> {
+    with_and_without_edns(timeout, |has_edns, left| {
+        ask_udp_once(server, question, wanted, has_edns, left)
+    })
+}
+
+fn ask_udp_once(
+    server: SocketAddr,
+    question: &Question,
+    wanted: Wanted,
+    has_edns: bool,
+    timeout: Duration,
+) -> Result<Asked, Refused> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -153,7 +199,7 @@ pub fn ask_udp(
     // Port 0: the kernel takes one at random.
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(server)?;
-    let (id, asked, bytes) = query(question, wanted)?;
+    let (id, asked, bytes) = query(question, wanted, has_edns)?;
     socket.send(&bytes)?;
     let deadline = Instant::now() + timeout;
     let mut buffer = vec![0; MESSAGE_BYTES_MAX];
@@ -193,6 +239,19 @@ pub fn ask_tcp(
     wanted: Wanted,
     timeout: Duration,
 ) -> Result<Vec<u8>, Refused> {
+    let asked = with_and_without_edns(timeout, |has_edns, left| {
+        ask_tcp_once(server, question, wanted, has_edns, left)
+    });
+    asked.map(|asked| asked.message)
+}
+
+fn ask_tcp_once(
+    server: SocketAddr,
+    question: &Question,
+    wanted: Wanted,
+    has_edns: bool,
+    timeout: Duration,
+) -> Result<Asked, Refused> {
     let deadline = Instant::now() + timeout;
     let left = || match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
@@ -200,7 +259,7 @@ pub fn ask_tcp(
     };
     let mut stream = TcpStream::connect_timeout(&server, left()?)?;
     stream.set_write_timeout(Some(left()?))?;
-    let (id, asked, bytes) = query(question, wanted)?;
+    let (id, asked, bytes) = query(question, wanted, has_edns)?;
     let length = u16::try_from(bytes.len())
         .map_err(|_| io::ErrorKind::InvalidInput)
         .map_err(io::Error::from)?;
@@ -211,7 +270,7 @@ pub fn ask_tcp(
     read_exact(&mut stream, &mut length, left)?;
     let mut answer = vec![0; u16::from_be_bytes(length).into()];
     read_exact(&mut stream, &mut answer, left)?;
-    Ok(accept(answer, id, &asked).map_err(Refused::Nonsense)?.message)
+    accept(answer, id, &asked).map_err(Refused::Nonsense)
 }
 
 /// Reads all of `buffer` by a deadline that one slow byte after the other does not move.
@@ -246,7 +305,7 @@ mod tests {
 
     #[test]
     fn only_the_answer_to_this_very_question_is_believed() {
-        let (id, asked, mut bytes) = query(&question(), Wanted::default()).unwrap();
+        let (id, asked, mut bytes) = query(&question(), Wanted::default(), true).unwrap();
         assert_eq!(accept(bytes.clone(), id, &asked), Err("the answer is to another question"));
         bytes[2] |= 0x80;
         assert!(!accept(bytes.clone(), id, &asked).unwrap().is_truncated);
@@ -267,10 +326,25 @@ mod tests {
     }
 
     #[test]
+    fn who_does_not_understand_a_question_need_not_repeat_it() {
+        let (id, asked, bytes) = query(&question(), Wanted::default(), false).unwrap();
+        assert!(Message::from_octets(bytes.clone()).unwrap().opt().is_none());
+        let header = |rcode: u8| {
+            let mut bytes = bytes[..12].to_vec();
+            (bytes[2], bytes[3], bytes[5]) = (0x80, rcode, 0);
+            bytes
+        };
+        for (rcode, is_answer) in [(1, true), (4, true), (0, false), (3, false), (5, false)] {
+            assert_eq!(accept(header(rcode), id, &asked).is_ok(), is_answer, "{rcode}");
+            assert!(accept(header(rcode), id.wrapping_add(1), &asked).is_err(), "{rcode}");
+        }
+    }
+
+    #[test]
     fn servers_are_asked_to_say_what_they_have_proven() {
         for dnssec in [false, true] {
             let wanted = Wanted { dnssec, ..Wanted::default() };
-            let (_, _, bytes) = query(&question(), wanted).unwrap();
+            let (_, _, bytes) = query(&question(), wanted, true).unwrap();
             let message = Message::from_octets(bytes).unwrap();
             assert!(message.header().ad() && message.header().rd());
             assert_eq!(message.opt().unwrap().dnssec_ok(), dnssec);

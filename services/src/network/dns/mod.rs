@@ -42,7 +42,7 @@ pub const UDP_PAYLOAD_BYTES: u16 = 1232;
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// The addresses of a name or of an address in text: from `hosts`, else from the servers that
-/// `/etc/resolv.conf` names, within `within`.
+/// `/etc/resolv.conf` names, within `within`. One that is silent leaves the others their time.
 ///
 /// # Errors
 /// The name is none, nobody answers, or it has no address.
@@ -57,10 +57,18 @@ pub fn lookup(name: &str, within: Duration) -> io::Result<Vec<IpAddr>> {
         return Ok(known);
     }
     let text = std::fs::read_to_string(RESOLV_CONF)?;
+    ask_each(&parse_servers(&text), &name, within)
+}
+
+/// Asks one server after the other, each for its share of the time that is left.
+fn ask_each(servers: &[SocketAddr], name: &OwnName, within: Duration) -> io::Result<Vec<IpAddr>> {
     let deadline = Instant::now() + within;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no server is known");
-    for server in parse_servers(&text) {
-        match addresses_from(server, &name, deadline) {
+    for (place, server) in servers.iter().enumerate() {
+        let now = Instant::now();
+        let shares = u32::try_from(servers.len() - place).unwrap_or(u32::MAX);
+        let share = deadline.saturating_duration_since(now) / shares;
+        match addresses_from(*server, name, now + share) {
             Ok(found) if found.is_empty() => {
                 last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
             }
@@ -71,18 +79,24 @@ pub fn lookup(name: &str, within: Duration) -> io::Result<Vec<IpAddr>> {
     Err(last)
 }
 
+/// The addresses of both families; those of one, if the server does not answer for the other.
 fn addresses_from(
     server: SocketAddr,
     name: &OwnName,
     deadline: Instant,
 ) -> io::Result<Vec<IpAddr>> {
-    let mut found = Vec::new();
+    let (mut found, mut failed) = (Vec::new(), None);
     for rtype in [Rtype::A, Rtype::AAAA] {
         let question = Question { name: name.clone(), rtype, class: Class::IN };
-        let answer = ask(server, &question, deadline)?;
-        found.extend(addresses_in(&answer));
+        match ask(server, &question, deadline) {
+            Ok(answer) => found.extend(addresses_in(&answer)),
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(found)
+    match failed {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
 }
 
 /// Asks by UDP, and by TCP if the answer does not fit.
@@ -133,3 +147,6 @@ pub fn plain(name: &impl ToName) -> String {
         Some(name) => name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,11 @@ use super::view::{Neighbour, Route};
 use crate::network::mac::Mac;
 use crate::network::prefix::Prefix;
 
+/// What makes something that is not there yet.
+const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
+/// What makes something, in the place of what is there.
+const REPLACE: u16 = NLM_F_CREATE | NLM_F_REPLACE;
+
 /// Something to change.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Change {
@@ -117,9 +122,17 @@ impl Change {
         connection.request(message, flags).map(|_| ())
     }
 
+    /// Makes the change if it makes something new; what is there already stays as it is.
+    ///
+    /// # Errors
+    /// What the kernel answers: `EEXIST` if it is there already.
+    pub fn make_new(&self, connection: &mut Connection) -> io::Result<()> {
+        let (message, flags) = self.message();
+        let flags = if flags == REPLACE { NEW } else { flags };
+        connection.request(message, flags).map(|_| ())
+    }
+
     fn message(&self) -> (RouteNetlinkMessage, u16) {
-        const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
-        const REPLACE: u16 = NLM_F_CREATE | NLM_F_REPLACE;
         match self {
             Self::AddLink { name, kind } => {
                 (RouteNetlinkMessage::NewLink(new_link(name, kind)), NEW)

@@ -11,6 +11,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::connection::{header_of, split, u16_at, u32_at};
 use super::view::{Address, Link, inet6_flags_of};
+use crate::network::plain_name::plain_name;
 
 /// `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV6_IFADDR`, `_IPV6_IFINFO` and
 /// `_ND_USEROPT`, as the bits that [`super::Connection::listen`] takes.
@@ -157,32 +158,33 @@ fn decode_option(kind: u8, option: &[u8]) -> Option<RouterOption> {
     }
 }
 
-/// Domain names as RFC 1035 3.1 has them, without compression, padded with zeros.
+/// Domain names as RFC 1035 3.1 has them, without compression, padded with zeros. One that is no
+/// plain name is passed over.
 fn domains(mut bytes: &[u8]) -> Vec<String> {
     let mut domains = Vec::new();
-    let mut name = String::new();
+    let mut labels: Vec<&[u8]> = Vec::new();
     while let [length, rest @ ..] = bytes {
-        if *length == 0 {
-            if !name.is_empty() && domains.len() < ENTRIES_MAX {
-                domains.push(std::mem::take(&mut name));
-            }
-            bytes = rest;
-            continue;
-        }
         let length = usize::from(*length);
-        let Some(label) = rest.get(..length).filter(|_| length < 64) else { break };
-        // What is no host name must not get into a file of lines and words.
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if !label.iter().all(plain) || name.len() + length > 253 {
+        let Some((label, rest)) = rest.split_at_checked(length).filter(|_| length < 64) else {
             break;
+        };
+        bytes = rest;
+        if length > 0 {
+            labels.push(label);
+        } else if domains.len() < ENTRIES_MAX {
+            domains.extend(domain(&std::mem::take(&mut labels)));
         }
-        if !name.is_empty() {
-            name.push('.');
-        }
-        name.push_str(&String::from_utf8_lossy(label));
-        bytes = rest.get(length..).unwrap_or_default();
     }
     domains
+}
+
+fn domain(labels: &[&[u8]]) -> Option<String> {
+    // A dot in a label is none between two.
+    if labels.iter().any(|label| label.contains(&b'.')) {
+        return None;
+    }
+    let text = String::from_utf8(labels.join(&b'.')).ok()?;
+    plain_name(&text).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -220,6 +222,16 @@ mod tests {
             decode(&datagram(&options)),
             [resolvers, domains].map(|option| Event::Router { index: 3, option })
         );
+    }
+
+    #[test]
+    fn a_routers_domain_that_is_no_name_takes_no_other_with_it() {
+        for bad in [&b"\x03a b\0"[..], b"\x03a.b\0", b"\x02\xc3\xa9\0", b"\0"] {
+            let names = [b"\x03lan\0", bad, b"\x04home\0"].concat();
+            assert_eq!(domains(&names), ["lan", "home"], "{bad:?}");
+        }
+        assert_eq!(domains(b"\x03lan\0\x04ho"), ["lan"], "cut off");
+        assert_eq!(domains(&b"\x01a\0".repeat(99)).len(), ENTRIES_MAX);
     }
 
     #[test]

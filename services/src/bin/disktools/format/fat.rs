@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use fatfs::{FatType, FormatVolumeOptions};
 use services::problem::{Context, Problem, Result};
-use services::storage::ext4_format::random_uuid;
+use services::random;
 use services::storage::old_content;
 
 /// Makes a FAT with this label, and entries of so many `bits` or as the size asks for.
@@ -24,7 +24,7 @@ fn options(label: &str, bits: Option<&str>) -> Result<FormatVolumeOptions> {
         return Err(Problem::new(format!("{label:?} is no label of a FAT"))
             .with_hint("it has at most 11 characters of ASCII"));
     }
-    let id = random_uuid().context(|| "no random numbers".to_owned())?;
+    let id = random::uuid().context(|| "no random numbers".to_owned())?;
     let mut options =
         FormatVolumeOptions::new().volume_id(u32::from_le_bytes([id[0], id[1], id[2], id[3]]));
     if !label.is_empty() {

@@ -45,6 +45,7 @@ fn an_answer_is_kept_for_its_shortest_ttl_and_what_is_not_there_as_the_zone_says
         (message(Rcode::NOERROR, &[300, 60], None), Some(60)),
         (message(Rcode::NOERROR, &[0], None), None),
         (message(Rcode::NOERROR, &[9_999_999], None), Some(86_400)),
+        (message(Rcode::NOERROR, &[1 << 31], None), Some(86_400)),
         (message(Rcode::NXDOMAIN, &[], Some((900, 30))), Some(30)),
         (message(Rcode::NXDOMAIN, &[], Some((20, 30))), Some(20)),
         (message(Rcode::NXDOMAIN, &[], Some((90_000, 90_000))), Some(3600)),

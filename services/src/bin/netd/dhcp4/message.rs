@@ -1,24 +1,32 @@
 //! Messages between client and server (RFC 2131, RFC 2132): what is to be said
 //! becomes bytes, bytes become what was said. Whatever does not fit is `None`.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dhcproto::v4::{self, DhcpOption, Flags, HType, MessageType, Opcode, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable, Encoder};
 use services::network::mac::Mac;
+use services::network::plain_name::plain_name;
 use services::network::prefix::Prefix;
 
 use super::lease::{Lease, Times};
 
-/// Longest message that is understood, in bytes of UDP payload.
+/// Longest message that is understood, in bytes of UDP payload; what is behind them is not read.
 const MESSAGE_BYTES_MAX: u16 = 1472;
+/// Length of a message before its options, with the magic cookie (RFC 2131, 2 and 3).
+const HEADER_BYTES: usize = 240;
 /// Shortest message that every server takes: a BOOTP message (RFC 1542, 2.1).
 const MESSAGE_BYTES_MIN: usize = 300;
-/// Most entries taken of one option.
+/// Most entries taken of one option but routes, of which none is left out without harm.
 const ENTRIES_MAX: usize = 16;
 /// Least MTU that IPv4 allows (RFC 791); a smaller one in a lease is not followed.
 const MTU_MIN: u16 = 576;
+
+/// Options without a length (RFC 2132, 3.1 and 3.2).
+const PAD: u8 = 0;
+const END: u8 = 255;
 
 /// What is asked for.
 const WANTED: [OptionCode; 11] = [
@@ -34,6 +42,10 @@ const WANTED: [OptionCode; 11] = [
     OptionCode::DomainSearch,
     OptionCode::ClasslessStaticRoute,
 ];
+
+/// What is read beside it.
+const NEEDED: [OptionCode; 3] =
+    [OptionCode::MessageType, OptionCode::ServerIdentifier, OptionCode::AddressLeaseTime];
 
 /// What a client says. `seconds` is how long it has been trying.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -182,6 +194,7 @@ impl Outgoing {
 
 /// Reads a server's message to `mac`.
 pub(crate) fn decode(bytes: &[u8], mac: Mac) -> Option<Reply> {
+    let bytes = bytes.get(..MESSAGE_BYTES_MAX.into()).unwrap_or(bytes);
     // The magic cookie (RFC 2131, 3), which the crate does not look at.
     if bytes.get(236..240)? != [99, 130, 83, 99] {
         return None;
@@ -190,7 +203,11 @@ pub(crate) fn decode(bytes: &[u8], mac: Mac) -> Option<Reply> {
     if bytes.get(2)? != &6 {
         return None;
     }
-    let message = v4::Message::decode(&mut Decoder::new(bytes)).ok()?;
+    let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
+    let mut message = v4::Message::decode(&mut Decoder::new(header)).ok()?;
+    for option in options(rest) {
+        message.opts_mut().insert(option);
+    }
     if message.opcode() != Opcode::BootReply || message.chaddr() != mac.0 {
         return None;
     }
@@ -212,6 +229,42 @@ pub(crate) fn decode(bytes: &[u8], mac: Mac) -> Option<Reply> {
         MessageType::Nak => Some(Reply::Nak { transaction, server }),
         _ => None,
     }
+}
+
+/// The options that are read, each decoded on its own: `dhcproto` 0.15 stops at the first one
+/// that it cannot decode, and all behind it would be lost.
+fn options(bytes: &[u8]) -> Vec<DhcpOption> {
+    let is_read = |code: u8| {
+        let code = OptionCode::from(code);
+        WANTED.contains(&code) || NEEDED.contains(&code)
+    };
+    let wanted = joined(bytes).into_iter().filter(|(code, _)| is_read(*code));
+    wanted.filter_map(|(code, value)| decode_option(code, &value)).collect()
+}
+
+/// The values of options by their codes, the parts of one in their order (RFC 3396).
+fn joined(mut bytes: &[u8]) -> BTreeMap<u8, Vec<u8>> {
+    let mut values: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+    while let [code, rest @ ..] = bytes {
+        bytes = match (*code, rest) {
+            (PAD, _) => rest,
+            (END, _) => break,
+            (_, [length, rest @ ..]) => {
+                let Some((value, rest)) = rest.split_at_checked((*length).into()) else { break };
+                values.entry(*code).or_default().extend(value);
+                rest
+            }
+            _ => break,
+        };
+    }
+    values
+}
+
+fn decode_option(code: u8, value: &[u8]) -> Option<DhcpOption> {
+    // A part has its length in a byte.
+    let part = |part: &[u8]| [&[code, u8::try_from(part.len()).unwrap_or(u8::MAX)], part].concat();
+    let bytes: Vec<u8> = value.chunks(u8::MAX.into()).flat_map(part).collect();
+    DhcpOption::decode(&mut Decoder::new(&bytes)).ok()
 }
 
 fn can_be_ours(address: Ipv4Addr) -> bool {
@@ -286,7 +339,6 @@ fn routes(message: &v4::Message) -> Vec<(Prefix, Ipv4Addr)> {
         return Vec::new();
     };
     list.iter()
-        .take(ENTRIES_MAX)
         .filter_map(|(network, via)| {
             let prefix = Prefix::new(network.addr().into(), network.prefix_len())?;
             Some((prefix.network(), *via))
@@ -310,13 +362,9 @@ fn search(message: &v4::Message) -> Vec<String> {
     names.iter().filter_map(|name| host_name(name)).collect()
 }
 
-/// A name whose labels are letters, digits, `-` and `_` (RFC 1123, 2.1): what else a
-/// server sends must not get into files of lines and words.
+/// A name, without the zeros that some servers end it with.
 fn host_name(text: &str) -> Option<String> {
-    let name = text.trim_end_matches(['\0', '.']);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let label = |label: &str| (1..64).contains(&label.len()) && label.bytes().all(plain);
-    (name.len() <= 253 && name.split('.').all(label)).then(|| name.to_owned())
+    plain_name(text.trim_end_matches('\0')).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use netlink_packet_route::link::LinkLayerType;
 use services::network::config::{Appearance, Config, Ipv6, LinkConfig, LinkSort};
 use services::network::netlink::Change;
 use services::network::netlink::change::LinkSetting;
-use services::network::netlink::event::RouterOption;
 use services::network::netlink::view::{Address, Link, Route};
 use services::network::prefix::Prefix;
 
@@ -19,10 +18,6 @@ use crate::dhcp4::lease::Lease;
 use crate::dhcp4::machine::{Action, Event as DhcpEvent, Machine};
 use crate::dhcp6::InformationClient;
 use crate::resolv::{FromRouter, Resolvers};
-
-/// `IF_RA_OTHERCONF` and `IF_RA_MANAGED` (include/net/if_inet6.h): a router says
-/// that a DHCPv6 server knows more.
-const ROUTER_NAMES_DHCP6: u32 = 0x80 | 0x40;
 
 /// A link, and what was done about it.
 #[derive(Debug)]
@@ -44,13 +39,15 @@ pub(crate) struct Managed {
     pub(super) former_mtu: Option<u32>,
     /// Whether the file makes it the port of a bridge, or did so last.
     pub(super) is_port: bool,
-    seed: u64,
+    pub(super) seed: u64,
     pub(super) dhcp: Option<Machine>,
     listens4: bool,
+    /// How IPv6 was set last, also by an entry that is gone since.
+    pub(super) ipv6: Option<Ipv6>,
     pub(super) dhcp6: Option<InformationClient>,
-    listens6: bool,
+    pub(super) listens6: bool,
     /// The `IF_RA_*` bits and others.
-    inet6_flags: u32,
+    pub(super) inet6_flags: u32,
     pub(super) router: FromRouter,
     /// What the kernel says it has.
     pub(super) addresses: Vec<Address>,
@@ -61,6 +58,8 @@ pub(crate) struct Managed {
     pub(super) gone: BTreeSet<Prefix>,
     /// What this daemon set.
     pub(super) routes: Vec<Route>,
+    /// What the one before it set.
+    pub(super) former_routes: Vec<Route>,
     /// The kernel may not have the IPv4 routes: it takes them away with the last address,
     /// and refuses them before there is one.
     pub(super) doubts_routes4: bool,
@@ -83,6 +82,7 @@ impl Managed {
             seed,
             dhcp: None,
             listens4: false,
+            ipv6: None,
             dhcp6: None,
             listens6: false,
             inet6_flags: 0,
@@ -91,6 +91,7 @@ impl Managed {
             given: BTreeMap::new(),
             gone: BTreeSet::new(),
             routes: Vec::new(),
+            former_routes: Vec::new(),
             doubts_routes4: false,
             refused: Vec::new(),
         }
@@ -114,7 +115,7 @@ impl Managed {
             outputs.push(Output::Inet4 { link: name, key, value: 1 });
         }
         if former != ipv6 {
-            self.set_ipv6(former.is_some(), ipv6, outputs);
+            self.set_ipv6(ipv6, outputs);
         }
         let bridge = config.bridges.iter().find(|bridge| bridge.name == self.link.name);
         let stp = bridge.map(|bridge| bridge.stp);
@@ -126,9 +127,16 @@ impl Managed {
             self.given.remove(&prefix);
         }
         self.retry();
-        let wants_dhcp = entry.as_ref().is_some_and(|entry| entry.dhcp);
         self.entry = entry;
-        if !wants_dhcp {
+        if former != ipv6 {
+            self.solicit(outputs);
+        }
+        self.adopt_dhcp(now, outputs);
+    }
+
+    /// Begins or ends to ask DHCP servers, as its entry says.
+    fn adopt_dhcp(&mut self, now: Duration, outputs: &mut Vec<Output>) {
+        if !self.entry.as_ref().is_some_and(|entry| entry.dhcp) {
             self.release(now, outputs);
             self.dhcp = None;
         } else if self.dhcp.is_none() {
@@ -136,29 +144,6 @@ impl Managed {
             if self.is_connected() {
                 self.dhcp4(DhcpEvent::Connected, now, outputs);
             }
-        }
-    }
-
-    /// IPv6 reads its settings when it begins on a link, so a change is a new beginning.
-    fn set_ipv6(&mut self, restart: bool, mode: Option<Ipv6>, outputs: &mut Vec<Output>) {
-        let mut set = |key, value| {
-            outputs.push(Output::Inet6 { link: self.link.name.clone(), key, value });
-        };
-        let Some(mode) = mode else { return };
-        if restart || mode == Ipv6::Off {
-            set("disable_ipv6", 1);
-            self.router = FromRouter::default();
-            self.given.retain(|prefix, _| prefix.address.is_ipv4());
-        }
-        if mode == Ipv6::Off {
-            return;
-        }
-        let auto = mode == Ipv6::Auto;
-        // 2 is also where this machine passes packets on itself.
-        set("accept_ra", if auto { 2 } else { 0 });
-        set("autoconf", u32::from(auto));
-        if restart {
-            set("disable_ipv6", 0);
         }
     }
 
@@ -207,6 +192,7 @@ impl Managed {
         }
         let event = if had_carrier { DhcpEvent::Disconnected } else { DhcpEvent::Connected };
         self.dhcp4(event, now, outputs);
+        self.solicit(outputs);
     }
 
     /// Whether packets can leave by it.
@@ -259,13 +245,6 @@ impl Managed {
         }
     }
 
-    fn listen6(&mut self, on: bool, outputs: &mut Vec<Output>) {
-        if self.listens6 != on {
-            self.listens6 = on;
-            outputs.push(Output::Listen6 { index: self.link.index, on });
-        }
-    }
-
     /// Has the DHCP client take an event, and does as it says.
     pub(super) fn dhcp4(&mut self, event: DhcpEvent, now: Duration, outputs: &mut Vec<Output>) {
         let index = self.link.index;
@@ -296,40 +275,6 @@ impl Managed {
             outputs.push(Output::Listen4 { index, on: false });
         }
         self.listens4 = listens;
-    }
-
-    pub(super) fn dhcp6(&mut self, bytes: &[u8], now: Duration) {
-        if let Some(client) = &mut self.dhcp6 {
-            client.take(bytes, now);
-        }
-    }
-
-    /// What routers have told the kernel about this link. It is said only when it changes,
-    /// so it has to be kept for when the cable is back.
-    pub(super) fn inet6_flags(&mut self, flags: u32) {
-        self.inet6_flags = flags;
-    }
-
-    /// Whether a DHCPv6 server is to be asked.
-    fn wants_dhcp6(&self) -> bool {
-        let is_auto = self.entry.as_ref().is_some_and(|entry| entry.ipv6 == Ipv6::Auto);
-        is_auto && self.is_connected() && self.inet6_flags & ROUTER_NAMES_DHCP6 != 0
-    }
-
-    /// Begins or ends to ask DHCPv6 servers.
-    pub(super) fn settle_dhcp6(&mut self, now: Duration, outputs: &mut Vec<Output>) {
-        if !self.wants_dhcp6() {
-            self.dhcp6 = None;
-            self.listen6(false, outputs);
-        } else if self.dhcp6.is_none() {
-            self.dhcp6 = self.link.mac.map(|mac| InformationClient::new(mac, self.seed ^ 6, now));
-        }
-    }
-
-    pub(super) fn router(&mut self, option: RouterOption, now: Duration) {
-        if self.entry.as_ref().is_some_and(|entry| entry.ipv6 == Ipv6::Auto) {
-            self.router.take(option, now);
-        }
     }
 
     pub(super) fn add_address(&mut self, address: Address) {

@@ -1,17 +1,20 @@
 //! What `netd` decides, pure: what the kernel, servers and people say goes in with
 //! the time, what is to be done comes out.
 //!
-//! Code map: [`link`] is one link and what was done to it, [`desired`] what it is to
-//! have, [`settle`] how it gets that, [`made`] the links that the file makes, [`refused`]
-//! what the kernel did not do, [`status`] what people are told, [`output`] the vocabulary.
+//! Code map: [`link`] is one link and what was done to it, [`inet6`] its IPv6, [`desired`] what
+//! it is to have, [`settle`] how it gets that, [`made`] the links that the file makes,
+//! [`refused`] what the kernel did not do, [`retry`] when it is asked for again, [`status`] what
+//! people are told, [`output`] the vocabulary.
 //! Every input is followed by [`Manager::settle`], which makes up the difference between what
 //! there is and what there should be.
 
 mod desired;
+mod inet6;
 mod link;
 mod made;
 mod output;
 mod refused;
+mod retry;
 mod settle;
 mod status;
 
@@ -27,6 +30,7 @@ use services::network::netlink::view::{Address, Link};
 
 use crate::dhcp4::machine::Event as DhcpEvent;
 use crate::dhcp4::message::Reply;
+use crate::given::Given;
 use crate::random::Random;
 use crate::resolv;
 
@@ -45,6 +49,10 @@ pub(crate) struct Manager {
     made: Made,
     /// Names of the links that a person has switched off.
     held_down: BTreeSet<String>,
+    /// What the next start is told that links were given.
+    given: Given,
+    /// What a daemon before this one gave links that it has not seen yet.
+    former: Given,
     random: Random,
     /// What resolv.conf holds.
     resolvers: Option<String>,
@@ -61,10 +69,18 @@ impl Manager {
             is_listed: false,
             made: Made::default(),
             held_down,
+            given: Given::default(),
+            former: Given::default(),
             random: Random::new(seed),
             resolvers: None,
             hostname: None,
         }
+    }
+
+    /// A daemon before this one gave all this, and the links still have it.
+    pub(crate) fn take_over(&mut self, given: Given) {
+        self.former = given.clone();
+        self.given = given;
     }
 
     /// Whether the readiness of this daemon is to wait for an address.
@@ -101,6 +117,7 @@ impl Manager {
             self.take_link(link, driver, now, &mut outputs);
         }
         self.is_listed = true;
+        self.former = Given::default();
         self.settle(now, &mut outputs);
         outputs
     }
@@ -132,6 +149,7 @@ impl Manager {
                 let seed = self.random.next_u64();
                 let is_held_down = self.held_down.contains(&link.name);
                 let mut managed = Managed::new(link, driver, is_held_down, seed);
+                managed.take_over(&self.former);
                 managed.adopt(&self.config, now, outputs);
                 self.links.insert(index, managed);
             }
@@ -301,6 +319,14 @@ impl Manager {
         let stays = |link: &&mut Managed| !self.made.is_leaving(link.link.index);
         for link in self.links.values_mut().filter(stays) {
             link.settle(&indexes, now, outputs);
+        }
+        let mut given = Given::default();
+        for link in self.links.values() {
+            link.add_given(&mut given);
+        }
+        if self.given != given {
+            outputs.push(Output::Given(given.clone()));
+            self.given = given;
         }
         let resolvers = self.resolver_file();
         if self.resolvers.as_ref() != Some(&resolvers) {

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use services::network::netlink::Change;
 
 use crate::dhcp4::message::Outgoing;
+use crate::given::Given;
 
 /// Something to do.
 #[derive(Clone, PartialEq, Debug)]
@@ -26,8 +27,12 @@ pub(crate) enum Output {
     Listen6 { index: u32, on: bool },
     /// Send a DHCPv6 message on a link.
     Send6 { index: u32, message: Vec<u8> },
+    /// Ask the routers on a link to say again what they have.
+    Solicit { index: u32 },
     /// What `/run/netd/resolv.conf` is to hold.
     Resolvers(String),
+    /// What links were given for good, for the next start.
+    Given(Given),
     /// The names of the links that a person has switched off, for the next start.
     HeldDown(BTreeSet<String>),
     /// Give the machine this name.

@@ -11,8 +11,31 @@ use services::network::prefix::Prefix;
 
 use super::link::Managed;
 use super::output::Output;
+use crate::given::Given;
 
 impl Managed {
+    /// A daemon before this one gave it its part of `former`: what is not wanted any longer is
+    /// taken away, and the rest is given again, which changes nothing where it is still there.
+    pub(super) fn take_over(&mut self, former: &Given) {
+        let index = self.link.index;
+        let addresses = former.addresses.iter().filter(|(of, _)| *of == index);
+        // No lease began when the machine did, so none of them is as it is wanted.
+        self.given.extend(addresses.map(|(_, prefix)| (*prefix, Some(Duration::ZERO))));
+        let routes = former.routes.iter().filter(|route| route.index == Some(index));
+        self.former_routes.extend(routes.cloned());
+        self.ipv6 = former.ipv6.get(&index).copied();
+    }
+
+    /// Adds to `given` what it was given for good.
+    pub(super) fn add_given(&self, given: &mut Given) {
+        let index = self.link.index;
+        let addresses = self.given.iter().filter(|(_, since)| since.is_none());
+        given.addresses.extend(addresses.map(|(prefix, _)| (index, *prefix)));
+        given.ipv6.extend(self.ipv6.map(|mode| (index, mode)));
+        // Those of a lease go with its address.
+        given.routes.extend(self.routes.iter().filter(|route| route.source.is_none()).cloned());
+    }
+
     /// Makes up the difference between what it has and what it should have.
     pub(super) fn settle(
         &mut self,
@@ -127,6 +150,9 @@ impl Managed {
     /// has them.
     fn settle_routes(&mut self, outputs: &mut Vec<Output>) {
         let desired = self.desired_routes();
+        let former = std::mem::take(&mut self.former_routes).into_iter();
+        let former = former.filter(|one| !desired.contains(one));
+        outputs.extend(former.map(|route| Output::Change(Change::DeleteRoute(route))));
         let (mut kept, unwanted): (Vec<Route>, Vec<Route>) =
             std::mem::take(&mut self.routes).into_iter().partition(|one| desired.contains(one));
         outputs

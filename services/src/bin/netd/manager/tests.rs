@@ -72,7 +72,8 @@ fn connected() -> LinkFlags {
     LinkFlags::Up | LinkFlags::LowerUp
 }
 
-/// What is done, in short words; resolv.conf and the log are left out.
+/// What is done, in short words; questions to routers, the log, and the files that are kept but
+/// which links are off are left out.
 fn words(outputs: &[Output]) -> Vec<String> {
     let word = |output: &Output| match output {
         Output::Change(change) => Some(match change {
@@ -98,7 +99,8 @@ fn words(outputs: &[Output]) -> Vec<String> {
         Output::Probe { address, .. } => Some(format!("probe {address}")),
         Output::HeldDown(names) => Some(format!("keep off {names:?}")),
         Output::Hostname(name) => Some(format!("hostname {name}")),
-        Output::Resolvers(_) | Output::Log(..) => None,
+        Output::Resolvers(_) | Output::Given(_) => None,
+        Output::Log(..) | Output::Solicit { .. } => None,
     };
     outputs.iter().filter_map(word).collect()
 }
@@ -176,6 +178,7 @@ fn a_link_gets_its_lease_step_by_step() {
             "eth0/promote_secondaries = 1",
             "eth0/accept_ra = 2",
             "eth0/autoconf = 1",
+            "eth0/disable_ipv6 = 0",
             "set 2 Up(true)"
         ]
     );
@@ -275,6 +278,7 @@ fn addresses_and_routes_of_the_file_are_set_once_the_link_is_up() {
             "eth0/promote_secondaries = 1",
             "eth0/accept_ra = 0",
             "eth0/autoconf = 0",
+            "eth0/disable_ipv6 = 0",
             "set 2 Up(true)"
         ]
     );
@@ -435,6 +439,8 @@ fn the_status_says_where_things_come_from() {
 }
 
 mod addresses;
+mod former;
+mod inet6;
 mod made;
 mod refused;
 mod settings;

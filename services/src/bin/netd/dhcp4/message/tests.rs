@@ -136,6 +136,41 @@ fn what_could_hurt_is_left_out() {
 }
 
 #[test]
+fn every_route_counts_and_the_default_one_behind_many() {
+    let via = SERVER;
+    let mut routes: Vec<_> =
+        (0..40_u8).map(|third| (format!("198.18.{third}.0/24").parse().unwrap(), via)).collect();
+    routes.push(("0.0.0.0/0".parse().unwrap(), via));
+    // 40 of 8 bytes each: more than one part of an option holds.
+    let lease = ack(&[DhcpOption::ClasslessStaticRoute(routes)]).unwrap();
+    assert_eq!(lease.routes.len(), 41);
+    assert_eq!(lease.routes[40], (Prefix::everything(via.into()), via));
+}
+
+#[test]
+fn an_option_that_cannot_be_read_takes_no_other_with_it() {
+    let good = reply(
+        MessageType::Ack,
+        &[DhcpOption::Hostname("box".to_owned()), DhcpOption::AddressLeaseTime(80)],
+    );
+    let lease = |bytes: &[u8]| match decode(bytes, MAC) {
+        Some(Reply::Ack { lease, .. }) => Some(lease),
+        _ => None,
+    };
+    assert_eq!(lease(&good).unwrap().hostname.as_deref(), Some("box"));
+    let at = good.windows(5).position(|bytes| bytes == b"\x0c\x03box").unwrap();
+    // In Latin-1, and before the lease time.
+    let mut latin = good.clone();
+    latin[at + 4] = 0xe9;
+    assert!(at < good.windows(3).position(|bytes| bytes == [51, 4, 0]).unwrap());
+    let found = lease(&latin).unwrap();
+    assert_eq!((found.hostname, found.times), (None, Times::new(80, None, None)));
+    // An option that nobody asked for, and that is no number of agents.
+    let stranger = [&good[..at], &[82, 1, 0xff], &good[at..]].concat();
+    assert_eq!(lease(&stranger).unwrap().hostname.as_deref(), Some("box"));
+}
+
+#[test]
 fn messages_for_others_and_broken_ones_are_not_taken() {
     let good = reply(MessageType::Ack, &[DhcpOption::AddressLeaseTime(80)]);
     assert!(decode(&good, MAC).is_some());

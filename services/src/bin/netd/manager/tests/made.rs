@@ -17,6 +17,7 @@ fn vlans_and_bridges_are_made_when_what_they_need_is_there() {
         "eth1/promote_secondaries = 1",
         "eth1/accept_ra = 2",
         "eth1/autoconf = 1",
+        "eth1/disable_ipv6 = 0",
         "set 3 Up(true)",
     ];
     assert_eq!(words(&outputs), expected);
