@@ -3,11 +3,13 @@
 //!
 //! - [`accounts`]: `/etc/passwd` and `/etc/group`, read without a C library
 //! - [`shadow`]: `/etc/shadow`, and who may not log in
+//! - [`admission`]: whether an account is open to who has proven to be its owner
 //! - [`ask`], [`password`], [`session`]: a question, its right answer, and what follows
 //! - [`identity`]: what a session runs with
 //! - [`motd`]: what somebody sees after logging in
 
 pub mod accounts;
+pub mod admission;
 pub mod ask;
 pub mod identity;
 pub mod motd;

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,8 +19,9 @@ use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffe
 use russh::server::{VerifiedPublicKey, run_stream};
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, SshId};
 use services::people::accounts::{self, Group, User};
+use services::people::admission::{self, Closed, NOLOGIN, Proof};
 use services::people::identity::group_ids;
-use services::people::shadow::{self, Refusal};
+use services::people::shadow::{self, Shadow};
 use services::privileges::become_person;
 use services::problem::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,10 +42,6 @@ const REQUESTS_WITHOUT_KEY_MAX: usize = 8;
 const CHANNELS_MAX: usize = 32;
 /// Unanswered questions whether the peer is there, after which it counts as gone.
 const KEEPALIVES_MAX: usize = 3;
-/// While this exists only root may log in; its text is for everybody else.
-const NOLOGIN: &str = "/etc/nologin";
-/// Most of that text that is shown, in bytes.
-const TEXT_BYTES_MAX: usize = 4096;
 /// Characters of a name that nobody has proven, in the log.
 const NAME_SHOWN_MAX: usize = 64;
 
@@ -247,19 +243,14 @@ impl Connection {
 fn account(settings: &Settings, name: &str) -> std::result::Result<User, String> {
     let users = accounts::users().map_err(|error| format!("cannot read /etc/passwd: {error}"))?;
     let user = users.into_iter().find(|user| user.name == name).ok_or("there is no such user")?;
-    if rustix::process::geteuid().is_root() {
-        let entries = shadow::entries()
-            .map_err(|error| format!("cannot read {}: {error}", shadow::SHADOW))?;
-        let entry = entries.iter().find(|entry| entry.name == name);
-        let entry = entry.ok_or_else(|| format!("no entry in {}", shadow::SHADOW))?;
-        match entry.refusal(shadow::today()) {
-            // A key is no password, however old that one is.
-            None | Some(Refusal::PasswordExpired) => {}
-            Some(refusal) => return Err(refusal.as_str().to_owned()),
-        }
-    }
-    if user.uid != 0 && Path::new(NOLOGIN).exists() {
-        return Err(format!("{NOLOGIN} is there"));
+    let shadow = match rustix::process::geteuid().is_root() {
+        true => Some(shadow_of(name)?),
+        false => None,
+    };
+    match admission::closed(&user, shadow.as_ref(), Proof::Key) {
+        None => {}
+        Some(Closed::Account(refusal)) => return Err(refusal.as_str().to_owned()),
+        Some(Closed::Everybody(_)) => return Err(format!("{NOLOGIN} is there")),
     }
     if !settings.allow_groups.is_empty() {
         let groups =
@@ -273,6 +264,13 @@ fn account(settings: &Settings, name: &str) -> std::result::Result<User, String>
     rustix::fs::access(&user.shell, rustix::fs::Access::EXEC_OK)
         .map_err(|error| format!("the shell `{}` cannot be executed: {error}", user.shell))?;
     Ok(user)
+}
+
+fn shadow_of(name: &str) -> std::result::Result<Shadow, String> {
+    let entries =
+        shadow::entries().map_err(|error| format!("cannot read {}: {error}", shadow::SHADOW))?;
+    let entry = entries.into_iter().find(|entry| entry.name == name);
+    entry.ok_or_else(|| format!("no entry in {}", shadow::SHADOW))
 }
 
 /// Makes this process `user` for good.
@@ -293,7 +291,7 @@ impl Handler for Connection {
     type Error = russh::Error;
 
     async fn authentication_banner(&mut self) -> std::result::Result<Option<String>, russh::Error> {
-        Ok(read_text(NOLOGIN))
+        Ok(admission::notice().filter(|text| !text.is_empty()))
     }
 
     async fn auth_publickey_offered(
@@ -438,11 +436,4 @@ impl Handler for Connection {
             _ => session.channel_failure(channel),
         }
     }
-}
-
-/// The text of a small file, if there is one.
-fn read_text(path: &str) -> Option<String> {
-    let bytes = std::fs::read(path).ok()?;
-    let text = String::from_utf8_lossy(bytes.get(..TEXT_BYTES_MAX).unwrap_or(&bytes)).into_owned();
-    (!text.is_empty()).then_some(text)
 }

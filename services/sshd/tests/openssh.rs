@@ -249,12 +249,17 @@ fn files_are_copied_by_scp_and_handled_by_sftp() {
     assert!(fs::read(there.join("up")).unwrap() == content);
     let mut sftp = server.options("sftp", "good");
     let _ = sftp.args(["-P", &port, "-b", "-"]).arg(remote(&there));
-    let commands = "mkdir d\nrename up d/moved\nchmod 640 d/moved\nln -s moved d/link\n\
-        get d/link ../down\n-rm d/absent\nls d\nrm d/link\nrm d/moved\nrmdir d\nls\n";
+    let down = server.path("down");
+    let commands = format!(
+        "mkdir d\nrename up d/moved\nchmod 640 d/moved\nln -s moved d/link\nget d/link {}\n\
+         -rm d/absent\nls d\nrm d/link\nrm d/moved\nrmdir d\nls\n",
+        down.display()
+    );
     let output = feed(&mut sftp, commands.as_bytes());
     assert!(output.status.success(), "{output:?}");
     assert!(text(&output.stdout).contains("d/moved"), "{output:?}");
     assert_eq!(fs::read_dir(&there).unwrap().count(), 0);
+    assert!(fs::read(down).unwrap() == content);
 }
 
 #[test]

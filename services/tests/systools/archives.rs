@@ -105,6 +105,45 @@ fn names_are_listed_chosen_and_left_out() {
     assert_eq!(kept.status.code(), Some(1));
 }
 
+#[test]
+fn letters_without_a_dash_take_the_words_behind_in_turn() {
+    let place = tempfile::tempdir().unwrap();
+    sample(place.path());
+    fs::write(place.path().join("z"), "precious").unwrap();
+    fs::create_dir(place.path().join("out")).unwrap();
+    stdout(&run(place.path(), "tar cfz a.tgz tree"));
+    assert_eq!(fs::read_to_string(place.path().join("z")).unwrap(), "precious");
+    assert!(fs::read(place.path().join("a.tgz")).unwrap().starts_with(&[0x1f, 0x8b]));
+    stdout(&run(place.path(), "tar Cxf out a.tgz tree/a"));
+    assert_eq!(fs::read_to_string(place.path().join("out/tree/a")).unwrap(), "one\n");
+    assert_eq!(run(place.path(), "tar cf").status.code(), Some(2));
+}
+
+#[test]
+fn each_directory_is_for_the_names_behind_it() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path();
+    for name in ["a/x", "a/deep/z", "b/x", "b/y", "here"] {
+        let file = root.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, name).unwrap();
+    }
+    fs::write(root.join("list"), "y\n").unwrap();
+    stdout(&run(root, "tar cf o.tar here -C a x -C deep z -C ../../b -T list"));
+    assert_eq!(stdout(&run(root, "tar tf o.tar")), "here\nx\nz\ny\n");
+    assert_eq!(stdout(&run(root, "tar xOf o.tar x y z")), "a/xa/deep/zb/y");
+    stdout(&run(root, &format!("tar cf o.tar -C {0}/a x -C {0}/b y", root.display())));
+    assert_eq!(stdout(&run(root, "tar xOf o.tar")), "a/xb/y");
+    // Taken out, one after the other leads to one place.
+    fs::create_dir_all(root.join("out/here")).unwrap();
+    stdout(&run(root, "tar xf o.tar -C out -C here y"));
+    assert_eq!(fs::read_to_string(root.join("out/here/y")).unwrap(), "b/y");
+    for line in ["tar cf o.tar here -C a", "tar xf o.tar x -C out"] {
+        assert_eq!(run(root, line).status.code(), Some(2), "{line}");
+    }
+    assert_eq!(stdout(&run(root, "tar tf o.tar")), "x\ny\n", "a refusal writes nothing");
+}
+
 /// An archive of entries with names as they are, which no decent program writes.
 fn hostile(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
     let with_mode = |&(name, kind, content)| (name, kind, 0o644, content);

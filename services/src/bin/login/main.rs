@@ -7,7 +7,6 @@
 mod backoff;
 
 use std::convert::Infallible;
-use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,6 +18,7 @@ use rustix::termios::ttyname;
 use services::failure::{Code, Failure};
 use services::kmsg;
 use services::people::accounts::{self, User};
+use services::people::admission::{self, Closed, Proof};
 use services::people::shadow::{self, Refusal, Shadow};
 use services::people::{ask, motd, password, session};
 use services::problem::{Context, Problem, Result};
@@ -30,10 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a refusal takes at least, from the answer on: whether there is such a user must not
 /// show by the time.
 const REFUSAL: Duration = Duration::from_secs(2);
-/// While this exists only root gets in; its text is for everybody else.
-const NOLOGIN: &str = "/etc/nologin";
-/// Most of that text that is shown, in bytes.
-const NOLOGIN_BYTES_MAX: usize = 4096;
 
 const HELP: &str = "\
 Asks for a password and opens a session on the terminal that is its standard input.
@@ -117,7 +113,8 @@ fn login(given: Option<&str>) -> Result<Option<String>> {
     let (Some(user), Some(shadow)) = (user, shadow) else {
         return Ok(Some("That is not right.".to_owned()));
     };
-    if let Some(reason) = closed(&user, &shadow) {
+    if let Some(closed) = admission::closed(&user, Some(&shadow), Proof::Password) {
+        let reason = words(&closed);
         log(4, &format!("refused {} on {device}: {reason}", user.name));
         return Ok(Some(reason));
     }
@@ -134,23 +131,16 @@ fn account(name: &str) -> Result<(Option<User>, Option<Shadow>)> {
     Ok((user, entries.into_iter().find(|entry| entry.name == name)))
 }
 
-/// Why somebody who has proven to be `user` does not get in all the same.
-fn closed(user: &User, shadow: &Shadow) -> Option<String> {
-    if let Some(refusal) = shadow.refusal(shadow::today()) {
-        let words = refusal.as_str();
-        let remedy = match refusal {
-            Refusal::Locked => "",
-            Refusal::AccountExpired | Refusal::PasswordExpired => "; root can extend it",
-        };
-        return Some(format!("{words}{remedy}"));
+/// What somebody is told who is right, but does not get in.
+fn words(closed: &Closed) -> String {
+    match closed {
+        Closed::Account(Refusal::Locked) => Refusal::Locked.as_str().to_owned(),
+        Closed::Account(expired) => format!("{}; root can extend it", expired.as_str()),
+        Closed::Everybody(text) => match text.trim_end() {
+            "" => "no logins for now".to_owned(),
+            text => text.to_owned(),
+        },
     }
-    if user.uid != 0 && Path::new(NOLOGIN).exists() {
-        let bytes = fs::read(NOLOGIN).unwrap_or_default();
-        let text = String::from_utf8_lossy(bytes.get(..NOLOGIN_BYTES_MAX).unwrap_or(&bytes));
-        let text = text.trim_end();
-        return Some(if text.is_empty() { "no logins for now" } else { text }.to_owned());
-    }
-    None
 }
 
 fn open(user: &User) -> Result<Infallible> {
@@ -171,4 +161,24 @@ fn say(text: &str) {
 /// facility `auth` (4), `severity` as syslog(3) counts.
 fn log(severity: u8, text: &str) {
     kmsg::write((4 << 3) | severity, PROGRAM, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_get_in_is_told_why_and_what_helps() {
+        for (closed, told) in [
+            (Closed::Account(Refusal::Locked), "the account is locked"),
+            (
+                Closed::Account(Refusal::PasswordExpired),
+                "the password has expired; root can extend it",
+            ),
+            (Closed::Everybody("back at\nnoon\n\n".into()), "back at\nnoon"),
+            (Closed::Everybody("\n".into()), "no logins for now"),
+        ] {
+            assert_eq!(words(&closed), told);
+        }
+    }
 }

@@ -5,12 +5,11 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
-use procfs::{Current, Meminfo};
 use serde_json::json;
-use services::problem::Context;
 
 use crate::Result;
-use crate::output::{print, print_json};
+use crate::memory::{self, Usage};
+use crate::output::{human, print, print_json};
 
 const HELP: &str = "\
 Shows how much memory there is and how it is used.
@@ -53,11 +52,11 @@ pub(crate) fn run(_: &str, words: Vec<OsString>) -> Result<()> {
         (None, None) => 1,
     };
     while left > 0 {
-        let usage = read()?;
+        let usage = memory::read()?;
         if settings.json {
-            print_json(&usage.json())?;
+            print_json(&json(&usage))?;
         } else {
-            print(&usage.table(settings.unit, settings.total))?;
+            print(&table(&usage, settings.unit, settings.total))?;
         }
         left -= 1;
         if left > 0 {
@@ -100,75 +99,39 @@ pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
     }
 }
 
-/// Who has the memory, in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Usage {
-    pub(crate) total: u64,
-    pub(crate) free: u64,
-    pub(crate) available: u64,
-    pub(crate) shared: u64,
-    pub(crate) cache: u64,
-    pub(crate) swap_total: u64,
-    pub(crate) swap_free: u64,
+fn table(usage: &Usage, unit: Unit, total: bool) -> String {
+    let row = |name: &str, numbers: &[u64]| {
+        let cells: Vec<String> =
+            numbers.iter().map(|bytes| format!("{:>11}", show(*bytes, unit))).collect();
+        format!("{name:<6}{}\n", cells.join(" "))
+    };
+    let headings = ["total", "used", "free", "shared", "buff/cache", "available"];
+    let headings: Vec<String> = headings.iter().map(|name| format!("{name:>11}")).collect();
+    let mut text = format!("{:6}{}\n", "", headings.join(" "));
+    text += &row(
+        "Mem:",
+        &[usage.total, usage.used(), usage.free, usage.shared, usage.cache, usage.available],
+    );
+    text += &row("Swap:", &[usage.swap_total, usage.swap_used(), usage.swap_free]);
+    if total {
+        let (used, free) = (usage.used() + usage.swap_used(), usage.free + usage.swap_free);
+        text += &row("Total:", &[usage.total + usage.swap_total, used, free]);
+    }
+    text
 }
 
-/// What the kernel says now.
-pub(crate) fn read() -> Result<Usage> {
-    let info = Meminfo::current().context(|| "cannot read `/proc/meminfo`".to_owned())?;
-    Ok(Usage {
-        total: info.mem_total,
-        free: info.mem_free,
-        available: info.mem_available.unwrap_or(info.mem_free),
-        shared: info.shmem.unwrap_or(0),
-        cache: info.buffers + info.cached + info.s_reclaimable.unwrap_or(0),
-        swap_total: info.swap_total,
-        swap_free: info.swap_free,
+fn json(usage: &Usage) -> serde_json::Value {
+    json!({
+        "total_bytes": usage.total,
+        "used_bytes": usage.used(),
+        "free_bytes": usage.free,
+        "shared_bytes": usage.shared,
+        "cache_bytes": usage.cache,
+        "available_bytes": usage.available,
+        "swap_total_bytes": usage.swap_total,
+        "swap_used_bytes": usage.swap_used(),
+        "swap_free_bytes": usage.swap_free,
     })
-}
-
-impl Usage {
-    pub(crate) const fn used(&self) -> u64 {
-        self.total.saturating_sub(self.available)
-    }
-
-    pub(crate) const fn swap_used(&self) -> u64 {
-        self.swap_total.saturating_sub(self.swap_free)
-    }
-
-    fn table(&self, unit: Unit, total: bool) -> String {
-        let row = |name: &str, numbers: &[u64]| {
-            let cells: Vec<String> =
-                numbers.iter().map(|bytes| format!("{:>11}", show(*bytes, unit))).collect();
-            format!("{name:<6}{}\n", cells.join(" "))
-        };
-        let headings = ["total", "used", "free", "shared", "buff/cache", "available"];
-        let headings: Vec<String> = headings.iter().map(|name| format!("{name:>11}")).collect();
-        let mut text = format!("{:6}{}\n", "", headings.join(" "));
-        text += &row(
-            "Mem:",
-            &[self.total, self.used(), self.free, self.shared, self.cache, self.available],
-        );
-        text += &row("Swap:", &[self.swap_total, self.swap_used(), self.swap_free]);
-        if total {
-            let (used, free) = (self.used() + self.swap_used(), self.free + self.swap_free);
-            text += &row("Total:", &[self.total + self.swap_total, used, free]);
-        }
-        text
-    }
-
-    fn json(&self) -> serde_json::Value {
-        json!({
-            "total_bytes": self.total,
-            "used_bytes": self.used(),
-            "free_bytes": self.free,
-            "shared_bytes": self.shared,
-            "cache_bytes": self.cache,
-            "available_bytes": self.available,
-            "swap_total_bytes": self.swap_total,
-            "swap_used_bytes": self.swap_used(),
-            "swap_free_bytes": self.swap_free,
-        })
-    }
 }
 
 fn show(bytes: u64, unit: Unit) -> String {
@@ -178,39 +141,9 @@ fn show(bytes: u64, unit: Unit) -> String {
     }
 }
 
-/// Three digits at most before the unit: `512B`, `1.5Mi`, `37Gi`.
-pub(crate) fn human(bytes: u64) -> String {
-    let (mut tenths, mut unit) = (u128::from(bytes) * 10, "B");
-    for next in ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"] {
-        if tenths < 10_240 {
-            break;
-        }
-        (tenths, unit) = (tenths / 1024, next);
-    }
-    if unit == "B" || tenths >= 100 {
-        format!("{}{unit}", tenths / 10)
-    } else {
-        format!("{}.{}{unit}", tenths / 10, tenths % 10)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_the_unit_that_suits_them() {
-        for (bytes, text) in [
-            (0, "0B"),
-            (1_023, "1023B"),
-            (1_024, "1.0Ki"),
-            (1_536 * 1024, "1.5Mi"),
-            (37 << 30, "37Gi"),
-            (u64::MAX, "15Ei"),
-        ] {
-            assert_eq!(human(bytes), text);
-        }
-    }
 
     #[test]
     fn used_is_what_is_not_available() {
@@ -223,13 +156,13 @@ mod tests {
             swap_total: 2 << 20,
             swap_free: 1 << 20,
         };
-        let table = usage.table(Unit::Bytes(1 << 20), true);
+        let table = table(&usage, Unit::Bytes(1 << 20), true);
         let rows: Vec<Vec<&str>> =
             table.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(rows[0], ["Mem:", "8", "3", "1", "0", "4", "5"]);
         assert_eq!(rows[1], ["Swap:", "2", "1", "1"]);
         assert_eq!(rows[2], ["Total:", "10", "4", "2"]);
-        assert_eq!(usage.json()["used_bytes"], 3 << 20);
+        assert_eq!(json(&usage)["used_bytes"], 3 << 20);
     }
 
     #[test]

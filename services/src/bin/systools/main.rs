@@ -4,15 +4,16 @@
 //! It does what it is called: by its links (`ps`, `tar`, …) or by its first word
 //! (`systools ps`). docs/tools.md says what each leaves out.
 //!
-//! Code map: [`ps`] and [`top`] show what [`process`] reads; [`free`], [`dmesg`];
-//! [`sysctl`]; [`gzip`], [`tar`]; [`less`]; [`resize`]. [`output`] is for all, [`fullscreen`] for those
-//! that have the terminal for themselves.
+//! Code map: [`ps`] and [`top`] show what [`process`] reads, [`top`] and [`free`] what
+//! [`memory`] does; [`dmesg`]; [`sysctl`]; [`gzip`], [`tar`]; [`less`]; [`resize`]. [`output`] is
+//! for all, [`fullscreen`] for those that have the terminal for themselves.
 
 mod dmesg;
 mod free;
 mod fullscreen;
 mod gzip;
 mod less;
+mod memory;
 mod output;
 mod process;
 mod ps;

@@ -18,6 +18,22 @@ pub(crate) fn cut(line: &str, columns: usize) -> &str {
     line.char_indices().nth(columns).map_or(line, |(at, _)| line.get(..at).unwrap_or(line))
 }
 
+/// Three digits at most before the unit: `512B`, `1.5Mi`, `37Gi`.
+pub(crate) fn human(bytes: u64) -> String {
+    let (mut tenths, mut unit) = (u128::from(bytes) * 10, "B");
+    for next in ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"] {
+        if tenths < 10_240 {
+            break;
+        }
+        (tenths, unit) = (tenths / 1024, next);
+    }
+    if unit == "B" || tenths >= 100 {
+        format!("{}{unit}", tenths / 10)
+    } else {
+        format!("{}.{}{unit}", tenths / 10, tenths % 10)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,6 +43,20 @@ mod tests {
         let problem = tamed(&Problem::new("cannot read `a\x1b[2J\nb`").with_hint("`c\x07`"));
         assert_eq!(problem.to_string(), "cannot read `a?[2J?b`\n  hint: `c?`");
         assert_eq!(tamed(&Problem::new("x")).hint(), None);
+    }
+
+    #[test]
+    fn numbers_have_the_unit_that_suits_them() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1_023, "1023B"),
+            (1_024, "1.0Ki"),
+            (1_536 * 1024, "1.5Mi"),
+            (37 << 30, "37Gi"),
+            (u64::MAX, "15Ei"),
+        ] {
+            assert_eq!(human(bytes), text);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use services::people::accounts;
 use services::problem::Context;
 
 use crate::Result;
+use crate::memory;
 use crate::output::tame;
 
 /// One process.
@@ -103,7 +104,7 @@ impl Snapshot {
             ticks_per_s: procfs::ticks_per_second().max(1),
             uptime_s: Uptime::current().context(unreadable)?.uptime,
             boot_s: KernelStats::current().context(unreadable)?.btime,
-            memory_bytes: crate::free::read()?.total,
+            memory_bytes: memory::read()?.total,
             users: users.into_iter().rev().map(|user| (user.uid, user.name)).collect(),
             groups: groups.into_iter().rev().map(|group| (group.gid, group.name)).collect(),
         })

@@ -24,7 +24,7 @@ use crate::Result;
 use crate::gzip::Members;
 use crate::output::{print, tamed};
 
-use arguments::{Arguments, Mode};
+use arguments::{Arguments, Mode, Operand};
 
 const HELP: &str = "\
 Puts files into an archive, and takes them out.
@@ -35,7 +35,7 @@ Usage: tar -c [OPTIONS] FILE…       create
 
 Options:
   -f, --file FILE           the archive; `-` is standard input or output [default]
-  -C, --directory DIR       go to this directory first
+  -C, --directory DIR       go there, from the -C before, for the names that follow
   -z, --gzip                compressed by gzip; found out by itself on reading
   -v, --verbose             name the files; -tv shows modes, owners, sizes and times
   -h, --dereference         put in what symbolic links point to
@@ -50,8 +50,12 @@ Options:
   -T, --files-from FILE     names from a file, one a line
       --help                this text
 
-The first word may go without its dash: `tar xzf a.tar.gz`. Names in an archive never
-lead out of the directory: a leading `/` is left off, and what has a `..` is refused.
+The first word may go without its dash: `tar xzf a.tar.gz`. Each letter of it is an
+option, and `f`, `C` and `T` take the words behind it in turn: `tar cfz a.tar.gz DIR`.
+The archive of -f and the file of -T are found without -C.
+
+Names in an archive never lead out of the directory: a leading `/` is left off, and
+what has a `..` is refused.
 ";
 
 /// Device and inode, which no two files share.
@@ -69,23 +73,23 @@ pub(crate) fn run(_: &str, words: Vec<OsString>) -> Result<()> {
     match arguments.mode {
         Mode::Create => {
             let (output, identity) = output(&arguments)?;
-            enter(&arguments)?;
             create::create(&arguments, output, identity)
         }
         Mode::Extract | Mode::List => {
             let input = input(&arguments)?;
-            enter(&arguments)?;
+            for operand in &arguments.operands {
+                if let Operand::Directory(directory) = operand {
+                    enter(directory)?;
+                }
+            }
             extract::read(&arguments, input)
         }
     }
 }
 
-fn enter(arguments: &Arguments) -> Result<()> {
-    if let Some(directory) = &arguments.directory {
-        std::env::set_current_dir(directory)
-            .context(|| format!("cannot enter `{}`", directory.display()))?;
-    }
-    Ok(())
+fn enter(directory: &Path) -> Result<()> {
+    Ok(std::env::set_current_dir(directory)
+        .context(|| format!("cannot enter `{}`", directory.display()))?)
 }
 
 /// Where the archive is written to, and which file that is.
@@ -202,6 +206,8 @@ fn names_in(file: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use services::failure::{Code, Failure};
+
     use super::*;
 
     #[test]
@@ -224,16 +230,51 @@ mod tests {
         }
     }
 
+    fn parse(line: &str) -> Result<Option<Arguments>> {
+        arguments::parse(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    fn directory(path: &str) -> Operand {
+        Operand::Directory(path.into())
+    }
+
+    fn name(path: &str) -> Operand {
+        Operand::Name(path.into())
+    }
+
     #[test]
     fn the_first_word_may_go_without_its_dash() {
-        let parse =
-            |line: &str| arguments::parse(line.split_whitespace().map(OsString::from).collect());
         let read = parse("xzf a.tgz -C /x one").unwrap().unwrap();
         assert_eq!((read.mode, read.gzip), (Mode::Extract, true));
         assert_eq!(read.file.as_deref(), Some(Path::new("a.tgz")));
-        assert_eq!(read.names, [PathBuf::from("one")]);
-        for wrong in ["", "f a.tar", "cf a.tar", "xcf a.tar", "-x --nonsense", "xf"] {
+        assert_eq!(read.operands, [directory("/x"), name("one")]);
+        for wrong in ["", "f a.tar", "cf a.tar", "xcf a.tar", "-x --nonsense", "xf", "f- x"] {
             assert!(parse(wrong).is_err(), "tar {wrong}");
+        }
+    }
+
+    #[test]
+    fn letters_without_a_dash_take_the_words_behind_in_turn() {
+        let read = parse("cfz a.tgz one").unwrap().unwrap();
+        assert_eq!((read.mode, read.gzip, read.file), (Mode::Create, true, Some("a.tgz".into())));
+        assert_eq!(read.operands, [name("one")]);
+        let read = parse("Cfc /x -v one").unwrap().unwrap();
+        assert_eq!((read.file, read.verbose), (Some("-v".into()), false));
+        assert_eq!(read.operands, [directory("/x"), name("one")]);
+        let with_dash = parse("-cfz one").unwrap().unwrap();
+        assert_eq!((with_dash.file, with_dash.gzip), (Some("z".into()), false));
+        let Err(Failure::Problem(Code::Usage, problem)) = parse("cfC a.tar") else { panic!() };
+        assert_eq!(problem.message(), "nothing is left for `C`");
+    }
+
+    #[test]
+    fn a_directory_is_for_the_names_behind_it() {
+        let read = parse("-cf o.tar -C /a x -C b -C c y").unwrap().unwrap();
+        let expected = [directory("/a"), name("x"), directory("b"), directory("c"), name("y")];
+        assert_eq!(read.operands, expected);
+        assert_eq!(parse("-x -C a -C b one").unwrap().unwrap().operands.len(), 3);
+        for wrong in ["-c -C a", "-c x -C a", "-x one -C a", "-t one -C a two"] {
+            assert!(matches!(parse(wrong), Err(Failure::Problem(Code::Usage, _))), "tar {wrong}");
         }
     }
 }

@@ -21,7 +21,7 @@ use services::signals::Termination;
 
 use crate::output::{cut, print, size};
 use crate::process::Snapshot;
-use crate::{Result, fullscreen};
+use crate::{Result, fullscreen, memory};
 
 use screen::{Order, Sample};
 
@@ -124,7 +124,7 @@ fn sample() -> Result<Sample> {
         snapshot: Snapshot::take()?,
         cpu: KernelStats::current().context(unreadable)?.total,
         load: [load.one, load.five, load.fifteen],
-        memory: crate::free::read()?,
+        memory: memory::read()?,
     })
 }
 

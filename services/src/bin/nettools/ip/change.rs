@@ -1,5 +1,6 @@
 //! What `ip` changes.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -10,7 +11,7 @@ use services::network::netlink::Change;
 use services::network::netlink::change::{LinkSetting, NewLink};
 use services::network::netlink::view::{Neighbour, Route};
 use services::network::prefix::Prefix;
-use services::problem::Context;
+use services::problem::{Context, Problem};
 
 use super::{Kernel, usage};
 use crate::Result;
@@ -39,6 +40,18 @@ fn make(kernel: &mut Kernel, change: &Change) -> Result<()> {
     Ok(change.make(&mut kernel.connection).context(|| "the kernel refuses".to_owned())?)
 }
 
+/// Makes the change where it makes something that is not there yet, as `add` says.
+fn make_new(kernel: &mut Kernel, change: &Change) -> Result<()> {
+    change.make_new(&mut kernel.connection).map_err(|error| {
+        let problem = Problem::new(format!("the kernel refuses: {error}"));
+        match error.kind() {
+            ErrorKind::AlreadyExists => problem.with_hint("`replace` changes what is there"),
+            _ => problem,
+        }
+    })?;
+    Ok(())
+}
+
 fn unexpected(word: &str) -> Failure {
     usage(format!("`{word}` was not expected here"))
 }
@@ -54,12 +67,13 @@ pub(super) fn address(kernel: &mut Kernel, command: &str, words: &[&str]) -> Res
         }
     }
     let index = index.ok_or_else(|| usage("`dev LINK` is missing"))?;
-    let change = match command {
-        "add" | "replace" => Change::AddAddress { index, prefix, valid_s: None, metric: None },
-        "del" | "delete" => Change::DeleteAddress { index, prefix },
-        other => return Err(unexpected(other)),
-    };
-    make(kernel, &change)
+    let given = Change::AddAddress { index, prefix, valid_s: None, metric: None };
+    match command {
+        "add" => make_new(kernel, &given),
+        "replace" => make(kernel, &given),
+        "del" | "delete" => make(kernel, &Change::DeleteAddress { index, prefix }),
+        other => Err(unexpected(other)),
+    }
 }
 
 pub(super) fn link(kernel: &mut Kernel, command: &str, words: &[&str]) -> Result<()> {
@@ -165,13 +179,12 @@ pub(super) fn route(kernel: &mut Kernel, command: &str, words: &[&str]) -> Resul
     route.index = index;
     route.metric = metric;
     route.source = source;
-    let change = match command {
-        "add" => Change::AddRoute(route),
-        "replace" => Change::ReplaceRoute(route),
-        "del" | "delete" => Change::DeleteRoute(any_maker(route)),
-        other => return Err(unexpected(other)),
-    };
-    make(kernel, &change)
+    match command {
+        "add" => make_new(kernel, &Change::AddRoute(route)),
+        "replace" => make(kernel, &Change::ReplaceRoute(route)),
+        "del" | "delete" => make(kernel, &Change::DeleteRoute(any_maker(route))),
+        other => Err(unexpected(other)),
+    }
 }
 
 /// The same route, whoever has made it and whatever its scope.
@@ -194,11 +207,11 @@ pub(super) fn neighbour(kernel: &mut Kernel, command: &str, words: &[&str]) -> R
     }
     let index = index.ok_or_else(|| usage("`dev LINK` is missing"))?;
     let one = Neighbour { index, address, mac, state: NeighbourState::Permanent };
-    let change = match command {
-        "add" | "replace" if mac.is_none() => return Err(usage("`lladdr MAC` is missing")),
-        "add" | "replace" => Change::SetNeighbour(one),
-        "del" | "delete" => Change::DeleteNeighbour(one),
-        other => return Err(unexpected(other)),
-    };
-    make(kernel, &change)
+    match command {
+        "add" | "replace" if mac.is_none() => Err(usage("`lladdr MAC` is missing")),
+        "add" => make_new(kernel, &Change::SetNeighbour(one)),
+        "replace" => make(kernel, &Change::SetNeighbour(one)),
+        "del" | "delete" => make(kernel, &Change::DeleteNeighbour(one)),
+        other => Err(unexpected(other)),
+    }
 }

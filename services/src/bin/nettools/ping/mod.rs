@@ -12,17 +12,18 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::process::ExitCode;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use lexopt::Arg;
+use rustix::event::{PollFd, PollFlags};
 use services::failure::{Code, Failure};
 use services::network::netlink::Connection;
-use services::network::netlink::view::links;
+use services::network::netlink::view::{Link, links};
 use services::output::print;
 use services::problem::{Context, Problem};
+use services::signals::Termination;
 
-use socket::Socket;
+use socket::{Outcome, Socket};
 
 use crate::{Result, usage};
 
@@ -37,14 +38,17 @@ Options:
   -i SECONDS  pause between two questions, from 0.01 [default: 1]
   -W SECONDS  how long to wait for an answer [default: 5]
   -s BYTES    of content, 8 to 1400 [default: 56]
-  -I LINK     the link to use; fe80::1%eth0 says the same
+  -I LINK     the link to ask by, whatever the routes say; HOST%LINK says the same
   -q          only the sum at the end
       --help  this text
+
+Ctrl-C ends it too, with the sum.
 
 Exit codes:
   0  at least one answer came
   1  no answer came, or it cannot be asked
   2  the command line is wrong
+  4  there is no such link
 ";
 
 const TOOL: &str = "ping";
@@ -133,32 +137,19 @@ fn number(parser: &mut lexopt::Parser, least: f64, most: f64) -> Result<u32> {
 }
 
 fn run(settings: &Settings) -> Result<()> {
-    let address = resolve(settings)?;
-    let socket = Socket::open(address).map_err(|error| cannot_ask(address, &error))?;
+    let (name, link) = whom(settings)?;
+    let link = link.map(known).transpose()?;
+    let address = resolve(name, settings.ipv4, link.as_ref())?;
+    let socket = Socket::open(address, link.as_ref().map(|link| link.name.as_str()))
+        .map_err(|error| cannot_ask(address, &error))?;
+    // Not before: until something has been asked there is no sum, and nothing to be waited for.
+    let end = Termination::catch().context(|| "cannot catch signals".to_owned())?;
     let bytes = settings.content_bytes;
     print(&format!("PING {} ({}) {bytes} bytes of content\n", settings.host, address.ip()))?;
-    let mut times = Vec::new();
-    let mut asked = 0_u32;
-    let begin = Instant::now();
-    while settings.count.is_none_or(|count| asked < count) {
-        if asked > 0 {
-            let next = begin + settings.interval * asked;
-            thread::sleep(next.saturating_duration_since(Instant::now()));
-        }
-        let sequence = u16::try_from(asked % 0x1_0000).unwrap_or_default();
-        asked += 1;
-        let line = match socket.ask(sequence, bytes, settings.patience) {
-            Ok(Some(took)) => {
-                times.push(took);
-                let ms = took.as_secs_f64() * 1e3;
-                format!("answer from {}: seq={asked} time={ms:.3} ms\n", address.ip())
-            }
-            Ok(None) => format!("no answer: seq={asked}\n"),
-            Err(error) => format!("cannot ask: seq={asked}: {error}\n"),
-        };
-        if !settings.quiet {
-            print(&line)?;
-        }
+    let (asked, times) = converse(settings, address.ip(), &socket, &end)?;
+    if is_ended_by(Instant::now(), &end)? {
+        // The terminal shows `^C` where the sum would begin.
+        print("\n")?;
     }
     print(&sum(asked, &times))?;
     if times.is_empty() {
@@ -166,6 +157,45 @@ fn run(settings: &Settings) -> Result<()> {
         return Err(Failure::Problem(Code::Failed, problem));
     }
     Ok(())
+}
+
+/// Asks as often as is wanted, or until somebody wants an end: how often it was, and how long
+/// each answer took.
+fn converse(
+    settings: &Settings,
+    ip: IpAddr,
+    socket: &Socket,
+    end: &Termination,
+) -> Result<(u32, Vec<Duration>)> {
+    let (mut asked, mut times) = (0_u32, Vec::new());
+    let begin = Instant::now();
+    while settings.count.is_none_or(|count| asked < count) {
+        if asked > 0 && is_ended_by(begin + settings.interval * asked, end)? {
+            break;
+        }
+        let sequence = u16::try_from(asked % 0x1_0000).unwrap_or_default();
+        asked += 1;
+        let line = match socket.ask(sequence, settings.content_bytes, settings.patience, end) {
+            Ok(Outcome::Answer(took)) => {
+                times.push(took);
+                let ms = took.as_secs_f64() * 1e3;
+                format!("answer from {ip}: seq={asked} time={ms:.3} ms\n")
+            }
+            Ok(Outcome::Silence) => format!("no answer: seq={asked}\n"),
+            Ok(Outcome::End) => break,
+            Err(error) => format!("cannot ask: seq={asked}: {error}\n"),
+        };
+        if !settings.quiet {
+            print(&line)?;
+        }
+    }
+    Ok((asked, times))
+}
+
+/// Whether somebody wants an end before the `deadline`, until which it waits.
+fn is_ended_by(deadline: Instant, end: &Termination) -> Result<bool> {
+    let mut watched = [PollFd::new(end, PollFlags::IN)];
+    Ok(socket::wait(&mut watched, deadline).context(|| "cannot wait".to_owned())?)
 }
 
 /// Why there is no socket for `address`, and what helps.
@@ -205,13 +235,21 @@ fn sum(asked: u32, times: &[Duration]) -> String {
     text
 }
 
-/// The address behind the name, of the family that was asked for.
-fn resolve(settings: &Settings) -> Result<SocketAddr> {
-    let (name, scope) = match settings.host.split_once('%') {
-        Some((name, link)) => (name, Some(link.to_owned())),
-        None => (settings.host.as_str(), settings.link.clone()),
-    };
-    let fits = |address: &IpAddr| settings.ipv4.is_none_or(|ipv4| address.is_ipv4() == ipv4);
+/// The name that was typed, and the link to ask by.
+fn whom(settings: &Settings) -> Result<(&str, Option<&str>)> {
+    let link = settings.link.as_deref();
+    match settings.host.split_once('%') {
+        Some((_, scope)) if link.is_some_and(|link| link != scope) => {
+            Err(usage(TOOL, format!("two links at once: `-I` says another one than `%{scope}`")))
+        }
+        Some((name, scope)) => Ok((name, Some(scope))),
+        None => Ok((settings.host.as_str(), link)),
+    }
+}
+
+/// The address behind the name, of the family that was asked for; on the link, if one is given.
+fn resolve(name: &str, ipv4: Option<bool>, link: Option<&Link>) -> Result<SocketAddr> {
+    let fits = |address: &IpAddr| ipv4.is_none_or(|ipv4| address.is_ipv4() == ipv4);
     let found: Vec<IpAddr> = match name.parse() {
         Ok(address) => vec![address],
         Err(_) => (name, 0)
@@ -221,24 +259,23 @@ fn resolve(settings: &Settings) -> Result<SocketAddr> {
             .collect(),
     };
     let address = found.into_iter().find(fits).ok_or_else(|| {
-        let family = if settings.ipv4 == Some(true) { "IPv4" } else { "IPv6" };
+        let family = if ipv4 == Some(true) { "IPv4" } else { "IPv6" };
         Problem::new(format!("`{name}` has no {family} address"))
     })?;
-    Ok(match (address, scope) {
-        (IpAddr::V6(address), Some(link)) => scoped(address, &link)?,
+    Ok(match (address, link) {
+        (IpAddr::V6(address), Some(link)) => SocketAddrV6::new(address, 0, 0, link.index).into(),
         (address, _) => SocketAddr::new(address, 0),
     })
 }
 
-/// An address on one link.
-fn scoped(address: Ipv6Addr, link: &str) -> Result<SocketAddr> {
+/// The link of a name.
+fn known(name: &str) -> Result<Link> {
     let asking = || "cannot ask the kernel for its links".to_owned();
     let mut connection = Connection::open(None).context(asking)?;
     let all = links(&mut connection).context(asking)?;
-    let found = all.iter().find(|one| one.name == link).ok_or_else(|| {
-        Failure::no_such(format!("there is no link `{link}`"), "`ip link` shows them")
-    })?;
-    Ok(SocketAddrV6::new(address, 0, 0, found.index).into())
+    all.into_iter().find(|link| link.name == name).ok_or_else(|| {
+        Failure::no_such(format!("there is no link `{name}`"), "`ip link` shows them")
+    })
 }
 
 #[cfg(test)]
@@ -259,6 +296,29 @@ mod tests {
         assert!(read(&["--help"]).unwrap().is_none());
         for wrong in [&[][..], &["-c", "0", "h"], &["-i", "x", "h"], &["a", "b"], &["-z", "h"]] {
             assert!(matches!(read(wrong), Err(Failure::Problem(Code::Usage, _))), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_link_is_named_once() {
+        for (words, expected) in [
+            (&["192.0.2.1"][..], ("192.0.2.1", None)),
+            (&["-I", "eth0", "192.0.2.1"], ("192.0.2.1", Some("eth0"))),
+            (&["fe80::1%eth0"], ("fe80::1", Some("eth0"))),
+            (&["-Ieth0", "fe80::1%eth0"], ("fe80::1", Some("eth0"))),
+        ] {
+            assert_eq!(whom(&read(words).unwrap().unwrap()).unwrap(), expected, "{words:?}");
+        }
+        let two = read(&["-I", "eth1", "fe80::1%eth0"]).unwrap().unwrap();
+        assert!(matches!(whom(&two), Err(Failure::Problem(Code::Usage, _))));
+    }
+
+    #[test]
+    fn a_link_that_is_not_there_is_said_for_both_families() {
+        for host in ["127.0.0.1", "::1"] {
+            let settings = read(&["-I", "nosuch", "-c", "1", host]).unwrap().unwrap();
+            let failed = run(&settings).unwrap_err();
+            assert!(matches!(failed, Failure::Problem(Code::NoSuchThing, _)), "{failed:?}");
         }
     }
 

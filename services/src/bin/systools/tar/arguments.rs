@@ -1,14 +1,17 @@
 //! The command line of `tar`.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use lexopt::Arg;
 use rustix::process::geteuid;
 use services::failure::Failure;
 
 use crate::Result;
+
+/// Options with a value that have a letter.
+const LETTERS_WITH_VALUE: [char; 3] = ['f', 'C', 'T'];
 
 /// What is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,12 +21,20 @@ pub(super) enum Mode {
     List,
 }
 
+/// What is archived or taken out, and from where, in the order of the command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Operand {
+    /// Go there, from the directory before; what follows is there.
+    Directory(PathBuf),
+    /// A file, or a member of the archive.
+    Name(PathBuf),
+}
+
 /// What was typed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Arguments {
     pub(super) mode: Mode,
     pub(super) file: Option<PathBuf>,
-    pub(super) directory: Option<PathBuf>,
     pub(super) gzip: bool,
     pub(super) verbose: bool,
     pub(super) dereference: bool,
@@ -35,18 +46,16 @@ pub(super) struct Arguments {
     pub(super) same_owner: bool,
     pub(super) strip: usize,
     pub(super) numeric_owner: bool,
-    pub(super) names: Vec<PathBuf>,
+    pub(super) operands: Vec<Operand>,
 }
 
 /// Reads the words behind the name; `None` is a wish for help.
-pub(super) fn parse(mut words: Vec<OsString>) -> Result<Option<Arguments>> {
+pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Arguments>> {
     let is_root = geteuid().is_root();
-    add_dash(&mut words);
     let mut mode = None;
     let mut arguments = Arguments {
         mode: Mode::List,
         file: None,
-        directory: None,
         gzip: false,
         verbose: false,
         dereference: false,
@@ -58,23 +67,24 @@ pub(super) fn parse(mut words: Vec<OsString>) -> Result<Option<Arguments>> {
         same_owner: is_root,
         strip: 0,
         numeric_owner: false,
-        names: Vec::new(),
+        operands: Vec::new(),
     };
-    let mut parser = lexopt::Parser::from_args(words);
+    let mut parser = lexopt::Parser::from_args(with_dashes(words)?);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('c') | Arg::Long("create") => set(&mut mode, Mode::Create)?,
             Arg::Short('x') | Arg::Long("extract" | "get") => set(&mut mode, Mode::Extract)?,
             Arg::Short('t') | Arg::Long("list") => set(&mut mode, Mode::List)?,
             Arg::Long("help") => return Ok(None),
-            Arg::Value(name) => arguments.names.push(name.into()),
+            Arg::Value(name) => arguments.operands.push(Operand::Name(name.into())),
             Arg::Short('f') | Arg::Long("file") => arguments.file = Some(parser.value()?.into()),
             Arg::Short('C') | Arg::Long("directory") => {
-                arguments.directory = Some(parser.value()?.into());
+                arguments.operands.push(Operand::Directory(parser.value()?.into()));
             }
             Arg::Short('T') | Arg::Long("files-from") => {
                 let file: PathBuf = parser.value()?.into();
-                arguments.names.extend(super::names_in(&file)?);
+                let names = super::names_in(&file)?;
+                arguments.operands.extend(names.into_iter().map(Operand::Name));
             }
             Arg::Long("exclude") => arguments.excluded.push(parser.value()?),
             Arg::Long("strip-components") => {
@@ -95,21 +105,33 @@ pub(super) fn parse(mut words: Vec<OsString>) -> Result<Option<Arguments>> {
     arguments.mode = mode.ok_or_else(|| {
         Failure::usage("nothing says what to do", "`-c` creates, `-x` extracts, `-t` lists")
     })?;
-    if arguments.mode == Mode::Create && arguments.names.is_empty() {
-        let hint = "`tar -cf archive.tar DIRECTORY` would take a directory";
-        return Err(Failure::usage("an archive of nothing is refused", hint));
-    }
+    arguments.check_operands()?;
     Ok(Some(arguments))
 }
 
-/// `xzf a.tar.gz` means `-xzf a.tar.gz`.
-fn add_dash(words: &mut [OsString]) {
-    if let Some(first) = words.first_mut()
-        && !first.as_bytes().starts_with(b"-")
-        && !first.is_empty()
-    {
-        *first = OsString::from_vec([b"-", first.as_bytes()].concat());
+/// The words with the first one as options, if it has no dash: each letter is one, and those
+/// with a value take the words behind in turn. `cfz a.tar.gz x` means `-c -f a.tar.gz -z x`.
+fn with_dashes(words: Vec<OsString>) -> Result<Vec<OsString>> {
+    let mut rest = words.into_iter();
+    let first = match rest.next() {
+        Some(first) if !first.is_empty() && !first.as_bytes().starts_with(b"-") => first,
+        first => return Ok(first.into_iter().chain(rest).collect()),
+    };
+    let mut words = Vec::new();
+    for letter in first.to_string_lossy().chars() {
+        if letter == '-' {
+            // Two of them would end the options.
+            return Err(Arg::Short(letter).unexpected().into());
+        }
+        words.push(format!("-{letter}").into());
+        if LETTERS_WITH_VALUE.contains(&letter) {
+            words.push(rest.next().ok_or_else(|| {
+                let hint = "`f`, `C` and `T` in the first word take the words behind it in turn";
+                Failure::usage(format!("nothing is left for `{letter}`"), hint)
+            })?);
+        }
     }
+    Ok(words.into_iter().chain(rest).collect())
 }
 
 fn set(mode: &mut Option<Mode>, wanted: Mode) -> Result<()> {
@@ -122,6 +144,41 @@ fn set(mode: &mut Option<Mode>, wanted: Mode) -> Result<()> {
 }
 
 impl Arguments {
+    /// The files or members.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Path> {
+        self.operands.iter().filter_map(|operand| match operand {
+            Operand::Name(name) => Some(name.as_path()),
+            Operand::Directory(_) => None,
+        })
+    }
+
+    /// A `-C` counts for what follows it: one that would do nothing, or not all that somebody
+    /// meant, is refused.
+    fn check_operands(&self) -> Result<()> {
+        if self.mode != Mode::Create {
+            let is_late =
+                |pair: &[Operand]| matches!(pair, [Operand::Name(_), Operand::Directory(_)]);
+            return match self.operands.windows(2).any(is_late) {
+                true => {
+                    let hint = "all members go to one directory: `tar -xf a.tar -C DIR MEMBER`";
+                    Err(Failure::usage("a `-C` stands behind a member's name", hint))
+                }
+                false => Ok(()),
+            };
+        }
+        if self.names().next().is_none() {
+            let hint = "`tar -cf archive.tar DIRECTORY` would take a directory";
+            return Err(Failure::usage("an archive of nothing is refused", hint));
+        }
+        match self.operands.last() {
+            Some(Operand::Directory(directory)) => {
+                let problem = format!("nothing follows `-C {}`", directory.display());
+                Err(Failure::usage(problem, "it is for the names behind it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// An option without a value; false if it is none of those.
     fn flag(&mut self, name: &str) -> bool {
         match name {

@@ -15,8 +15,8 @@ use services::people::accounts;
 use services::problem::warn;
 use tar::{Builder, EntryType, Header};
 
-use super::arguments::Arguments;
-use super::{Identity, complain, fits};
+use super::arguments::{Arguments, Operand};
+use super::{Identity, complain, enter, fits};
 use crate::Result;
 use crate::output::tame;
 
@@ -53,8 +53,11 @@ fn fill<W: Write>(
         users: users.into_iter().rev().map(|user| (user.uid, user.name)).collect(),
         groups: groups.into_iter().rev().map(|group| (group.gid, group.name)).collect(),
     };
-    for name in &arguments.names {
-        archive.add_all(name, well)?;
+    for operand in &arguments.operands {
+        match operand {
+            Operand::Directory(directory) => enter(directory)?,
+            Operand::Name(name) => archive.add_all(name, well)?,
+        }
     }
     Ok(archive.builder.into_inner()?)
 }

@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
             arguments,
             users: users.into_iter().rev().map(|user| (user.name, user.uid)).collect(),
             groups: groups.into_iter().rev().map(|group| (group.name, group.gid)).collect(),
-            found: vec![false; arguments.names.len()],
+            found: vec![false; arguments.names().count()],
             kept_bits: attributes::kept_bits(arguments.same_modes),
             directories: Directories::new(arguments.same_modes),
             well: true,
@@ -150,8 +150,8 @@ impl<'a> Reader<'a> {
             path.components().filter(|part| matches!(part, Component::Normal(_))).collect()
         };
         let name = plain(name);
-        let mut is_wanted = self.arguments.names.is_empty();
-        for (wanted, found) in self.arguments.names.iter().zip(&mut self.found) {
+        let mut is_wanted = self.found.is_empty();
+        for (wanted, found) in self.arguments.names().zip(&mut self.found) {
             if name.starts_with(plain(wanted)) {
                 *found = true;
                 is_wanted = true;
@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
 
     /// What was asked for and is not there is named.
     fn report(mut self) -> Result<()> {
-        for (name, found) in self.arguments.names.iter().zip(&self.found) {
+        for (name, found) in self.arguments.names().zip(&self.found) {
             if !found {
                 let problem = Problem::new(format!("`{}` is not in the archive", name.display()));
                 tamed(&problem).print("tar");

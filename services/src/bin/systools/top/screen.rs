@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use procfs::CpuTime;
 
-use crate::free::Usage;
-use crate::output::tame;
+use crate::memory::Usage;
+use crate::output::{human, tame};
 use crate::process::{Process, Snapshot, percent, seconds};
 
 /// What processes are ordered by, the most first; process ids from the least.
@@ -129,8 +129,8 @@ fn row(view: &View, snapshot: &Snapshot, process: &Process, share: f64) -> Strin
         snapshot.user(process.uid),
         priority,
         process.nice,
-        crate::free::human(process.virtual_bytes),
-        crate::free::human(process.resident_bytes),
+        human(process.virtual_bytes),
+        human(process.resident_bytes),
         process.state,
         share,
         snapshot.memory_percent(process),
