@@ -8,7 +8,7 @@
 //! its root directory, and who removes it the exclusive one.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +16,12 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, IoContext, Result};
 use crate::shell::Shell;
-use crate::{sparse_file, whole_file};
+use crate::sparse_file;
+
+mod key;
+pub mod memo;
+
+pub use key::{Key, KeyBuilder};
 
 /// What ends the name of a directory in which an entry is being made.
 const PARTIAL_SUFFIX: &str = ".partial";
@@ -27,90 +32,6 @@ pub struct Cache {
     root: PathBuf,
     /// Keeps it from being removed while it is used.
     _in_use: Arc<File>,
-}
-
-/// The digest of everything that went into an entry, as 64 hexadecimal digits.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Key(String);
-
-/// Collects what goes into a [`Key`]. Every part carries its name and length,
-/// so that no two different lists of parts have the same bytes.
-#[derive(Clone, Debug)]
-pub struct KeyBuilder(Sha256);
-
-impl KeyBuilder {
-    /// A key for `purpose`, which names the recipe and its version: raise the
-    /// number in it when the recipe changes in a way its inputs do not show.
-    #[must_use]
-    pub fn new(purpose: &str) -> Self {
-        Self(Sha256::new()).part("purpose", purpose.as_bytes())
-    }
-
-    /// Adds a named part.
-    #[must_use]
-    pub fn part(mut self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
-        let bytes = bytes.as_ref();
-        for field in [name.as_bytes(), bytes] {
-            self.0.update((field.len() as u64).to_le_bytes());
-            self.0.update(field);
-        }
-        self
-    }
-
-    /// Adds a file's content and whether it is executable; not its place or times.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn file(self, name: &str, path: &Path) -> Result<Self> {
-        let bytes = whole_file::read(path)?;
-        let mode = fs::metadata(path).at("read", path)?.permissions().mode();
-        let executable = if mode & 0o100 == 0 { "plain" } else { "executable" };
-        Ok(self.part(executable, name).part(name, bytes))
-    }
-
-    /// Adds everything below a directory, sorted by path: files as [`KeyBuilder::file`] does,
-    /// links by their targets, directories and what else there is by their names.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub fn directory(mut self, name: &str, path: &Path) -> Result<Self> {
-        let mut entries: Vec<_> = fs::read_dir(path)
-            .at("read", path)?
-            .collect::<std::io::Result<_>>()
-            .at("read", path)?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let child = entry.path();
-            let child_name = format!("{name}/{}", entry.file_name().to_string_lossy());
-            let kind = entry.file_type().at("read", &child)?;
-            self = if kind.is_dir() {
-                self.part("directory", &child_name).directory(&child_name, &child)?
-            } else if kind.is_symlink() {
-                let target = fs::read_link(&child).at("read", &child)?;
-                self.part(&child_name, target.as_os_str().as_encoded_bytes())
-            } else if kind.is_file() {
-                self.file(&child_name, &child)?
-            } else {
-                // Reading a pipe would wait for who writes to it.
-                self.part("special", &child_name)
-            };
-        }
-        Ok(self)
-    }
-
-    /// The finished key.
-    #[must_use]
-    pub fn finish(self) -> Key {
-        Key(hex(&self.0.finalize()))
-    }
-}
-
-impl Key {
-    /// The key as 64 hexadecimal digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl Cache {
@@ -360,27 +281,6 @@ mod tests {
             removing.join().unwrap().unwrap();
         });
         assert!(!root.exists());
-    }
-
-    #[test]
-    fn a_directory_is_known_by_all_that_is_in_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let key = || KeyBuilder::new("test 1").directory("d", directory.path()).unwrap().finish();
-        let before = key();
-        fs::create_dir(directory.path().join("empty")).unwrap();
-        let with_directory = key();
-        assert_ne!(before, with_directory);
-        let pipe = directory.path().join("pipe");
-        let mode = rustix::fs::Mode::RUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        assert_ne!(with_directory, key(), "and nobody waits for the pipe");
-    }
-
-    #[test]
-    fn keys_tell_parts_apart() {
-        let key = |a: &str, b: &str| KeyBuilder::new("test 1").part(a, b).finish();
-        assert_ne!(key("ab", "c"), key("a", "bc"));
-        assert_eq!(key("a", "b"), key("a", "b"));
     }
 
     #[test]

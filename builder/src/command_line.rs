@@ -27,6 +27,11 @@ impl CommandLine {
     }
 }
 
+/// Whether parameters of the kernel name the root.
+pub fn names_root<'w>(mut kernel: impl Iterator<Item = &'w str>) -> bool {
+    kernel.any(|word| word.starts_with("root="))
+}
+
 /// As the kernel takes it.
 impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use init_core::diagnostic::Finding;
+use init_core::diagnostic::{Finding, Place};
 
 /// Shorthand for the builder's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -203,6 +203,17 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// What TOML's reader has against `text`, which messages call `file`.
+#[must_use]
+pub fn toml_finding(file: &str, text: &str, error: &toml::de::Error) -> Finding {
+    let offset = error.span().map_or(0, |span| span.start);
+    let mut rest = error.message().chars();
+    let first = rest.next().map(|first| first.to_ascii_lowercase());
+    // Names in the rest are as they were written.
+    let message: String = first.into_iter().chain(rest).collect();
+    Finding::new(Place::of_offset(file, text, offset), message)
+}
+
 /// Adds what was being done to a failing result.
 pub trait Context<T> {
     /// See [`Error::context`].
@@ -236,7 +247,6 @@ impl<T> IoContext<T> for std::io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use init_core::diagnostic::Place;
 
     #[test]
     fn an_error_reads_outside_in_and_ends_with_the_remedy() {

@@ -92,6 +92,8 @@ pub struct BuiltImage {
     pub manifest: PathBuf,
     /// The definition's kernel parameters for this architecture, without a `root=` of the builder's.
     pub command_line: CommandLine,
+    /// The same with what a kernel without an initramfs finds its root by, if there is one.
+    pub root_command_line: Option<CommandLine>,
     /// Whether everything was there already.
     pub is_fresh: bool,
 }

@@ -13,7 +13,6 @@ pub mod config;
 pub mod debian;
 pub mod fragment;
 pub mod kconfig;
-pub mod memo;
 pub mod modules;
 pub mod pin;
 pub mod source;

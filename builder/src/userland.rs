@@ -11,6 +11,7 @@ mod features;
 pub mod foreign;
 pub(crate) mod rust;
 pub(crate) mod snapshot;
+pub mod sources;
 pub mod toolchain;
 pub mod workspace;
 

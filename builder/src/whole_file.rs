@@ -2,7 +2,7 @@
 //! of the cache and of output directories, which have ways of their own.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -14,14 +14,24 @@ use crate::sparse_file;
 /// The content of the file at `path`, or of the one that a link there leads to.
 ///
 /// # Errors
+/// As [`open`].
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(path)?.read_to_end(&mut content).at("read", path)?;
+    Ok(content)
+}
+
+/// The file at `path`, or the one that a link there leads to, for reading.
+///
+/// # Errors
 /// If it cannot be read, or is no regular file: somebody's pipe or socket among sources would
 /// be waited for, and not for its content.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
+pub fn open(path: &Path) -> Result<File> {
     if !fs::metadata(path).at("read", path)?.is_file() {
         return Err(Error::failure(format!("{} is no regular file", path.display()))
             .hint("move it away: nothing else can be a source"));
     }
-    fs::read(path).at("read", path)
+    File::open(path).at("read", path)
 }
 
 /// Puts a file with this content in the place of what is at `path`, which stays as it is if

@@ -8,12 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
-use crate::cache::{Cache, KeyBuilder};
+use crate::cache::{Cache, KeyBuilder, memo};
 use crate::error::{Context, IoContext, Result};
 use crate::format::bios_boot::BootCode;
 use crate::host::{Invocation, find_program, gnu};
 use crate::host_needs::{self, Needs};
-use crate::kernel::memo;
 use crate::project::Project;
 use crate::shell::Shell;
 

@@ -15,9 +15,9 @@ use crate::format::pe::{self, Headers, SUBSYSTEM_EFI_APPLICATION};
 use crate::project::Project;
 use crate::shell::Shell;
 use crate::userland::cargo::{CargoCall, FREESTANDING_PROFILE};
-use crate::userland::foreign;
 use crate::userland::rust::{Compiler, RustCompiler};
 use crate::userland::snapshot;
+use crate::userland::sources;
 
 /// Decides whether there is a stub: `none` never, `own` always; without it, if
 /// the target can be had.
@@ -114,7 +114,7 @@ pub fn add_sources(mut key: KeyBuilder, root: &Path) -> Result<KeyBuilder> {
     for file in ["Cargo.toml", "Cargo.lock"] {
         key = key.file(file, &root.join(file))?;
     }
-    foreign::add_sources(key, DIRECTORY, &root.join(DIRECTORY))
+    sources::add(key, DIRECTORY, &root.join(DIRECTORY))
 }
 
 /// Cargo's name for the firmware of an architecture.

@@ -11,7 +11,7 @@ use init_core::diagnostic::{Finding, Place};
 use serde::Deserialize;
 
 use super::apt::Record;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, toml_finding};
 
 /// Raised when a field changes its meaning.
 const FORMAT: u32 = 1;
@@ -113,14 +113,15 @@ impl Lock {
     /// # Errors
     /// With the place of what is wrong.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
-        let wrong = |offset: usize, message: String| {
-            let finding = Finding::new(Place::of_offset(file, text, offset), message);
+        let wrong_as = |finding: Finding| {
             let hint = "it is written by `cargo builder lock`: remove it, and run that again";
             Error::findings("the lock file is wrong", vec![finding.with_hint(hint)])
         };
-        let document: Document = toml::from_str(text).map_err(|error| {
-            wrong(error.span().map_or(0, |span| span.start), error.message().to_lowercase())
-        })?;
+        let wrong = |offset: usize, message: String| {
+            wrong_as(Finding::new(Place::of_offset(file, text, offset), message))
+        };
+        let document: Document =
+            toml::from_str(text).map_err(|error| wrong_as(toml_finding(file, text, &error)))?;
         if document.format != FORMAT {
             return Err(wrong(0, format!("its format is {}, not {FORMAT}", document.format)));
         }

@@ -64,6 +64,24 @@ impl Checker<'_> {
         }
     }
 
+    /// The same of a directory.
+    pub(super) fn host_directory(&mut self, text: &str, place: &Place) -> Option<PathBuf> {
+        self.host_path(text, place).filter(|path| self.is(path.is_dir(), "directory", text, place))
+    }
+
+    /// The same of a regular file.
+    pub(super) fn host_file(&mut self, text: &str, place: &Place) -> Option<PathBuf> {
+        self.host_path(text, place).filter(|path| self.is(path.is_file(), "file", text, place))
+    }
+
+    /// Whether it is what is wanted here; if not, that is found.
+    fn is(&mut self, is_right: bool, wanted: &str, text: &str, place: &Place) -> bool {
+        if !is_right {
+            self.find(place.clone(), format!("{text:?} is no {wanted}"));
+        }
+        is_right
+    }
+
     /// The name mentioned, if it is among those known.
     pub(super) fn mention<'n>(
         &mut self,

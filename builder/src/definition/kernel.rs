@@ -32,7 +32,7 @@ fn fragments(checker: &mut Checker<'_>, table: &Table) -> Vec<Located<Fragment>>
         let value = if entry.value == "default" {
             Fragment::Default
         } else if entry.value.contains(['/', '.']) {
-            match checker.host_path(&entry.value, &place) {
+            match checker.host_file(&entry.value, &place) {
                 Some(path) => Fragment::File(path),
                 None => continue,
             }

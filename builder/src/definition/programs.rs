@@ -69,7 +69,7 @@ fn crate_(checker: &mut Checker<'_>, table: &Table) -> Option<Crate> {
     features.dedup();
     let mut descriptions = Vec::new();
     for file in table.list("descriptions") {
-        descriptions.extend(checker.host_path(&file.value, &file.place));
+        descriptions.extend(checker.host_file(&file.value, &file.place));
     }
     Some(Crate {
         name: name.to_owned(),

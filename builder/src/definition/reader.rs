@@ -10,14 +10,14 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{self, Default, Kind};
 use super::raw::{Located, Table, Value};
 use super::size;
+use crate::error::toml_finding;
 
 /// Reads `text`, which messages call `file`, and adds what is wrong with it to `findings`.
 pub fn read(file: &str, text: &str, findings: &mut Vec<Finding>) -> Table {
     let mut reader = Reader { file, text, findings };
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        let place = reader.place(error.span().map_or(0, |span| span.start));
-        reader.findings.push(Finding::new(place, error.message().to_lowercase()));
+        reader.findings.push(toml_finding(file, text, error));
     }
     if errors.is_empty() {
         reader.table("", document.get_ref(), 0)

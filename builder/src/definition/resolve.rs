@@ -38,7 +38,7 @@ pub(super) fn resolve(
         hostname: hostname(&mut checker, table)?,
         outputs: outputs::chosen(table),
         services: services(&mut checker, table),
-        overlays: host_paths(&mut checker, table, "overlays"),
+        overlays: overlays(&mut checker, table),
         kernel: kernel::kernel(&mut checker, table.table("kernel")?),
         initramfs: outputs::initramfs(&mut checker, table.table("initramfs")?)?,
         root: outputs::root(&mut checker, table.table("root")?)?,
@@ -103,10 +103,10 @@ fn services(checker: &mut Checker<'_>, table: &Table) -> Vec<Located<ServiceName
     services
 }
 
-fn host_paths(checker: &mut Checker<'_>, table: &Table, key: &str) -> Vec<Located<PathBuf>> {
+fn overlays(checker: &mut Checker<'_>, table: &Table) -> Vec<Located<PathBuf>> {
     let mut paths = Vec::new();
-    for entry in table.list(key) {
-        if let Some(value) = checker.host_path(&entry.value, &entry.place) {
+    for entry in table.list("overlays") {
+        if let Some(value) = checker.host_directory(&entry.value, &entry.place) {
             paths.push(Located { value, place: entry.place.clone() });
         }
     }

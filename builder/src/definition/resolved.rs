@@ -4,7 +4,7 @@
 //! real places on the host, every mentioned user and group exists. Whether the
 //! services exist and the files can be read is for those who open them to say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use init_core::diagnostic::Place;
 use init_core::mount::MountKind;
@@ -13,6 +13,7 @@ use init_core::name::ServiceName;
 use super::raw::Located;
 use crate::arch::Arch;
 use crate::bus::Bus;
+use crate::command_line::names_root;
 use crate::elf::machine::{Machine, Machines};
 use crate::error::{Error, Result};
 use crate::tree::TreePath;
@@ -409,9 +410,32 @@ impl Image {
     pub fn disk_has_root(&self) -> bool {
         self.outputs.has_disk() && self.disk.initramfs != DiskInitramfs::System
     }
+
+    /// Whether its parameters for `arch` name a root of their own.
+    #[must_use]
+    pub fn names_root(&self, arch: Arch) -> bool {
+        names_root(self.kernel.parameters(arch).map(|word| word.value.as_str()))
+    }
 }
 
 impl Image {
+    /// The files of the host that it names: sources of files, kernel fragments, descriptions of
+    /// crates.
+    pub fn named_files(&self) -> impl Iterator<Item = &Path> {
+        let sources = self.files.iter().filter_map(|file| match &file.content {
+            FileContent::Source(path) => Some(path),
+            _ => None,
+        });
+        let per_arch = self.kernel.per_arch.iter().flat_map(|arch| &arch.fragments);
+        let fragments = self.kernel.fragments.iter().chain(per_arch);
+        let fragments = fragments.filter_map(|fragment| match &fragment.value {
+            Fragment::File(path) => Some(path),
+            Fragment::Default => None,
+        });
+        let descriptions = self.crates.iter().flat_map(|wanted| &wanted.descriptions);
+        sources.chain(fragments).chain(descriptions).map(PathBuf::as_path)
+    }
+
     /// The machines whose programs its system for `arch` runs.
     #[must_use]
     pub fn machines(&self, arch: Arch) -> Machines {

@@ -1,13 +1,16 @@
 //! One image for one architecture, from request to finished files.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
 use crate::boot::bios;
 use crate::cache::Cache;
+use crate::command_line::CommandLine;
 use crate::debian::lock::Lock;
+use crate::definition::resolved::DiskInitramfs;
 use crate::definition::{self, Image};
 use crate::elf;
 use crate::error::{Context, Error, IoContext, Result};
@@ -106,8 +109,17 @@ fn built(
         root_partuuid: state.root_partuuid.clone(),
         manifest: directory.join(MANIFEST),
         command_line: parameters::of_definition(image, request.arch),
+        root_command_line: root_command_line(request.arch, image, state),
         is_fresh,
     }
+}
+
+/// The parameters of a kernel that mounts the root by itself, if it has one to mount.
+fn root_command_line(arch: Arch, image: &Image, state: &State) -> Option<CommandLine> {
+    let partuuid = state.root_partuuid.as_deref();
+    let finds_root = partuuid.is_some() || image.names_root(arch);
+    let partuuid = partuuid.unwrap_or_default();
+    finds_root.then(|| parameters::of_disk(image, arch, DiskInitramfs::None, partuuid))
 }
 
 /// The time that everything in an image has, in seconds since 1970.
@@ -261,8 +273,11 @@ impl Builder<'_> {
     ) -> Result<String> {
         let project = &self.request.project;
         let mut inputs = Vec::new();
-        let described = descriptions.iter().map(|description| &description.path);
-        for path in self.image.sources.iter().chain(described) {
+        let definitions = self.image.sources.iter().map(PathBuf::as_path);
+        let described = descriptions.iter().map(|description| description.path.as_path());
+        let mut known = BTreeSet::new();
+        let paths = definitions.chain(described).chain(self.image.named_files());
+        for path in paths.filter(|path| known.insert(*path)) {
             inputs.push(FileRecord::of(input_name(project, path), path)?);
         }
         let files: Vec<FileRecord> = staging

@@ -63,6 +63,7 @@ pub fn plan(project: &Project, image: &Image, arch: Arch, packages: Packages) ->
         .chain(disk_room::shortage(image, arch, &tree, content)?)
         .chain(esp::shortage(image, &[])?)
         .chain(parameters::finding(image))
+        .chain(parameters::missing_root(image))
         .chain(parameters::boot_configuration_findings(image, arch))
         .collect();
     Ok(Plan { descriptions, programs, packages, tree, verdict, output_findings })

@@ -8,6 +8,7 @@
 
 use std::fs;
 
+use init_core::description::DIRECTORIES;
 use init_core::diagnostic::Place;
 
 use crate::arch::Arch;
@@ -19,7 +20,7 @@ use crate::tree::skeleton::Conflict;
 use crate::tree::{Content, FileTree, Node, NodeKind, TreePath, device_table, links, skeleton};
 
 use super::base_files;
-use super::descriptions::{DIRECTORIES, Description};
+use super::descriptions::Description;
 use super::packages::Packages;
 use super::programs::BuiltProgram;
 

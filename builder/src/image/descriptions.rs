@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use init_core::description::ServiceDescription;
+use init_core::description::{DIRECTORIES, ServiceDescription};
 use init_core::diagnostic::{Finding, Place, suggest};
 use init_core::graph::{Loaded, Severity, check_loaded};
 use init_core::name::ServiceName;
@@ -14,9 +14,6 @@ use crate::definition::Image;
 use crate::error::{Error, IoContext, Result};
 use crate::project::Project;
 use crate::tree::{Content, FileTree, NodeKind, TreePath, links};
-
-/// Where images keep descriptions, and where the machine's own override them.
-pub const DIRECTORIES: [&str; 2] = ["usr/lib/services.d", "etc/services.d"];
 
 /// A description that a definition asks for.
 #[derive(Clone, Debug)]
@@ -50,7 +47,7 @@ impl Description {
 /// # Errors
 /// If the repository has no such service, naming all of them, or a file cannot be read.
 pub fn find(project: &Project, image: &Image) -> Result<Vec<Description>> {
-    let directory = project.rootfs().join("skeleton").join(DIRECTORIES[0]);
+    let directory = project.rootfs().join("skeleton").join(DIRECTORIES[0].trim_start_matches('/'));
     let mut descriptions = Vec::new();
     let mut findings = Vec::new();
     for service in &image.services {
@@ -109,12 +106,12 @@ pub struct Verdict {
 /// Reads every description as PID 1 will, and checks each and all together.
 ///
 /// # Errors
-/// If a file of the tree cannot be read.
+/// If a file of the tree cannot be read, or a description is no file.
 pub fn check(project: &Project, tree: &FileTree) -> Result<Verdict> {
     let mut files: Vec<(ServiceName, String, String)> = Vec::new();
     let mut verdict = Verdict::default();
     let mut loaded = Vec::new();
-    for (path, content) in described(tree, &DIRECTORIES) {
+    for (path, content) in described(tree, &DIRECTORIES)? {
         let file = shown(project, &path, content);
         let stem = path.file_name().strip_suffix(b".toml").unwrap_or_default();
         let name = match ServiceName::new(&String::from_utf8_lossy(stem)) {
@@ -162,7 +159,7 @@ pub fn check(project: &Project, tree: &FileTree) -> Result<Verdict> {
 /// If a file of the tree cannot be read.
 pub(super) fn starting_at_boot(tree: &FileTree) -> Result<Vec<ServiceName>> {
     let mut services = BTreeMap::new();
-    for (path, content) in described(tree, &DIRECTORIES) {
+    for (path, content) in described(tree, &DIRECTORIES)? {
         let stem = path.file_name().strip_suffix(b".toml").unwrap_or_default();
         let Ok(name) = ServiceName::new(&String::from_utf8_lossy(stem)) else { continue };
         let description = parse_description_bytes(&name, "", &bytes(content)?);
@@ -172,23 +169,41 @@ pub(super) fn starting_at_boot(tree: &FileTree) -> Result<Vec<ServiceName>> {
 }
 
 /// The files of a tree that describe something, in the order in which they are read: one of
-/// a later directory takes the place of one of the same name.
-pub(super) fn described<'a>(
-    tree: &'a FileTree,
-    directories: &'a [&str],
-) -> impl Iterator<Item = (TreePath, &'a Content)> {
-    directories.iter().flat_map(move |directory| {
-        let directory = directory.trim_start_matches('/').as_bytes();
-        tree.iter().filter_map(move |(path, node)| {
-            let in_directory = path.parent()?.as_bytes() == directory;
-            match &node.kind {
-                NodeKind::File(content) if in_directory => {
-                    path.file_name().ends_with(b".toml").then(|| (path.clone(), content))
-                }
-                _ => None,
+/// a later directory takes the place of one of the same name. Links are followed, as whoever
+/// reads the files on the target does.
+///
+/// # Errors
+/// If something that is to be such a file is none.
+pub(super) fn described<'t>(
+    tree: &'t FileTree,
+    directories: &[&str],
+) -> Result<Vec<(TreePath, &'t Content)>> {
+    let mut found = Vec::new();
+    for directory in directories {
+        let directory = links::resolve(tree, &TreePath::new(*directory)?)?;
+        for (path, _) in tree.iter() {
+            let is_in_directory = path.parent().is_some_and(|parent| parent == directory);
+            if is_in_directory && path.file_name().ends_with(b".toml") {
+                found.push((path.clone(), content_behind(tree, path)?));
             }
-        })
-    })
+        }
+    }
+    Ok(found)
+}
+
+/// The content of the file that a path leads to.
+fn content_behind<'t>(tree: &'t FileTree, path: &TreePath) -> Result<&'t Content> {
+    let mut node = tree.get(&links::resolve(tree, path)?);
+    if let Some(link) = node
+        && let NodeKind::HardLink(target) = &link.kind
+    {
+        node = Some(tree.hard_link_target(target, link)?.1);
+    }
+    match node.map(|node| &node.kind) {
+        Some(NodeKind::File(content)) => Ok(content),
+        _ => Err(Error::definition(format!("{path} is no file, and leads to none of the image"))
+            .hint("let it be a description, or a link to one that is in the image")),
+    }
 }
 
 fn shown(project: &Project, path: &TreePath, content: &Content) -> String {
@@ -253,4 +268,63 @@ fn has_account(tree: &FileTree, table: &str, name: &str) -> Result<bool> {
     };
     let text = bytes(content)?;
     Ok(String::from_utf8_lossy(&text).lines().any(|line| line.split(':').next() == Some(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Node;
+
+    fn tree(entries: &[(&str, NodeKind)]) -> FileTree {
+        let mut tree = FileTree::new();
+        for (path, kind) in entries {
+            let node = Node::new(kind.clone(), 0o644, "test");
+            tree.insert(TreePath::new(*path).unwrap(), node).unwrap();
+        }
+        tree
+    }
+
+    fn link(target: &str) -> NodeKind {
+        NodeKind::Symlink(target.as_bytes().into())
+    }
+
+    fn file(text: &str) -> NodeKind {
+        NodeKind::File(Content::Bytes(text.as_bytes().into()))
+    }
+
+    #[test]
+    fn descriptions_are_found_behind_links() {
+        let tree = tree(&[
+            ("usr/share/a", file("of a")),
+            ("usr/lib/services.d/a.toml", link("../../share/a")),
+            ("usr/lib/services.d/b.toml", file("of b")),
+            ("usr/lib/services.d/c.txt", file("")),
+            ("usr/share/etc/d.toml", NodeKind::HardLink(TreePath::new("usr/share/a").unwrap())),
+            ("etc/services.d", link("/usr/share/etc")),
+        ]);
+        let found: Vec<String> = described(&tree, &DIRECTORIES)
+            .unwrap()
+            .into_iter()
+            .map(|(path, content)| {
+                format!("{path}: {}", String::from_utf8(bytes(content).unwrap()).unwrap())
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "/usr/lib/services.d/a.toml: of a",
+                "/usr/lib/services.d/b.toml: of b",
+                "/usr/share/etc/d.toml: of a"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_to_be_a_description_and_is_no_file_is_an_error() {
+        for kind in [link("/dev/null"), link("nowhere"), NodeKind::Directory] {
+            let tree = tree(&[("etc/services.d/web.toml", kind)]);
+            let error = described(&tree, &DIRECTORIES).unwrap_err().to_string();
+            assert!(error.contains("etc/services.d/web.toml is no file, and leads"), "{error}");
+        }
+    }
 }

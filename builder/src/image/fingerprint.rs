@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +17,11 @@ use crate::boot::{bios, uefi};
 use crate::cache::{Cache, KeyBuilder};
 use crate::debian::lock::Lock;
 use crate::definition::Image;
-use crate::definition::resolved::{CrateSource, FileContent, Fragment};
+use crate::definition::resolved::CrateSource;
 use crate::error::{IoContext, Result};
 use crate::kernel::{source, toolchain as kernel_toolchain, tree_digest};
 use crate::shell::Shell;
-use crate::userland::{foreign, toolchain, workspace};
+use crate::userland::{sources, toolchain, workspace};
 
 use super::ImageRequest;
 
@@ -209,25 +209,12 @@ fn of_host(request: &ImageRequest, image: &Image) -> String {
 
 /// What a definition names outside the repository's own places.
 fn add_named(mut key: KeyBuilder, image: &Image) -> Result<KeyBuilder> {
-    let mut files: Vec<&PathBuf> = Vec::new();
-    for file in &image.files {
-        if let FileContent::Source(path) = &file.content {
-            files.push(path);
-        }
-    }
-    let per_arch = image.kernel.per_arch.iter().flat_map(|arch| &arch.fragments);
-    for fragment in image.kernel.fragments.iter().chain(per_arch) {
-        if let Fragment::File(path) = &fragment.value {
-            files.push(path);
-        }
-    }
     for wanted in &image.crates {
-        files.extend(&wanted.descriptions);
         if let CrateSource::Directory { root, .. } = &wanted.source {
-            key = foreign::add_sources(key, "crate", root)?;
+            key = sources::add(key, "crate", root)?;
         }
     }
-    for file in files {
+    for file in image.named_files() {
         key = key.file("file", file)?;
     }
     for overlay in &image.overlays {

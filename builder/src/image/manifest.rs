@@ -49,7 +49,7 @@ pub(super) struct Manifest<'a> {
     /// Digest of both stages of the disk's BIOS loader, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bios_loader: Option<String>,
-    /// Definitions and other files that were read, by their path in the repository.
+    /// Definitions and the files that they name, by their path in the repository.
     pub(super) inputs: Vec<FileRecord>,
     /// Outputs but this one, by name.
     pub(super) outputs: Vec<FileRecord>,

@@ -1,5 +1,7 @@
 //! The kernel's parameters: those of the definition, and those that find the root.
 
+use std::fmt;
+
 use init_core::diagnostic::Finding;
 
 use crate::arch::Arch;
@@ -21,19 +23,18 @@ pub(super) fn of_definition(image: &Image, arch: Arch) -> CommandLine {
     }
 }
 
-/// The command line with which firmware starts a kernel that has this initramfs
-/// and whose root has this `PARTUUID`. A `root=` of the definition's own stands.
+/// The command line with which a kernel that has this initramfs finds the root, whose `PARTUUID`
+/// this is. A `root=` of the definition's own stands.
 #[must_use]
 pub(super) fn of_disk(
     image: &Image,
     arch: Arch,
     initramfs: DiskInitramfs,
-    root_partuuid: Guid,
-) -> String {
+    root_partuuid: impl fmt::Display,
+) -> CommandLine {
     let mut line = of_definition(image, arch);
     let words = &mut line.kernel;
-    let has_root = words.iter().any(|word| word.starts_with("root="));
-    if initramfs != DiskInitramfs::System && !has_root {
+    if initramfs != DiskInitramfs::System && !image.names_root(arch) {
         words.push(format!("root=PARTUUID={root_partuuid}"));
         // The kernel looks once, PID 1 for a while.
         if initramfs == DiskInitramfs::None {
@@ -45,7 +46,7 @@ pub(super) fn of_disk(
     if image.has_data && !words.iter().any(|word| word == "gpt") {
         words.push("gpt".to_owned());
     }
-    line.to_string()
+    line
 }
 
 /// Refuses parameters that the kernel would cut off. On x86 it puts those that
@@ -81,11 +82,26 @@ pub(super) fn finding(image: &Image) -> Option<Finding> {
     image.arches.iter().find_map(|arch| {
         let last =
             image.kernel.parameters(*arch).chain(image.kernel.init_arguments(*arch)).last()?;
-        let error =
-            uki::check_command_line(&of_disk(image, *arch, image.disk.initramfs, Guid::NIL))
-                .err()?;
+        let line = of_disk(image, *arch, image.disk.initramfs, Guid::NIL).to_string();
+        let error = uki::check_command_line(&line).err()?;
         Some(Finding::new(last.place.clone(), format!("{arch}: {error}")))
     })
+}
+
+/// That `uki.efi` would wait for a root for ever: it mounts the disk's, and there is no disk.
+#[must_use]
+pub(super) fn missing_root(image: &Image) -> Option<Finding> {
+    let outputs = &image.outputs;
+    let finds_root = outputs.has_disk()
+        || image.disk.initramfs == DiskInitramfs::System
+        || image.arches.iter().all(|arch| image.names_root(*arch));
+    if !outputs.uki || finds_root {
+        return None;
+    }
+    let message = "uki.efi looks for the root on the image's disk, which is not made";
+    let hint = "with `disk.initramfs = \"system\"` it has the system with it; or let `outputs` \
+                have \"disk\", or `kernel.command-line` name a root";
+    Some(Finding::new(outputs.place.clone(), message).with_hint(hint))
 }
 
 /// What is wrong with the parameters that an initramfs of its own carries, each
@@ -148,10 +164,29 @@ mod tests {
             (DiskInitramfs::Root, format!(" {root}")),
             (DiskInitramfs::System, String::new()),
         ] {
-            let line = |arch| of_disk(&image, arch, initramfs, Guid::NIL);
+            let line = |arch| of_disk(&image, arch, initramfs, Guid::NIL).to_string();
             let expected = format!("panic=10 console=ttyS0{root} gpt -- root=x gpt last");
             assert_eq!(line(Arch::X86_64), expected);
             assert_eq!(line(Arch::Aarch64), format!("panic=10{root} gpt -- root=x gpt"));
+        }
+    }
+
+    #[test]
+    fn an_application_whose_root_is_nowhere_is_found() {
+        let found = |text: &str| {
+            missing_root(&testing::image(text).unwrap()).map(|finding| finding.place.to_string())
+        };
+        for outputs in ["[\"uki\"]", "[\"uki\", \"root\"]", "[\"uki\", \"iso\"]"] {
+            let place = Some("images/a.toml:1:11".to_owned());
+            assert_eq!(found(&format!("outputs = {outputs}\n")), place, "{outputs}");
+        }
+        for text in [
+            "outputs = [\"uki\", \"disk\"]\n",
+            "outputs = [\"root\"]\n",
+            "outputs = [\"uki\"]\ndisk.initramfs = \"system\"\n",
+            "outputs = [\"uki\"]\nkernel.command-line = [\"root=LABEL=there\"]\n",
+        ] {
+            assert_eq!(found(text), None, "{text}");
         }
     }
 

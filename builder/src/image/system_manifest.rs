@@ -67,7 +67,7 @@ pub(super) fn add(
 /// type and place, in the order of the services' names.
 fn mounts(tree: &FileTree, services: &[ServiceName]) -> Result<Vec<(String, String)>> {
     let mut described = BTreeMap::new();
-    for (path, content) in descriptions::described(tree, &mount::DIRECTORIES) {
+    for (path, content) in descriptions::described(tree, &mount::DIRECTORIES)? {
         let stem = path.file_name().strip_suffix(b".toml").unwrap_or_default();
         let service = mount::service_name(&String::from_utf8_lossy(stem));
         // One that is wrong is mounted nowhere.

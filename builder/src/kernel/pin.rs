@@ -3,7 +3,7 @@
 use init_core::diagnostic::{Finding, Place};
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, toml_finding};
 
 /// The pinned release, checked.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -30,10 +30,8 @@ impl Pin {
     /// With the place of what is wrong.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         let wrong = |finding| Error::findings("the kernel pin is wrong", vec![finding]);
-        let pin: Self = toml::from_str(text).map_err(|error| {
-            let place = Place::of_offset(file, text, error.span().map_or(0, |span| span.start));
-            wrong(Finding::new(place, error.message().to_owned()))
-        })?;
+        let pin: Self =
+            toml::from_str(text).map_err(|error| wrong(toml_finding(file, text, &error)))?;
         let complaint = if !is_sha256(&pin.sha256) {
             Some(("sha256", "sha256 is not 64 lower-case hexadecimal digits"))
         } else if pin.file_name().is_empty() {

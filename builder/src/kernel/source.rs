@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{Cache, Key, KeyBuilder, lock};
+use crate::cache::{Cache, Key, KeyBuilder, lock, memo};
 use crate::download::{self, Failure, Wanted};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::shell::Shell;
 
 use super::pin::Pin;
-use super::{debian, memo, tree_digest, unpack};
+use super::{debian, tree_digest, unpack};
 
 /// The environment variable that names a directory to download from first.
 pub const MIRROR_VARIABLE: &str = "KEELSON_KERNEL_MIRROR";

@@ -7,13 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
-use crate::cache::{Cache, KeyBuilder};
+use crate::cache::{Cache, KeyBuilder, memo};
 use crate::error::Result;
 use crate::host::{Invocation, find_program, gnu};
 use crate::host_needs::{self, Needs};
 use crate::shell::Shell;
-
-use super::memo;
 
 /// A compiler with its linker, as the kernel's `make` is told of them.
 #[derive(Clone, PartialEq, Eq, Debug)]

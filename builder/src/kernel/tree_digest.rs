@@ -12,11 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use crate::cache::{Cache, KeyBuilder, hex};
+use crate::cache::{Cache, KeyBuilder, hex, memo};
 use crate::error::{Error, IoContext, Result};
 use crate::shell::Shell;
-
-use super::memo;
 
 /// Version control data beside the sources is not part of them.
 const NOT_SOURCE: &str = ".git";
@@ -154,6 +152,10 @@ fn visit(
     for entry in sorted_entries(directory)? {
         let path = entry.path();
         let kind = entry.file_type().at("read", &path)?;
+        // A file in a work tree of its own.
+        if directory == root && entry.file_name() == NOT_SOURCE {
+            continue;
+        }
         if kind.is_dir() {
             if is_deep {
                 visit(root, &path, is_deep, aspect, digest)?;
@@ -218,6 +220,9 @@ mod tests {
         fs::create_dir(one.path().join(".git")).unwrap();
         fs::write(one.path().join(".git/HEAD"), "x").unwrap();
         assert_eq!(first, digest(&shell, &cache, one.path()).unwrap(), ".git is no source");
+        fs::remove_dir_all(one.path().join(".git")).unwrap();
+        fs::write(one.path().join(".git"), "gitdir: /somewhere").unwrap();
+        assert_eq!(first, digest(&shell, &cache, one.path()).unwrap(), "nor is a work tree's");
         fs::write(one.path().join("fs/ext4/x/y.c"), "d").unwrap();
         let changed = digest(&shell, &cache, one.path()).unwrap();
         assert_ne!(first, changed, "one byte of one file");

@@ -1,6 +1,8 @@
 //! `builder run`: builds an image, boots it, and is in it.
 
+pub mod boot_method;
 mod kept_disk;
+pub mod medium;
 pub mod plan;
 
 use std::ffi::OsString;
@@ -13,6 +15,7 @@ use clap::ValueEnum;
 use crate::arch::Arch;
 use crate::bus::Bus;
 use crate::cache::Cache;
+use crate::definition;
 use crate::error::{Context, Error, Result};
 use crate::host_needs::{self, Needs};
 use crate::image;
@@ -26,7 +29,9 @@ use crate::qemu::launch::RunDirectory;
 use crate::qemu::network::{Card, Mac, Network, PUBLISHED_AT, Port};
 use crate::qemu::session::{Session, Stream};
 use crate::shell::Shell;
-use plan::{BootMethod, Medium, Parts, Wishes};
+use boot_method::BootMethod;
+use medium::{DiskWishes, Medium};
+use plan::{Parts, Wishes};
 
 /// How long a guest with a command may take unless `--timeout` says otherwise.
 const EXEC_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
@@ -112,9 +117,11 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     // Whatever cannot be is told before anything is built.
     let board = args.board(arch)?;
     args.check_published()?;
+    let request = args.build.request(&args.image, arch)?;
+    medium::check(&definition::load(&request.project, &request.image)?, args.disk(board))?;
     prepare_host(shell, args, arch)?;
-    let built = image::build(shell, &args.build.request(&args.image, arch)?)?;
-    let mut parts = Parts::with_medium(&built, args.medium)?;
+    let built = image::build(shell, &request)?;
+    let mut parts = Parts::with_medium(&built, args.medium);
     if let Some(kept) = &args.keep_disk {
         parts.disk = Some(kept_disk::attach(shell, &parts, kept)?);
     }
@@ -171,6 +178,17 @@ impl Args {
                 .hint("leave out --uefi-variables, or use `--boot uefi`"));
         }
         Ok(board)
+    }
+
+    /// The guest's disk.
+    fn disk(&self, board: Board) -> DiskWishes {
+        DiskWishes {
+            medium: self.medium,
+            boot: self.boot,
+            board,
+            is_kept: self.keep_disk.is_some(),
+            names_root: plan::names_root(&self.parameters),
+        }
     }
 
     /// The guest's network cards.

@@ -1,5 +1,6 @@
 //! One call of Cargo for the target: its environment, its flags, its progress.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::rust::Compiler;
@@ -7,17 +8,18 @@ use crate::error::{Error, Result};
 use crate::shell::Shell;
 
 /// Settings a person may have in the environment that would change what is built.
-const FOREIGN_VARIABLES: [&str; 9] = [
+const FOREIGN_VARIABLES: [&str; 6] = [
     "RUSTFLAGS",
-    "CARGO_BUILD_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "CARGO_BUILD_TARGET_DIR",
     "CARGO_INCREMENTAL",
     "CARGO_TARGET_DIR",
     "RUSTC_WRAPPER",
     "RUSTC_WORKSPACE_WRAPPER",
     "RUSTC_BOOTSTRAP",
 ];
+/// The same by how their names begin: settings of profiles, and of `[build]` in general.
+const FOREIGN_PREFIXES: [&str; 2] = ["CARGO_BUILD_", "CARGO_PROFILE_"];
+/// What a person may say all the same.
+const JOBS: &str = "CARGO_BUILD_JOBS";
 
 /// The profiles of the workspace's `Cargo.toml` for what runs on the target: programs, and what
 /// does without the standard library.
@@ -84,7 +86,8 @@ impl CargoCall<'_> {
             // A crate that asks git for its version must not find the host's repositories.
             .env("GIT_CEILING_DIRECTORIES", &home)
             .log(&log);
-        for variable in FOREIGN_VARIABLES {
+        let of_host = std::env::vars_os().map(|(name, _)| name);
+        for variable in of_host.filter(|name| is_foreign(name)) {
             invocation = invocation.env_remove(variable);
         }
         let profile = RELEASE_PROFILE.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -110,6 +113,13 @@ impl CargoCall<'_> {
     }
 }
 
+/// Whether a variable of the caller's would change what is built.
+fn is_foreign(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let is_setting = FOREIGN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    FOREIGN_VARIABLES.contains(&&*name) || is_setting && name != JOBS
+}
+
 /// Reads Cargo's own bar: `    Building [==>   ] 12/34: libc, rustix(build)`.
 fn progress(line: &str) -> Option<(u32, u32, &str)> {
     let (_, counts) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
@@ -131,6 +141,20 @@ pub(super) fn cargo_home() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_change_the_bytes_is_not_handed_on() {
+        for (name, expected) in [
+            ("RUSTFLAGS", true),
+            ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", true),
+            ("CARGO_BUILD_RUSTC_WRAPPER", true),
+            ("CARGO_BUILD_JOBS", false),
+            ("CARGO_HTTP_PROXY", false),
+            ("PATH", false),
+        ] {
+            assert_eq!(is_foreign(OsStr::new(name)), expected, "{name}");
+        }
+    }
 
     #[test]
     fn the_bar_is_read_and_other_lines_are_not() {

@@ -9,10 +9,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use init_core::diagnostic::{Finding, Place};
 use serde::Deserialize;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, IoContext, Result, toml_finding};
 
 /// What of a manifest says it.
 #[derive(Deserialize, Default)]
@@ -40,9 +39,7 @@ pub(super) fn by_features<'n>(
 ) -> Result<BTreeMap<Vec<String>, Vec<&'n str>>> {
     let text = fs::read_to_string(manifest).at("read", manifest)?;
     let programs: Manifest = toml::from_str(&text).map_err(|error| {
-        let offset = error.span().map_or(0, |span| span.start);
-        let place = Place::of_offset(&manifest.display().to_string(), &text, offset);
-        let finding = Finding::new(place, error.message().to_owned());
+        let finding = toml_finding(&manifest.display().to_string(), &text, &error);
         Error::findings("the manifest is wrong", vec![finding])
     })?;
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();

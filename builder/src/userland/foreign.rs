@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cargo::{CargoCall, RELEASE_PROFILE};
-use super::{BuiltBinary, Userland, snapshot};
-use crate::cache::{Key, KeyBuilder, hex, lock};
+use super::{BuiltBinary, Userland, snapshot, sources};
+use crate::cache::{Key, KeyBuilder, lock};
 use crate::definition::resolved::{Crate, CrateSource};
 use crate::error::{Context, IoContext, Result};
 use crate::host_needs;
@@ -54,7 +54,7 @@ impl Userland<'_> {
             CrateSource::Registry(version) => key.part("version", version),
             CrateSource::Directory { root, package } => {
                 let key = key.part("package", package.as_os_str().as_encoded_bytes());
-                add_sources(key, "source", root)?
+                sources::add(key, "source", root)?
             }
         }
         .finish())
@@ -150,27 +150,6 @@ impl Userland<'_> {
             }
         })
     }
-}
-
-/// Adds every source file of a crate's directory but what Cargo makes there.
-///
-/// # Errors
-/// If one cannot be read.
-pub fn add_sources(mut key: KeyBuilder, name: &str, directory: &Path) -> Result<KeyBuilder> {
-    let mut entries: Vec<_> = fs::read_dir(directory)
-        .at("read", directory)?
-        .map(|entry| Ok(entry.at("read", directory)?.path()))
-        .collect::<Result<_>>()?;
-    entries.sort();
-    for path in entries {
-        let file_name = path.file_name().unwrap_or_default();
-        if snapshot::is_left_out(file_name) {
-            continue;
-        }
-        let name = format!("{name}/{}", hex(file_name.as_encoded_bytes()));
-        key = if path.is_dir() { add_sources(key, &name, &path)? } else { key.file(&name, &path)? };
-    }
-    Ok(key)
 }
 
 #[cfg(test)]
@@ -304,7 +283,7 @@ mod tests {
         fs::create_dir_all(source.join("target")).unwrap();
         let script = source.join("src/generate.sh");
         fs::write(&script, "").unwrap();
-        let key = |place: &Path| add_sources(KeyBuilder::new("test 1"), "s", place).unwrap();
+        let key = |place: &Path| sources::add(KeyBuilder::new("test 1"), "s", place).unwrap();
         for mode in [0o644, 0o755, 0o644] {
             fs::set_permissions(&script, Permissions::from_mode(mode)).unwrap();
             let before = fs::metadata(copy.join("src/generate.sh")).and_then(|was| was.modified());

@@ -9,19 +9,18 @@
 //! lies beside it.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::sources;
 use crate::error::{IoContext, Result};
 use crate::whole_file;
 
 /// What of the repository is Cargo's workspace.
 const PARTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "builder", "init", "services"];
-/// Directories that hold no sources.
-const LEFT_OUT: [&str; 2] = ["target", ".git"];
 /// Who may execute a file: its owner, its group, everybody.
 const EXECUTE_BITS: u32 = 0o111;
 
@@ -46,8 +45,10 @@ pub(super) fn sync_entry(source: &Path, copy: &Path) -> Result<()> {
         fs::remove_file(copy).at("remove", copy)?;
     }
     fs::create_dir_all(copy).at("create", copy)?;
-    let wanted: BTreeSet<OsString> =
-        names(source)?.into_iter().filter(|name| !is_left_out(name)).collect();
+    let wanted: BTreeSet<OsString> = sources::entries(source)?
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.into()))
+        .collect();
     for name in names(copy)?.difference(&wanted) {
         remove(&copy.join(name))?;
     }
@@ -55,11 +56,6 @@ pub(super) fn sync_entry(source: &Path, copy: &Path) -> Result<()> {
         sync_entry(&source.join(name), &copy.join(name))?;
     }
     Ok(())
-}
-
-/// Whether an entry of this name holds no sources.
-pub(super) fn is_left_out(name: &OsStr) -> bool {
-    LEFT_OUT.iter().any(|out| name == *out)
 }
 
 fn sync_file(source: &Path, copy: &Path) -> Result<()> {
@@ -109,6 +105,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (source, copy) = (directory.path().join("source"), directory.path().join("copy"));
         fs::create_dir_all(source.join("src/target")).unwrap();
+        fs::write(source.join("src/target/CACHEDIR.TAG"), "").unwrap();
         fs::write(source.join("src/a.rs"), "one").unwrap();
         fs::write(source.join("src/b.rs"), "two").unwrap();
         sync_entry(&source, &copy).unwrap();

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use super::cargo::{CargoCall, FREESTANDING_PROFILE, GUEST_PROFILE};
 use super::features::by_features;
-use super::snapshot;
 use super::{BuiltBinary, Userland};
+use super::{snapshot, sources};
 use crate::cache::{Key, KeyBuilder, lock};
 use crate::elf;
 use crate::error::{Error, IoContext, Result};
@@ -73,8 +73,7 @@ impl Package {
 pub fn service_binaries(root: &Path) -> Result<Vec<String>> {
     let directory = root.join("services/src/bin");
     let mut names = Vec::new();
-    for entry in fs::read_dir(&directory).at("read", &directory)? {
-        let path = entry.at("read", &directory)?.path();
+    for path in sources::entries(&directory)? {
         let is_binary = match path.extension() {
             Some(extension) => extension == "rs",
             None => path.join("main.rs").is_file(),
@@ -98,15 +97,15 @@ pub fn binary_key(root: &Path, package: Package, name: &str, compiler: &str) -> 
         .part("compiler", compiler)
         .file("Cargo.toml", &root.join("Cargo.toml"))?
         .file("Cargo.lock", &root.join("Cargo.lock"))?
-        .file("init/core/Cargo.toml", &root.join("init/core/Cargo.toml"))?
-        .directory("init/core/src", &root.join("init/core/src"))?;
+        .file("init/core/Cargo.toml", &root.join("init/core/Cargo.toml"))?;
+    key = sources::add(key, "init/core/src", &root.join("init/core/src"))?;
     let directory = root.join(package.directory());
     key = key.file("manifest", &directory.join("Cargo.toml"))?;
     match package {
-        Package::Init => key = key.directory("src", &directory.join("src"))?,
+        Package::Init => key = sources::add(key, "src", &directory.join("src"))?,
         Package::Sshd => {
             let library = root.join(Package::Services.directory());
-            key = key.directory("src", &directory.join("src"))?;
+            key = sources::add(key, "src", &directory.join("src"))?;
             key = key.file("library manifest", &library.join("Cargo.toml"))?;
             key = add_library(key, &library)?;
         }
@@ -115,7 +114,7 @@ pub fn binary_key(root: &Path, package: Package, name: &str, compiler: &str) -> 
             let binaries = directory.join("src/bin");
             for entry in [binaries.join(format!("{name}.rs")), binaries.join(name)] {
                 if entry.exists() {
-                    key = add_entry(key, "src/bin", &entry)?;
+                    key = sources::add_entry(key, "src/bin", &entry)?;
                 }
             }
         }
@@ -125,9 +124,9 @@ pub fn binary_key(root: &Path, package: Package, name: &str, compiler: &str) -> 
 
 /// Adds what of the package `services` is no binary.
 fn add_library(mut key: KeyBuilder, directory: &Path) -> Result<KeyBuilder> {
-    for entry in sorted_entries(&directory.join("src"))? {
+    for entry in sources::entries(&directory.join("src"))? {
         if entry.file_name().is_none_or(|entry_name| entry_name != "bin") {
-            key = add_entry(key, "src", &entry)?;
+            key = sources::add_entry(key, "src", &entry)?;
         }
     }
     Ok(key)
@@ -143,23 +142,9 @@ pub fn add_sources(mut key: KeyBuilder, root: &Path) -> Result<KeyBuilder> {
     }
     // The directory of `services` has `sshd` in it.
     for package in [Package::Init, Package::Services] {
-        key = super::foreign::add_sources(key, package.as_str(), &root.join(package.as_str()))?;
+        key = sources::add(key, package.as_str(), &root.join(package.as_str()))?;
     }
     Ok(key)
-}
-
-fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = fs::read_dir(directory)
-        .at("read", directory)?
-        .map(|entry| Ok(entry.at("read", directory)?.path()))
-        .collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
-}
-
-fn add_entry(key: KeyBuilder, parent: &str, path: &Path) -> Result<KeyBuilder> {
-    let name = format!("{parent}/{}", path.file_name().unwrap_or_default().to_string_lossy());
-    if path.is_dir() { key.directory(&name, path) } else { key.file(&name, path) }
 }
 
 impl Userland<'_> {

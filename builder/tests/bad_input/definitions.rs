@@ -10,7 +10,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 17] = [
     Case {
         name: "a misspelt key of an image",
         files: &[("images/bad.toml", "description = \"x\"\nhostnaem = \"x\"\n")],
@@ -93,6 +93,42 @@ const CASES: [Case; 13] = [
              `rootwait` is given both with and without a value",
             "hint: the initramfs carries its parameters as one",
         ],
+    },
+    Case {
+        name: "an application that would wait for a root that nothing has",
+        files: &[("images/bad.toml", "outputs = [\"uki\", \"root\"]\n")],
+        says: &[
+            "images/bad.toml:1:11: uki.efi looks for the root on the image's disk, which is not made",
+            "hint: with `disk.initramfs = \"system\"` it has the system with it",
+        ],
+    },
+    Case {
+        name: "a link to a description that is none",
+        files: &[
+            (
+                "images/bad.toml",
+                "overlays = [\"over\"]\n[[symlink]]\npath = \"/etc/services.d/b.toml\"\n\
+                 target = \"/usr/share/b.toml\"\n",
+            ),
+            ("images/over/usr/share/b.toml", "comand = 1\n"),
+        ],
+        says: &["unknown key \"comand\"", "hint: did you mean \"command\"?"],
+    },
+    Case {
+        name: "a link to no description",
+        files: &[(
+            "images/bad.toml",
+            "[[symlink]]\npath = \"/etc/services.d/getty.toml\"\ntarget = \"/dev/null\"\n",
+        )],
+        says: &[
+            "etc/services.d/getty.toml is no file, and leads to none of the image",
+            "hint: let it be a description",
+        ],
+    },
+    Case {
+        name: "a file where a directory is laid over the tree",
+        files: &[("images/bad.toml", "overlays = [\"over\"]\n"), ("images/over", "a file")],
+        says: &["images/bad.toml:1:13: \"over\" is no directory"],
     },
     Case {
         name: "a tree that ext4 cannot hold",

@@ -230,7 +230,7 @@ fn an_efi_system_partition_too_small_is_told_before_any_program_is_compiled() {
 fn outputs_that_need_the_uefi_stub_are_refused_without_it() {
     let host = Arch::host().unwrap();
     for (outputs, more, what) in [
-        ("uki", "", "a unified kernel image"),
+        ("uki", "disk.initramfs = \"system\"\n", "a unified kernel image"),
         ("iso", "", "an ISO"),
         ("disk", "disk.initramfs = \"root\"\n", "an initramfs on the disk"),
         ("disk", "disk.arch = [\"x86_64\", \"aarch64\"]\n", "a disk for two architectures"),
@@ -248,5 +248,21 @@ fn outputs_that_need_the_uefi_stub_are_refused_without_it() {
         );
         assert!(!ending.stderr.contains("compile"), "{}", ending.stderr);
         assert!(!output(&project).join("vmlinuz").exists(), "{host}");
+    }
+}
+
+#[test]
+fn a_guest_that_has_nothing_to_boot_from_is_told_before_anything_is_built() {
+    let text = definition("initramfs", "");
+    let project = Project::new(&[("images/bad.toml", &text), ("images/content", "one")]);
+    for (more, says) in [
+        (&["--boot", "uefi"][..], "the image bad has no disk to boot from by UEFI"),
+        (&["--keep-disk", "kept.img"], "the image bad has no disk that could be kept"),
+        (&["--medium", "cd", "--bus", "virtio-scsi"], "the image bad has no medium cd"),
+    ] {
+        let ending = project.run(&[&["run", "bad", "--offline"], more].concat());
+        ending.is(2, &[says, "hint: "]);
+        assert!(!ending.stderr.contains("compile"), "{}", ending.stderr);
+        assert!(!project.path("out").exists());
     }
 }

@@ -51,7 +51,8 @@ impl Outputs<'_> {
         staging: &mut Staging<'_>,
     ) -> Result<BootFile> {
         let partuuid = self.root_partuuid(system)?;
-        let command_line = parameters::of_disk(self.image, system.arch, initramfs, partuuid);
+        let command_line =
+            parameters::of_disk(self.image, system.arch, initramfs, partuuid).to_string();
         let config = &system.kernel.config;
         let config = Config::parse(&fs::read_to_string(config).at("read", config)?);
         parameters::check_room(system.arch, &config, &command_line)?;
@@ -92,7 +93,8 @@ impl Outputs<'_> {
                 system.arch,
                 self.image.disk.initramfs,
                 partuuid,
-            ),
+            )
+            .to_string(),
         }))
     }
 

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use super::plan::{Parts, or_by_firmware};
+use super::boot_method::or_by_firmware;
+use super::plan::Parts;
 use crate::error::{Error, Result};
 use crate::format::gpt;
 use crate::format::guid::Guid;
@@ -16,12 +17,9 @@ use crate::whole_file;
 /// The disk at `kept`, made from the image's if it is not there yet.
 ///
 /// # Errors
-/// If the image has no disk, or it cannot be copied.
+/// If it cannot be copied.
 pub(super) fn attach(shell: &Shell, parts: &Parts, kept: &Path) -> Result<Disk> {
-    let Some(disk) = &parts.disk else {
-        let message = format!("the image {} has no disk that could be kept", parts.image);
-        return Err(Error::definition(message).hint("leave out --keep-disk"));
-    };
+    let disk = parts.disk.as_ref().ok_or_else(|| Error::internal("no disk to keep"))?;
     if kept.exists() {
         shell.note(format_args!("the guest goes on with the disk {}", kept.display()));
     } else {

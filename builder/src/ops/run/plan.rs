@@ -3,96 +3,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-
-use crate::bus::Bus;
-use crate::command_line::CommandLine;
+use super::boot_method::{BootMethod, or_by_firmware};
+use super::medium::Medium;
+use crate::command_line::{self, CommandLine};
 use crate::error::{Error, Result};
 use crate::image::BuiltImage;
 use crate::qemu::accelerator::Accelerator;
-use crate::qemu::board::{Board, Machine};
-use crate::qemu::machine::{Boot, Disk, DiskForm, MachineSpec};
+use crate::qemu::board::Board;
+use crate::qemu::machine::{Boot, Disk, MachineSpec};
 use crate::qemu::network::Card;
-
-/// How the guest's kernel is found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum BootMethod {
-    /// QEMU loads kernel and initramfs
-    Direct,
-    /// A BIOS starts the boot code on the disk
-    Bios,
-    /// UEFI firmware loads the kernel from the disk
-    Uefi,
-}
-
-impl BootMethod {
-    /// Its word on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Bios => "bios",
-            Self::Uefi => "uefi",
-        }
-    }
-
-    /// How people call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "-kernel",
-            Self::Bios => "BIOS",
-            Self::Uefi => "UEFI",
-        }
-    }
-
-    /// Whether a machine's firmware can do it.
-    #[must_use]
-    pub const fn is_on(self, machine: Machine) -> bool {
-        match self {
-            Self::Direct => true,
-            Self::Bios => machine.has_bios(),
-            Self::Uefi => machine.has_uefi(),
-        }
-    }
-}
-
-/// Which of an image's outputs is the machine's disk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Medium {
-    /// disk.img
-    Disk,
-    /// disk.qcow2
-    Qcow2,
-    /// system.iso in a CD drive
-    Cd,
-    /// system.iso on a disk, as on a USB stick
-    Stick,
-}
-
-impl Medium {
-    /// Its word on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Disk => "disk",
-            Self::Qcow2 => "qcow2",
-            Self::Cd => "cd",
-            Self::Stick => "stick",
-        }
-    }
-
-    /// The output, if the image has it. What a guest writes is thrown away.
-    fn of(self, built: &BuiltImage) -> Option<Disk> {
-        let (output, form) = match self {
-            Self::Disk => (&built.disk, DiskForm::Raw),
-            Self::Qcow2 => (&built.qcow2, DiskForm::Qcow2),
-            Self::Cd => (&built.iso, DiskForm::Cd),
-            Self::Stick => (&built.iso, DiskForm::Raw),
-        };
-        output.clone().map(|path| Disk { path, form, keeps_writes: false })
-    }
-}
 
 /// The parts of an image that a machine is made of.
 #[derive(Clone, Debug)]
@@ -105,40 +24,32 @@ pub struct Parts {
     pub initramfs: Option<PathBuf>,
     /// The disk the guest gets: the image's own, or a person's copy of it.
     pub disk: Option<Disk>,
-    /// `PARTUUID` of the disk's root partition.
-    pub root_partuuid: Option<String>,
-    /// The image's kernel parameters, without `root=`.
+    /// The image's kernel parameters, without a `root=` of the builder's.
     pub command_line: CommandLine,
+    /// The same with what a kernel without an initramfs finds the disk's root by, if it has one.
+    pub root_command_line: Option<CommandLine>,
 }
 
 impl Parts {
     /// The parts of a built image, this output being the disk.
-    ///
-    /// # Errors
-    /// If the image has no such output.
-    pub fn with_medium(built: &BuiltImage, medium: Medium) -> Result<Self> {
-        let disk = medium.of(built);
-        if medium != Medium::Disk && disk.is_none() {
-            let (image, word) = (&built.definition.name, medium.as_str());
-            let output = if medium == Medium::Qcow2 { "qcow2" } else { "iso" };
-            return Err(Error::definition(format!("the image {image} has no medium {word}"))
-                .hint(format!("let the definition's `outputs` have \"{output}\"")));
+    #[must_use]
+    pub fn with_medium(built: &BuiltImage, medium: Medium) -> Self {
+        let definition = &built.definition;
+        let finds_root = medium.has_root(definition) || definition.names_root(built.arch);
+        Self {
+            image: definition.name.clone(),
+            kernel: built.kernel.clone(),
+            initramfs: built.initramfs.clone(),
+            disk: medium.of(built),
+            command_line: built.command_line.clone(),
+            root_command_line: built.root_command_line.clone().filter(|_| finds_root),
         }
-        Ok(Self { disk, ..Self::of(built) })
     }
 
     /// The parts of a built image, its disk left as it is.
     #[must_use]
     pub fn of(built: &BuiltImage) -> Self {
-        let disk = Medium::Disk.of(built);
-        Self {
-            image: built.definition.name.clone(),
-            kernel: built.kernel.clone(),
-            initramfs: built.initramfs.clone(),
-            disk,
-            root_partuuid: built.root_partuuid.clone(),
-            command_line: built.command_line.clone(),
-        }
+        Self::with_medium(built, Medium::Disk)
     }
 }
 
@@ -186,19 +97,19 @@ pub fn check(boot: BootMethod, board: Board, parameters: &[String]) -> Result<()
     Ok(())
 }
 
-/// The ways by which a machine boots what is on its disk, as the end of a hint.
-pub(super) fn or_by_firmware(machine: Machine) -> String {
-    [BootMethod::Bios, BootMethod::Uefi]
-        .into_iter()
-        .filter(|method| method.is_on(machine))
-        .map(|method| format!(" or `--boot {}`", method.as_str()))
-        .collect()
+/// Whether the root is named by parameters from outside.
+#[must_use]
+pub(super) fn names_root(parameters: &[String]) -> bool {
+    let mut line = CommandLine::default();
+    line.add(&parameters.join(" "));
+    command_line::names_root(line.kernel.iter().map(String::as_str))
 }
 
 /// The machine. `firmware` is code and variables for a boot by UEFI.
 ///
 /// # Errors
-/// If the image does not have what the boot method needs; see also [`check`].
+/// If the image does not have what the boot method needs; people are told by [`check`] and
+/// [`super::medium::check`] before it is built.
 pub fn plan(
     parts: Parts,
     wishes: Wishes,
@@ -207,16 +118,7 @@ pub fn plan(
     check(wishes.boot, wishes.board, &wishes.parameters)?;
     if wishes.boot != BootMethod::Direct && parts.disk.is_none() {
         let (image, method) = (parts.image, wishes.boot.name());
-        let message = format!("the image {image} has no disk to boot from by {method}");
-        return Err(Error::definition(message)
-            .hint("let the definition's `outputs` have a disk, or use `--boot direct`"));
-    }
-    let is_cd = parts.disk.as_ref().is_some_and(|disk| disk.form == DiskForm::Cd);
-    if is_cd && matches!(wishes.board.bus(), Bus::VirtioBlk | Bus::Nvme) {
-        let message = format!("there is no CD drive on {}", wishes.board.bus());
-        return Err(
-            Error::definition(message).hint("use `--bus virtio-scsi`, `--bus sata` or `--bus ide`")
-        );
+        return Err(Error::internal(format!("a boot by {method} of {image}, which has no disk")));
     }
     let boot = match wishes.boot {
         BootMethod::Direct => direct(&parts, &wishes)?,
@@ -241,29 +143,24 @@ pub fn plan(
 }
 
 /// An initramfs holds the whole system, so it needs no root; without one, the
-/// kernel mounts the disk's, unless the definition names another as for a boot by firmware.
+/// kernel mounts the disk's, unless another is named.
 fn direct(parts: &Parts, wishes: &Wishes) -> Result<Boot> {
-    let mut line = parts.command_line.clone();
-    let parameters = &mut line.kernel;
+    let names_root = names_root(&wishes.parameters);
+    let mut line = match &parts.root_command_line {
+        Some(line) if parts.initramfs.is_none() => line.clone(),
+        None if parts.initramfs.is_none() && !names_root => {
+            let image = &parts.image;
+            return Err(Error::internal(format!("a direct boot of {image}, which has no root")));
+        }
+        _ => parts.command_line.clone(),
+    };
     if parts.initramfs.is_some() {
         // They are in its boot configuration, and the kernel would give init both.
         line.init.clear();
-    } else {
-        let partuuid = parts.root_partuuid.as_ref().ok_or_else(|| {
-            Error::definition(format!(
-                "the image {} has neither an initramfs nor a disk",
-                parts.image
-            ))
-            .hint("let the definition's `outputs` have one of them")
-        })?;
-        if !parameters.iter().any(|word| word.starts_with("root=")) {
-            parameters.push(format!("root=PARTUUID={partuuid}"));
-            parameters.push("rootwait".to_owned());
-        }
     }
     if !wishes.is_interactive {
         // At once, so that a panic is an end and no wait. pvpanic has told QEMU before.
-        parameters.push("panic=-1".to_owned());
+        line.kernel.push("panic=-1".to_owned());
     }
     line.add(&wishes.parameters.join(" "));
     Ok(Boot::Direct {
@@ -279,6 +176,8 @@ mod tests {
     use crate::arch::Arch;
     use crate::bus::Bus;
     use crate::error::Kind;
+    use crate::qemu::board::Machine;
+    use crate::qemu::machine::DiskForm;
 
     fn parts() -> Parts {
         Parts {
@@ -290,12 +189,15 @@ mod tests {
                 form: DiskForm::Raw,
                 keeps_writes: false,
             }),
-            root_partuuid: Some("1-2".into()),
-            command_line: CommandLine {
-                kernel: vec!["console=ttyS0".into()],
-                init: vec!["single".into()],
-            },
+            command_line: line("console=ttyS0 -- single"),
+            root_command_line: Some(line("console=ttyS0 root=PARTUUID=1-2 rootwait -- single")),
         }
+    }
+
+    fn line(text: &str) -> CommandLine {
+        let mut line = CommandLine::default();
+        line.add(text);
+        line
     }
 
     fn wishes(boot: BootMethod) -> Wishes {
@@ -330,10 +232,11 @@ mod tests {
         let spec = plan(parts.clone(), wishes.clone(), None).unwrap();
         let expected = "console=ttyS0 root=PARTUUID=1-2 rootwait panic=-1 debug -- single x";
         assert_eq!(command_line(spec), expected);
-        let own = CommandLine { kernel: vec!["root=PARTLABEL=root".into()], init: Vec::new() };
-        let spec = plan(Parts { command_line: own, ..parts }, wishes, None).unwrap();
-        let expected = "root=PARTLABEL=root panic=-1 debug -- x";
-        assert_eq!(command_line(spec), expected, "its own stands");
+        let rootless = Parts { root_command_line: None, ..parts };
+        let parameters = vec!["root=LABEL=mine".to_owned()];
+        let spec = plan(rootless.clone(), Wishes { parameters, ..wishes.clone() }, None).unwrap();
+        assert_eq!(command_line(spec), "console=ttyS0 panic=-1 root=LABEL=mine -- single");
+        assert_eq!(plan(rootless, wishes, None).unwrap_err().kind(), Kind::Internal);
     }
 
     #[test]
@@ -345,17 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_what_it_boots_from_is_refused() {
-        let nothing = Parts { initramfs: None, disk: None, root_partuuid: None, ..parts() };
-        let no_disk = Parts { disk: None, ..parts() };
-        for (parts, boot) in [
-            (nothing, BootMethod::Direct),
-            (no_disk.clone(), BootMethod::Bios),
-            (no_disk, BootMethod::Uefi),
-        ] {
-            let error = plan(parts, wishes(boot), None).unwrap_err();
-            assert_eq!(error.kind(), Kind::Definition);
-            assert!(error.to_string().contains("image small"), "{error}");
+    fn firmware_boots_from_the_disk() {
+        for boot in [BootMethod::Bios, BootMethod::Uefi] {
+            let no_disk = Parts { disk: None, ..parts() };
+            let error = plan(no_disk, wishes(boot), None).unwrap_err();
+            assert_eq!(error.kind(), Kind::Internal, "{error}");
         }
         let firmware = Some(("/f/code".into(), Some("/t/variables".into())));
         let spec = plan(parts(), wishes(BootMethod::Uefi), firmware).unwrap();

@@ -11,7 +11,8 @@ use super::ladder::{Report, Rung};
 use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::Guest;
-use crate::ops::run::plan::{BootMethod, Parts};
+use crate::ops::run::boot_method::BootMethod;
+use crate::ops::run::plan::Parts;
 
 /// Takes PID 1's memory away and makes it want some.
 const STARVE: &str = "misbehave starve-init";

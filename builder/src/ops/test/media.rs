@@ -16,7 +16,9 @@ use crate::host::Invocation;
 use crate::host::gnu::CrossTools;
 use crate::image::{self, BuiltImage};
 use crate::ops::guest::{Guest, Setup};
-use crate::ops::run::plan::{BootMethod, Medium, Parts};
+use crate::ops::run::boot_method::BootMethod;
+use crate::ops::run::medium::Medium;
+use crate::ops::run::plan::Parts;
 use crate::qemu::board::{Board, Machine};
 
 /// The image.
@@ -181,7 +183,7 @@ fn boot(
         board: Board::new(arch, Some(case.machine), case.bus)?,
         ..boots.setup(report, arch, case.boot, &format!("media {name}"))?
     };
-    let parts = Parts::with_medium(built, case.medium)?;
+    let parts = Parts::with_medium(built, case.medium);
     let mut guest = Guest::boot(boots.shell, parts, &setup)?;
     let seconds = guest.elapsed().as_secs_f64();
     let mounts = guest.read("cat /proc/mounts")?;

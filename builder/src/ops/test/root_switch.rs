@@ -19,7 +19,8 @@ use crate::format::gpt::{Partition, partition_type};
 use crate::format::source::{FileSource, Region};
 use crate::format::{MIB, guid::Guid};
 use crate::ops::guest::{Guest, Output};
-use crate::ops::run::plan::{BootMethod, Parts};
+use crate::ops::run::boot_method::BootMethod;
+use crate::ops::run::plan::Parts;
 use crate::qemu::ending::Ending;
 
 /// The guest's only disk.

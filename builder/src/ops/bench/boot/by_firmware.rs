@@ -7,7 +7,7 @@ use super::sample::{self, Sample};
 use crate::arch::Arch;
 use crate::error::Result;
 use crate::ops::guest::Guest;
-use crate::ops::run::plan::BootMethod;
+use crate::ops::run::boot_method::BootMethod;
 use crate::qemu::board::Machine;
 
 /// One boot from the disk, in microseconds.

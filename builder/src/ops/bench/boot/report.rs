@@ -197,7 +197,7 @@ mod tests {
     use super::super::by_firmware::Phases;
     use super::super::figure::Unit;
     use super::*;
-    use crate::ops::run::plan::BootMethod;
+    use crate::ops::run::boot_method::BootMethod;
 
     fn report() -> Report {
         let figure = |load, label, unit, samples: &[f64], aim| Figure {

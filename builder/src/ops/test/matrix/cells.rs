@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::arch::Arch;
 use crate::bus::Bus::{self, Ide, Nvme, Sata, VirtioBlk, VirtioScsi};
-use crate::ops::run::plan::BootMethod::{self, Bios, Direct, Uefi};
+use crate::ops::run::boot_method::BootMethod::{self, Bios, Direct, Uefi};
 use crate::qemu::board::Machine::{self, Microvm, Pc, Q35, Virt};
 use crate::qemu::firmware::Variables;
 

@@ -6,7 +6,7 @@
 use super::cells::{Cell, Root};
 use crate::arch::Arch;
 use crate::bus::Bus;
-use crate::ops::run::plan::BootMethod;
+use crate::ops::run::boot_method::BootMethod;
 use crate::qemu::board::Machine;
 
 /// The guest's command. A root in memory has a device number that sysfs does not have.
