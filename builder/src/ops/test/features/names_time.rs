@@ -39,9 +39,10 @@ pub(super) const FEATURES: &[Feature] = &[
         not_behind,
     ),
     command(
-        "timectl sets the clock",
+        "timectl sets the clock, and the hardware's while timed has it",
         "names-and-time.md#time",
-        "timectl set 2031-02-03T04:05:06Z && date -u +%Y-%m-%dT%H:%M",
+        "timectl set 2031-02-03T04:05:06Z && date -u +%Y-%m-%dT%H:%M && \
+         date -u -d @$(cat /sys/class/rtc/rtc0/since_epoch) +%Y-%m-%dT%H:%M",
         is_set,
     ),
     steps(
@@ -114,7 +115,8 @@ fn not_behind(_: Arch, output: &Output) -> Verdict {
 
 fn is_set(_: Arch, output: &Output) -> Verdict {
     let text = output.success()?;
-    if text.trim() == "2031-02-03T04:05" { Ok(String::new()) } else { Err(text) }
+    let clocks: Vec<&str> = text.lines().collect();
+    if clocks == ["2031-02-03T04:05"; 2] { Ok(String::new()) } else { Err(text) }
 }
 
 #[cfg(test)]
@@ -132,7 +134,12 @@ mod tests {
     #[test]
     fn missing_names_and_other_times_are_noticed() {
         assert!(local_names(Arch::X86_64, &Output::of("nameserver 127.0.0.53\n")).is_err());
-        assert!(is_set(Arch::X86_64, &Output::of("2031-02-03T04:05\n")).is_ok());
-        assert!(is_set(Arch::X86_64, &Output::of("2026-02-03T04:05\n")).is_err());
+        for (shown, is_right) in [
+            ("2031-02-03T04:05\n2031-02-03T04:05\n", true),
+            ("2031-02-03T04:05\n2026-02-03T04:05\n", false),
+            ("2026-02-03T04:05\n2026-02-03T04:05\n", false),
+        ] {
+            assert_eq!(is_set(Arch::X86_64, &Output::of(shown)).is_ok(), is_right, "{shown}");
+        }
     }
 }
