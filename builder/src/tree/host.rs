@@ -1,8 +1,9 @@
 //! A host directory as a tree of its own, found by several threads at once.
 //!
-//! As for overlays, a host file's name, type, content and whether its owner may
-//! execute it count; owner and further modes do not: everything is root's, 0755
-//! or 0644. The tree does not depend on the order in which the threads find it.
+//! Of a host file its name, type, content and whether its owner may execute it
+//! count; owner and further modes do not, so that a clone under any user and
+//! umask gives the same tree. Everything is root's, 0755 or 0644. The tree does
+//! not depend on the order in which the threads find it.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -168,36 +169,46 @@ fn kind(directory: &OwnedFd, entry: &RawDirEntry<'_>, host: &Path) -> Result<(No
             "{} is neither file nor directory nor link",
             host.display()
         ))
-        .hint("device nodes and pipes are described in a device table")),
+        .hint("device nodes and pipes come from rootfs/device_table.txt")),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::tree::skeleton;
 
     #[test]
-    fn it_finds_what_an_overlay_would_and_in_the_same_order() {
+    fn it_finds_everything_in_the_order_of_the_paths() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
+        let mut expected = BTreeMap::new();
         for number in 0..300 {
-            let place = root.join(format!("d{}/e{}", number % 7, number % 50));
+            let (first, second) = (number % 7, number % 50);
+            let place = root.join(format!("d{first}/e{second}"));
             std::fs::create_dir_all(&place).unwrap();
             std::fs::write(place.join(format!("f{number}")), vec![1; number]).unwrap();
+            expected.insert(format!("/d{first}"), "755 Directory".to_owned());
+            expected.insert(format!("/d{first}/e{second}"), "755 Directory".to_owned());
+            let file = format!("644 {number} bytes");
+            expected.insert(format!("/d{first}/e{second}/f{number}"), file);
         }
         std::os::unix::fs::symlink("d1/e1", root.join("link")).unwrap();
+        expected.insert("/link".to_owned(), "777 to d1/e1".to_owned());
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         std::fs::set_permissions(root.join("d0/e0/f0"), mode).unwrap();
-        let mut expected = FileTree::new();
-        skeleton::add(&mut expected, root, "x", skeleton::Conflict::Refuse, &|_| true).unwrap();
-        let shown = |tree: &FileTree| -> Vec<String> {
-            tree.iter()
-                .skip(1)
-                .map(|(path, node)| format!("{path} {:o} {:?}", node.mode, node.kind))
-                .collect()
+        expected.insert("/d0/e0/f0".to_owned(), "755 0 bytes".to_owned());
+        let shown = |(path, node): (&TreePath, &Node)| {
+            let what = match &node.kind {
+                NodeKind::File(content) => format!("{} bytes", content.len()),
+                NodeKind::Symlink(target) => format!("to {}", String::from_utf8_lossy(target)),
+                other => format!("{other:?}"),
+            };
+            (path.to_string(), format!("{:o} {what}", node.mode))
         };
-        assert_eq!(shown(&scan(root, "x").unwrap()), shown(&expected));
+        let found: Vec<_> = scan(root, "x").unwrap().iter().skip(1).map(shown).collect();
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,16 +1,10 @@
 //! Host directories as parts of the tree: the skeleton and overlays.
-//!
-//! Of a host file its name, type, content and whether its owner may execute it
-//! count; owner and further modes do not, so that a clone under any user and
-//! umask gives the same tree. Everything is root's, 0755 or 0644.
 
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Content, FileTree, Node, NodeKind, TreePath};
-use crate::error::{Error, IoContext, Result};
+use super::{FileTree, NodeKind, TreePath, host, links};
+use crate::error::Result;
 
 /// What happens to an entry whose path is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,9 +15,9 @@ pub enum Conflict {
     Replace,
 }
 
-/// Adds everything below the host directory `source` whose path on the target
-/// `wanted` agrees to; what lies below a refused directory is not looked at.
-/// `origin` says for messages what the directory is.
+/// Adds everything below the host directory `source`, as [`host::scan`] finds it, whose path on
+/// the target `wanted` agrees to; what lies below a refused directory is refused too. `origin`
+/// says for messages what the directory is.
 ///
 /// # Errors
 /// If something cannot be read, is of a type the tree has no content for
@@ -35,70 +29,33 @@ pub fn add(
     conflict: Conflict,
     wanted: &dyn Fn(&TreePath) -> bool,
 ) -> Result<()> {
-    add_below(tree, source, &TreePath::root(), origin, conflict, wanted)
-}
-
-fn add_below(
-    tree: &mut FileTree,
-    directory: &Path,
-    place: &TreePath,
-    origin: &str,
-    conflict: Conflict,
-    wanted: &dyn Fn(&TreePath) -> bool,
-) -> Result<()> {
-    let mut entries = fs::read_dir(directory)
-        .at("read", directory)?
-        .collect::<std::io::Result<Vec<_>>>()
-        .at("read", directory)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let host = entry.path();
-        let path = TreePath::new([place.as_bytes(), b"/", entry.file_name().as_bytes()].concat())?;
-        if !wanted(&path) {
+    let mut refused = BTreeSet::new();
+    for (path, node) in host::scan(source, origin)?.iter().skip(1) {
+        let is_below = path.parent().is_some_and(|parent| refused.contains(&parent));
+        if is_below || !wanted(path) {
+            refused.insert(path.clone());
             continue;
         }
-        let node = node(&host, origin)?;
-        let is_directory = matches!(node.kind, NodeKind::Directory);
         // What a link of the tree names may be a directory of the overlay: follow it.
-        let path = super::links::behind(tree, &path)?;
-        if is_directory {
-            if tree.get(&path).is_none() {
-                tree.insert(path.clone(), node)?;
-            }
-            let real = super::links::resolve(tree, &path)?;
-            add_below(tree, &host, &real, origin, conflict, wanted)?;
-        } else {
-            match conflict {
-                Conflict::Refuse => tree.insert(path, node)?,
-                Conflict::Replace => tree.replace(path, node)?,
-            }
+        let place = links::behind(tree, path)?;
+        let is_directory = matches!(node.kind, NodeKind::Directory);
+        if is_directory && tree.get(&place).is_some() {
+            continue;
+        }
+        match conflict {
+            Conflict::Replace if !is_directory => tree.replace(place, node.clone())?,
+            _ => tree.insert(place, node.clone())?,
         }
     }
     Ok(())
 }
 
-fn node(path: &Path, origin: &str) -> Result<Node> {
-    let metadata = path.symlink_metadata().at("read", path)?;
-    let kind = metadata.file_type();
-    let (kind, mode) = if kind.is_dir() {
-        (NodeKind::Directory, 0o755)
-    } else if kind.is_symlink() {
-        let target = fs::read_link(path).at("read", path)?;
-        (NodeKind::Symlink(target.as_os_str().as_bytes().into()), 0o777)
-    } else if kind.is_file() {
-        let content = Content::HostFile { path: path.to_owned(), size_bytes: metadata.len() };
-        let is_executable = metadata.permissions().mode() & 0o100 != 0;
-        (NodeKind::File(content), if is_executable { 0o755 } else { 0o644 })
-    } else {
-        let message = format!("{} is neither file, directory nor symbolic link", path.display());
-        return Err(Error::definition(message)
-            .hint("device nodes and pipes come from rootfs/device_table.txt"));
-    };
-    Ok(Node::new(kind, mode, origin))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::Node;
     use super::*;
 
     fn path(text: &str) -> TreePath {
@@ -112,7 +69,8 @@ mod tests {
         fs::create_dir_all(root.join("usr/bin")).unwrap();
         fs::write(root.join("usr/bin/tool"), "#!").unwrap();
         fs::write(root.join("plain"), "x").unwrap();
-        fs::write(root.join("left-out"), "x").unwrap();
+        fs::create_dir_all(root.join("left-out/with")).unwrap();
+        fs::write(root.join("left-out/with/file"), "x").unwrap();
         let mode = |name: &str, mode| {
             fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
         };
