@@ -32,11 +32,16 @@ impl KeyBuilder {
     #[must_use]
     pub fn part(mut self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
         let bytes = bytes.as_ref();
-        for field in [name.as_bytes(), bytes] {
-            self.0.update((field.len() as u64).to_le_bytes());
-            self.0.update(field);
-        }
+        self.begin(name, bytes.len() as u64);
+        self.0.update(bytes);
         self
+    }
+
+    /// Begins a part, of which `len_bytes` bytes are to follow.
+    fn begin(&mut self, name: &str, len_bytes: u64) {
+        self.0.update((name.len() as u64).to_le_bytes());
+        self.0.update(name);
+        self.0.update(len_bytes.to_le_bytes());
     }
 
     /// Adds a file's content and whether it is executable; not its place or times.
@@ -47,23 +52,19 @@ impl KeyBuilder {
         let file = whole_file::open(path)?;
         let metadata = file.metadata().at("read", path)?;
         let is_executable = metadata.permissions().mode() & 0o100 != 0;
-        let Self(mut digest) = self.part(if is_executable { "executable" } else { "plain" }, name);
-        // As a part, without holding all of it.
-        for field in [(name.len() as u64).to_le_bytes().as_slice(), name.as_bytes()] {
-            digest.update(field);
-        }
-        digest.update(metadata.len().to_le_bytes());
+        let mut key = self.part(if is_executable { "executable" } else { "plain" }, name);
+        key.begin(name, metadata.len());
         let mut len_bytes = 0;
         let take = |bytes: &[u8]| {
             len_bytes += bytes.len() as u64;
-            digest.update(bytes);
+            key.0.update(bytes);
         };
         sparse_file::read_all(&file, take).at("read", path)?;
         if len_bytes != metadata.len() {
             let message = format!("{} changes while it is read", path.display());
             return Err(Error::failure(message).hint("run it again once it is whole"));
         }
-        Ok(Self(digest))
+        Ok(key)
     }
 
     /// Adds everything below a directory, sorted by path: files as [`KeyBuilder::file`] does,

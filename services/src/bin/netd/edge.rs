@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use services::network::mac::Mac;
 use services::network::netlink::view::Link;
 use services::network::netlink::{Change, Connection};
@@ -115,19 +116,22 @@ fn ignore_missing(change: &Change, result: io::Result<()>) -> io::Result<()> {
         change,
         Change::DeleteAddress { .. } | Change::DeleteRoute(_) | Change::DeleteLink(_)
     );
-    // ESRCH for a route, EADDRNOTAVAIL for an address, ENODEV for a link.
-    let is_missing = |error: &io::Error| matches!(error.raw_os_error(), Some(3 | 99 | 19));
+    // For a route, an address, a link.
+    let missing = [Errno::SRCH, Errno::ADDRNOTAVAIL, Errno::NODEV];
+    let is_missing =
+        |error: &io::Error| Errno::from_io_error(error).is_some_and(|it| missing.contains(&it));
     match result {
         Err(error) if deletes && is_missing(&error) => Ok(()),
         other => other,
     }
 }
 
-/// A kernel or a link without IPv6 has no routers to ask (EAFNOSUPPORT, ENETUNREACH), and of a
-/// link whose own address is still being checked (EADDRNOTAVAIL) the kernel asks them itself.
+/// A kernel or a link without IPv6 has no routers to ask, and of a link whose own address is
+/// still being checked (`EADDRNOTAVAIL`) the kernel asks them itself.
 fn ignore_absent_ipv6(result: io::Result<()>) -> io::Result<()> {
+    let absent = [Errno::AFNOSUPPORT, Errno::NETUNREACH, Errno::ADDRNOTAVAIL];
     match result {
-        Err(error) if matches!(error.raw_os_error(), Some(97 | 101 | 99)) => Ok(()),
+        Err(error) if Errno::from_io_error(&error).is_some_and(|it| absent.contains(&it)) => Ok(()),
         other => other,
     }
 }
