@@ -201,7 +201,7 @@ pub fn plan(shell: &Shell, cache: &Cache, request: &KernelRequest) -> Result<Pla
         .part("required", required.text())
         .part("parameters", &parameters)
         .part("compiler", &toolchain.identity)
-        .part("settings", compile::fixed_settings());
+        .part("settings", compile::fixed_settings(request.arch));
     if asks_for_modules(&requested) {
         key = key.part("modules", MODULES_RECIPE);
     }
