@@ -16,6 +16,18 @@ const LINKS_MAX: usize = 40;
 /// How often the file beside may have been another writer's, who is done with it meanwhile.
 const CLAIMS_MAX: usize = 1000;
 
+/// The text of the file at `path`, if there is one.
+///
+/// # Errors
+/// It is there and cannot be read, or is no UTF-8.
+pub fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes `bytes` beside the file at `path`, and puts that in its place once it is on the disk,
 /// as [`Update::commit`] does.
 ///

@@ -162,11 +162,8 @@ impl State {
 }
 
 fn read(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Problem::new(format!("cannot read `{}`: {error}", path.display()))),
-    }
+    whole_file::read(path)
+        .map_err(|error| Problem::new(format!("cannot read `{}`: {error}", path.display())))
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -33,11 +32,8 @@ pub(crate) struct Given {
 /// # Errors
 /// The file is there and cannot be read.
 pub(crate) fn read(run: &Path) -> io::Result<Given> {
-    match fs::read_to_string(run.join(NAME)) {
-        Ok(text) => Ok(parse(&text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Given::default()),
-        Err(error) => Err(error),
-    }
+    let text = whole_file::read(&run.join(NAME))?;
+    Ok(text.as_deref().map(parse).unwrap_or_default())
 }
 
 /// Has `run` keep `given`, in place of what it had.
@@ -103,7 +99,7 @@ mod tests {
         let given = parse(text);
         assert_eq!((given.addresses.len(), given.routes.len(), given.ipv6.len()), (2, 2, 2));
         write(run.path(), &given).unwrap();
-        assert_eq!(fs::read_to_string(run.path().join(NAME)).unwrap(), text);
+        assert_eq!(whole_file::read(&run.path().join(NAME)).unwrap().unwrap(), text);
         assert_eq!(read(run.path()).unwrap(), given);
     }
 

@@ -2,7 +2,6 @@
 //! them off: a name a line. It lies in the run directory and goes with the boot.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -16,11 +15,8 @@ const NAME: &str = "held-down";
 /// # Errors
 /// The file is there and cannot be read.
 pub(crate) fn read(run: &Path) -> io::Result<BTreeSet<String>> {
-    match fs::read_to_string(run.join(NAME)) {
-        Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        Err(error) => Err(error),
-    }
+    let text = whole_file::read(&run.join(NAME))?.unwrap_or_default();
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// Has `run` keep `names`, in place of those it had.
