@@ -1,53 +1,23 @@
-//! Users and groups out of `/etc/passwd` and `/etc/group` (passwd(5), group(5)).
-//!
-//! Pure text in, ids out. Absent: NSS, LDAP and every other source, for PID 1
-//! is statically linked and must work before any of them.
+//! Who a service runs as: users and groups by name or number.
 
-use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use init_core::description::NO_ID;
-
-/// A user.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct User {
-    /// Login name; empty for a number without an entry.
-    pub(crate) name: String,
-    /// Its id.
-    pub(crate) uid: u32,
-    /// Its primary group.
-    pub(crate) gid: u32,
-    /// Its home directory; `/` for a number without an entry.
-    pub(crate) home: String,
-}
-
-/// A number that can be somebody's.
-fn id(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|id| *id != NO_ID)
-}
+use init_core::accounts::{NO_ID, User, groups, users};
 
 /// The user called `name`. A number is that id, with the primary group of its
-/// entry or the same number.
+/// entry or the same number; its name is empty where it has no entry.
 pub(crate) fn find_user(passwd: &str, name: &str) -> Option<User> {
-    let entry = |line: &str| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        let uid = id(fields.nth(1)?)?;
-        let gid = id(fields.next()?)?;
-        let home = fields.nth(1).filter(|home| !home.is_empty()).unwrap_or("/").to_owned();
-        Some(User { name: name.to_owned(), uid, gid, home })
-    };
-    let mut entries = passwd.lines().filter_map(entry);
     match name.parse::<u32>() {
         Ok(NO_ID) => None,
-        Ok(uid) => Some(entries.find(|user| user.uid == uid).unwrap_or_else(|| User {
+        Ok(uid) => Some(users(passwd).find(|user| user.uid == uid).unwrap_or_else(|| User {
             name: String::new(),
             uid,
             gid: uid,
-            home: String::from("/"),
+            home: "/".into(),
+            shell: "/bin/sh".into(),
         })),
-        Err(_) => entries.find(|user| user.name == name),
+        Err(_) => users(passwd).find(|user| user.name == name),
     }
 }
 
@@ -63,24 +33,9 @@ pub(crate) fn find_group(group: &str, name: &str) -> Option<u32> {
 /// The groups that list `user` as a member.
 pub(crate) fn groups_of(group: &str, user: &str) -> Vec<u32> {
     groups(group)
-        .filter(|entry| entry.members.split(',').any(|member| !user.is_empty() && member == user))
+        .filter(|entry| entry.members.iter().any(|member| member == user))
         .map(|entry| entry.gid)
         .collect()
-}
-
-struct Group<'a> {
-    name: &'a str,
-    gid: u32,
-    members: &'a str,
-}
-
-fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
-    text.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        let gid = id(fields.nth(1)?)?;
-        Some(Group { name, gid, members: fields.next().unwrap_or_default().trim() })
-    })
 }
 
 #[cfg(test)]
@@ -92,11 +47,12 @@ mod tests {
 
     #[test]
     fn users_by_name_and_by_number() {
-        let log = User { name: "log".into(), uid: 101, gid: 102, home: "/".into() };
+        let log = users(PASSWD).nth(1).unwrap();
+        assert_eq!((log.uid, log.gid, log.home.as_str()), (101, 102, "/"));
         assert_eq!(find_user(PASSWD, "log"), Some(log.clone()));
         assert_eq!(find_user(PASSWD, "101"), Some(log));
-        let stranger = User { name: String::new(), uid: 7, gid: 7, home: "/".into() };
-        assert_eq!(find_user(PASSWD, "7"), Some(stranger));
+        let stranger = find_user(PASSWD, "7").unwrap();
+        assert_eq!((stranger.name.as_str(), stranger.uid, stranger.gid), ("", 7, 7));
         assert_eq!(find_user(PASSWD, "lo"), None);
         assert_eq!(find_user("", "root"), None);
     }
@@ -112,13 +68,7 @@ mod tests {
 
     #[test]
     fn the_number_that_means_no_change_is_nobodys() {
-        let passwd = "evil:x:4294967295:5::/:\nalso:x:5:4294967295::/:\n";
-        for name in ["4294967295", "evil", "also"] {
-            assert_eq!(find_user(passwd, name), None, "{name}");
-        }
-        let group = "evil:x:4294967295:ann\n";
-        assert_eq!(find_group(group, "4294967295"), None);
-        assert_eq!(find_group(group, "evil"), None);
-        assert_eq!(groups_of(group, "ann"), [0; 0]);
+        assert_eq!(find_user("", "4294967295"), None);
+        assert_eq!(find_group("", "4294967295"), None);
     }
 }

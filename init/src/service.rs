@@ -7,13 +7,14 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use init_core::accounts::User;
 use init_core::description::{Attributes, Resource, ServiceDescription};
 use init_core::supervisor::Supervisor;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{Gid, Rlimit, Uid, getrlimit, setrlimit};
 
-use crate::accounts::{self, User};
+use crate::accounts;
 use crate::sys::process::{self, Credentials};
 use crate::{environment, files};
 
@@ -71,7 +72,13 @@ impl Accounts {
     fn look_up(&self, user: Option<&str>, group: Option<&str>) -> Option<(Credentials, Home)> {
         let user = match user {
             Some(name) => accounts::find_user(&self.passwd, name)?,
-            None => User { name: "root".into(), uid: 0, gid: 0, home: "/root".into() },
+            None => User {
+                name: "root".into(),
+                uid: 0,
+                gid: 0,
+                home: "/root".into(),
+                shell: "/bin/sh".into(),
+            },
         };
         let gid = match group {
             Some(name) => accounts::find_group(&self.group, name)?,

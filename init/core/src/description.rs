@@ -18,10 +18,6 @@ pub(crate) use packed::Policy;
 /// takes the place of the one of the same name in the first.
 pub const DIRECTORIES: [&str; 2] = ["/usr/lib/services.d", "/etc/services.d"];
 
-/// The number that is no user's and no group's: (uid_t) -1. setresuid(2) and setresgid(2) take
-/// it for "as it was", which would be root.
-pub const NO_ID: u32 = u32::MAX;
-
 /// A checked service description. Names of other services need not exist:
 /// that is for the graph to say. PID 1 keeps a [`PackedDescription`] of each.
 #[derive(Clone, PartialEq, Debug)]

@@ -23,6 +23,7 @@
 //! - [`modinfo`], [`module_index`]: what kernel modules say of themselves, and the lists that
 //!   `modprobe` finds them by
 //! - [`system_manifest`]: what `system-check` compares the running system with
+//! - [`accounts`]: users and groups, of the files that name them
 //! - [`errno`]: the kernel's error numbers in words
 //! - [`diagnostic`]: a finding in a file, with its place and its remedy
 
@@ -31,6 +32,7 @@
 
 extern crate alloc;
 
+pub mod accounts;
 pub mod block_probe;
 pub mod cmdline;
 pub mod description;

@@ -20,9 +20,10 @@ use core::time::Duration;
 
 use toml::de::DeTable;
 
+use crate::accounts::NO_ID;
 use crate::description::{
-    Limits, NO_ID, Output, Readiness, Resource, RestartPolicy, ServiceDescription, ServiceKind,
-    Signal, StartLimit,
+    Limits, Output, Readiness, Resource, RestartPolicy, ServiceDescription, ServiceKind, Signal,
+    StartLimit,
 };
 use crate::diagnostic::{Finding, Place, suggest};
 use crate::name::ServiceName;

@@ -36,7 +36,7 @@ pub fn login_shell_name(shell: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::people::accounts::parse_groups;
+    use init_core::accounts::groups;
 
     #[test]
     fn groups_are_the_primary_one_and_those_with_the_user_as_a_member() {
@@ -47,7 +47,8 @@ mod tests {
             home: "/home/ann".into(),
             shell: "/bin/sh".into(),
         };
-        let groups = parse_groups("wheel:x:10:root,ann\nann:x:1000:ann\nx:x:11:anna\n");
+        let groups: Vec<Group> =
+            groups("wheel:x:10:root,ann\nann:x:1000:ann\nx:x:11:anna\n").collect();
         assert_eq!(group_ids(&user, &groups), [10, 1000]);
         assert_eq!(group_ids(&user, &[]), [1000]);
         assert_eq!(login_shell_name("/bin/sh"), "-sh");

@@ -230,7 +230,6 @@ impl Given<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use services::people::accounts;
 
     use super::*;
 
@@ -296,7 +295,8 @@ mod tests {
 
     #[test]
     fn a_check_tells_groups_that_do_not_exist() {
-        let groups = accounts::parse_groups("root:x:0:\nwheel:x:10:ann\n");
+        let groups: Vec<Group> =
+            init_core::accounts::groups("root:x:0:\nwheel:x:10:ann\n").collect();
         let text = "allow-groups = [\"whel\", \"wheel\", \"guests\"]\n";
         let findings = parse("f", text, Some(&groups)).unwrap_err();
         let found: Vec<String> = findings.iter().map(ToString::to_string).collect();
