@@ -40,6 +40,8 @@ pub enum Command {
     Clean(ops::clean::Args),
     /// Show what is in an image, a kernel or a program
     Inspect(ops::inspect::Args),
+    /// Tell in what two images, kernels, programs or output directories differ
+    Diff(ops::diff::Args),
     /// Measure, beside the peers installed on this host
     Bench(ops::bench::Args),
     /// Print a shell's completion script
@@ -66,6 +68,7 @@ impl Command {
             Self::Check(args) => ops::check::run(shell, args),
             Self::Clean(args) => ops::clean::run(shell, args),
             Self::Inspect(args) => ops::inspect::run(shell, args),
+            Self::Diff(args) => ops::diff::run(shell, args),
             Self::Bench(args) => ops::bench::run(shell, args),
             Self::Completions(args) => ops::completions::run(shell, args, Cli::command()),
             Self::Kernel(args) => ops::kernel::run(shell, args),

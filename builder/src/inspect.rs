@@ -6,6 +6,7 @@
 
 mod archive;
 mod bios;
+mod difference;
 mod disk;
 mod entry;
 mod kernel;
@@ -25,6 +26,7 @@ use crate::format::source::{Source, SourceReader};
 
 pub use archive::{ArchiveReport, BootconfigReport, Member};
 pub use bios::{BiosLoaderReport, ExtentReport};
+pub use difference::{Difference, differences};
 pub use disk::{EfiFileReport, Ext4Report, FatReport, GptReport, PartitionReport};
 pub use entry::Entry;
 pub use kernel::{ArmImageReport, BzImageReport};
@@ -75,6 +77,15 @@ pub struct ElfReport {
     pub runpath: Vec<String>,
 }
 
+/// How far the files inside an image are looked into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Detail {
+    /// What the format says of them.
+    Listing,
+    /// Their content too, for its digest.
+    Digests,
+}
+
 /// What a file begins like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -94,15 +105,45 @@ enum Kind {
 /// # Errors
 /// If it is nothing that is known here, or is damaged.
 pub fn inspect(source: &dyn Source) -> Result<Report> {
+    look_into(source, Detail::Listing)
+}
+
+/// Looks into a file, and reads the content of all that is in it for its digests.
+///
+/// # Errors
+/// Those of [`inspect`], and if that content cannot be read.
+pub fn inspect_content(source: &dyn Source) -> Result<Report> {
+    look_into(source, Detail::Digests)
+}
+
+/// The SHA-256 of a whole file or block device.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn sha256(source: &dyn Source) -> Result<String> {
+    entry::sha256_of(|hasher| {
+        let copied = std::io::copy(&mut SourceReader::new(source), hasher);
+        copied.map_err(|error| Error::failure(format!("cannot read it: {error}")))?;
+        Ok(())
+    })
+}
+
+/// Whether a file is something that is known here.
+#[must_use]
+pub fn is_known(source: &dyn Source) -> bool {
+    recognise(source).is_ok()
+}
+
+fn look_into(source: &dyn Source, detail: Detail) -> Result<Report> {
     match recognise(source)? {
-        Kind::Gpt => disk::inspect_gpt(source).map(Report::Gpt),
-        Kind::Ext4 => disk::inspect_ext4(source).map(Report::Ext4),
-        Kind::Fat => disk::inspect_fat(source).map(Report::Fat),
+        Kind::Gpt => disk::inspect_gpt(source, detail).map(Report::Gpt),
+        Kind::Ext4 => disk::inspect_ext4(source, detail).map(Report::Ext4),
+        Kind::Fat => disk::inspect_fat(source, detail).map(Report::Fat),
         Kind::BzImage => kernel::inspect_bzimage(source).map(Report::BzImage),
         Kind::ArmImage => kernel::inspect_arm_image(source).map(Report::ArmImage),
         Kind::Pe => pe::inspect(source).map(Report::Pe),
         Kind::Elf => inspect_elf(source).map(Report::Elf),
-        Kind::Archive => archive::inspect(source).map(Report::Cpio),
+        Kind::Archive => archive::inspect(source, detail).map(Report::Cpio),
         Kind::Json => inspect_json(source),
     }
 }

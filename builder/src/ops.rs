@@ -4,6 +4,7 @@ pub mod bench;
 pub mod check;
 pub mod clean;
 pub mod completions;
+pub mod diff;
 pub mod doctor;
 pub mod guest;
 pub mod image;

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 
 use serde::Serialize;
 
+use super::Detail;
 use super::entry::{self, Entry, normal};
 use crate::error::{Error, Result};
 use crate::format::compress::Format;
@@ -50,7 +51,7 @@ pub struct BootconfigReport {
 }
 
 /// Reads all of it.
-pub(super) fn inspect(source: &dyn Source) -> Result<ArchiveReport> {
+pub(super) fn inspect(source: &dyn Source, detail: Detail) -> Result<ArchiveReport> {
     let mut problems = Vec::new();
     let bootconfig = match find_bootconfig(source) {
         Ok(found) => found,
@@ -61,14 +62,17 @@ pub(super) fn inspect(source: &dyn Source) -> Result<ArchiveReport> {
     };
     let end = source.len_bytes() - bootconfig.as_ref().map_or(0, |found| found.len_bytes as u64);
     let mut members: Vec<Member> = Vec::new();
-    walk(&Region::new(source, 0, end), &mut |member, entry, _content| {
+    walk(&Region::new(source, 0, end), &mut |member, entry, content| {
         if members.last().is_none_or(|last| last.offset_bytes != member.offset_bytes) {
             let Place { offset_bytes, compression } = member;
             let compression = compression.map(Format::as_str);
             members.push(Member { offset_bytes, compression, entries: Vec::new() });
         }
+        let entry = Entry::of_cpio(entry);
+        let is_read = detail == Detail::Digests && entry.kind == "file";
+        let sha256 = is_read.then(|| sha256(content)).transpose()?;
         match members.last_mut() {
-            Some(last) => entry::push(&mut last.entries, Entry::of_cpio(entry)),
+            Some(last) => entry::push(&mut last.entries, entry.with_sha256(sha256)),
             None => Ok(()),
         }
     })?;
@@ -81,7 +85,7 @@ pub(super) fn inspect(source: &dyn Source) -> Result<ArchiveReport> {
 
 /// Takes one file out.
 pub(super) fn extract(source: &dyn Source, path: &str, out: &mut dyn Write) -> Result<()> {
-    let report = inspect(source)?;
+    let report = inspect(source, Detail::Listing)?;
     let entries: Vec<Entry> =
         report.members.into_iter().flat_map(|member| member.entries).collect();
     let wanted = entry::follow_links(&entries, path)?;
@@ -106,6 +110,14 @@ pub(super) fn extract(source: &dyn Source, path: &str, out: &mut dyn Write) -> R
             std::io::copy(content, out)
                 .map_err(|error| Error::failure(format!("cannot take {path} out: {error}")))?;
         }
+        Ok(())
+    })
+}
+
+/// The digest of an entry's content.
+fn sha256(content: &mut dyn Read) -> Result<String> {
+    entry::sha256_of(|hasher| {
+        std::io::copy(content, hasher).map_err(|error| damaged(&error))?;
         Ok(())
     })
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::entry::{self, Entry};
-use super::{BiosLoaderReport, Report, no_such_file};
+use super::{BiosLoaderReport, Detail, Report, no_such_file};
 use crate::error::{Error, Result};
 use crate::format::gpt::{self, Partition, TableCopy, partition_type};
 use crate::format::source::{Region, Source};
@@ -105,7 +105,7 @@ fn part<'a>(source: &'a dyn Source, partition: &Partition) -> Region<&'a dyn Sou
     Region::new(source, partition.offset_bytes(), partition.len_bytes())
 }
 
-pub(super) fn inspect_gpt(source: &dyn Source) -> Result<GptReport> {
+pub(super) fn inspect_gpt(source: &dyn Source, detail: Detail) -> Result<GptReport> {
     let mut table = gpt::read(source)?;
     if table.copy == TableCopy::Backup {
         table.problems.push("what follows is from the backup".into());
@@ -116,7 +116,7 @@ pub(super) fn inspect_gpt(source: &dyn Source) -> Result<GptReport> {
         if partition.first_lba > partition.last_lba || region.len_bytes() < partition.len_bytes() {
             table.problems.push(format!("partition {} reaches past the disk", partition.number));
         }
-        let (content, problem) = match inspect_partition(&region) {
+        let (content, problem) = match inspect_partition(&region, detail) {
             Ok(content) => (Some(Box::new(content)), None),
             Err(error) => (None, Some(error.to_string())),
         };
@@ -139,10 +139,10 @@ pub(super) fn inspect_gpt(source: &dyn Source) -> Result<GptReport> {
 }
 
 /// Looks into a partition, but not into a disk within a disk.
-fn inspect_partition(region: &Region<&dyn Source>) -> Result<Report> {
+fn inspect_partition(region: &Region<&dyn Source>, detail: Detail) -> Result<Report> {
     match super::recognise(region)? {
         super::Kind::Gpt => Err(Error::failure("it holds a partition table of its own")),
-        _ => super::inspect(region),
+        _ => super::look_into(region, detail),
     }
 }
 
@@ -172,13 +172,18 @@ pub(super) fn extract_gpt(source: &dyn Source, path: &str, out: &mut dyn Write) 
     Err(no_such_file(path).hint(format!("one partition's file is {}", names.join(" or "))))
 }
 
-fn ext4_entries<S: Source>(reader: &ext4::Reader<S>) -> Result<Vec<Entry>> {
+fn ext4_entries<S: Source>(reader: &ext4::Reader<S>, detail: Detail) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    reader.walk(|entry| entry::push(&mut entries, Entry::of_ext4(entry)))?;
+    reader.walk(|entry| {
+        let is_read = detail == Detail::Digests && entry.kind == ext4::EntryKind::File;
+        let digest = || entry::sha256_of(|hasher| reader.copy_content(&entry, hasher));
+        let sha256 = is_read.then(digest).transpose()?;
+        entry::push(&mut entries, Entry::of_ext4(entry).with_sha256(sha256))
+    })?;
     Ok(entries)
 }
 
-pub(super) fn inspect_ext4(source: &dyn Source) -> Result<Ext4Report> {
+pub(super) fn inspect_ext4(source: &dyn Source, detail: Detail) -> Result<Ext4Report> {
     let reader = ext4::Reader::open(source)?;
     let (inodes, inodes_free) = reader.inodes();
     Ok(Ext4Report {
@@ -188,18 +193,18 @@ pub(super) fn inspect_ext4(source: &dyn Source) -> Result<Ext4Report> {
         free_bytes: reader.free_bytes(),
         inodes,
         inodes_free,
-        entries: ext4_entries(&reader)?,
+        entries: ext4_entries(&reader, detail)?,
     })
 }
 
 pub(super) fn extract_ext4(source: &dyn Source, path: &str, mut out: &mut dyn Write) -> Result<()> {
     let reader = ext4::Reader::open(source)?;
-    let place = entry::follow_links(&ext4_entries(&reader)?, path)?;
+    let place = entry::follow_links(&ext4_entries(&reader, Detail::Listing)?, path)?;
     let found = reader.find(&place)?.filter(|entry| entry.kind == ext4::EntryKind::File);
     reader.copy_content(&found.ok_or_else(|| no_such_file(path))?, &mut out)
 }
 
-pub(super) fn inspect_fat(source: &dyn Source) -> Result<FatReport> {
+pub(super) fn inspect_fat(source: &dyn Source, detail: Detail) -> Result<FatReport> {
     let reader = fat::Reader::open(source)?;
     let mut entries = Vec::new();
     let mut efi_files = Vec::new();
@@ -208,7 +213,10 @@ pub(super) fn inspect_fat(source: &dyn Source) -> Result<FatReport> {
         if is_efi && efi_files.len() < EFI_FILES_MAX {
             efi_files.push(inspect_efi_file(&reader, &entry));
         }
-        entry::push(&mut entries, Entry::of_fat(&entry))
+        let is_read = detail == Detail::Digests && !entry.is_directory;
+        let digest = || entry::sha256_of(|hasher| reader.copy_content(&entry, hasher));
+        let sha256 = is_read.then(digest).transpose()?;
+        entry::push(&mut entries, Entry::of_fat(&entry).with_sha256(sha256))
     })?;
     Ok(FatReport {
         fat_type: reader.type_name(),

@@ -1,8 +1,10 @@
 //! One entry of an archive or file system, whatever format it comes from.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::cache::hex;
 use crate::error::{Error, Result};
@@ -32,6 +34,9 @@ pub struct Entry {
     pub target: Option<String>,
     /// Major and minor number of a device.
     pub device: Option<(u32, u32)>,
+    /// SHA-256 of a file's content, where that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Extended attributes, their values in hexadecimal.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub xattrs: BTreeMap<String, String>,
@@ -63,10 +68,16 @@ impl Entry {
             nlink: None,
             target: None,
             device: None,
+            sha256: None,
             xattrs: BTreeMap::new(),
             raw_path,
             raw_target: Vec::new(),
         }
+    }
+
+    /// With the digest of its content, if that was read.
+    pub(super) fn with_sha256(self, sha256: Option<String>) -> Self {
+        Self { sha256, ..self }
     }
 
     fn with_target(mut self, target: Vec<u8>) -> Self {
@@ -137,6 +148,27 @@ impl Entry {
             mtime_s: entry.mtime_s,
             ..Self::new(entry.path.as_bytes(), kind)
         }
+    }
+}
+
+/// The SHA-256 of what `copy` writes.
+pub(super) fn sha256_of(copy: impl FnOnce(&mut Hasher) -> Result<()>) -> Result<String> {
+    let mut hasher = Hasher(Sha256::new());
+    copy(&mut hasher)?;
+    Ok(hex(&hasher.0.finalize()))
+}
+
+/// A digest as a writer.
+pub(super) struct Hasher(Sha256);
+
+impl Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -308,6 +308,31 @@ fn unified_kernel_images_are_shown_with_their_texts_by_themselves_and_in_a_file_
 }
 
 #[test]
+fn content_of_the_same_length_differs_by_its_digest() {
+    let changed = |image: &[u8], content: &[u8]| {
+        let at = image.windows(content.len()).position(|window| window == content).unwrap();
+        let mut image = image.to_vec();
+        image[at] ^= 1;
+        image
+    };
+    for (image, content, expected) in [
+        (archive(Compression::None), "#!shell", &["members 1 /usr/bin/alias"][..]),
+        (fat_image(), "kernel", &["/EFI/BOOT/BOOTX64.EFI"]),
+        (disk(), "#!shell", &["partition 2 /usr/bin/alias", "partition 2 /usr/bin/shell"]),
+    ] {
+        let other = changed(&image, content.as_bytes());
+        let found = differences(&inspect(&image).unwrap(), &inspect(&other).unwrap()).unwrap();
+        assert_eq!(found, []);
+        let [old, new] = [&image, &other].map(|image| inspect_content(image).unwrap());
+        let found = differences(&old, &new).unwrap();
+        let places: Vec<String> = found.iter().map(|one| one.place.join(" ")).collect();
+        let expected: Vec<String> =
+            expected.iter().map(|place| format!("{place} sha256")).collect();
+        assert_eq!(places, expected);
+    }
+}
+
+#[test]
 fn programs_and_manifests_are_shown() {
     let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let listing = text(&program);
