@@ -145,7 +145,7 @@ fn each_directory_is_for_the_names_behind_it() {
 }
 
 /// An archive of entries with names as they are, which no decent program writes.
-fn hostile(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
+pub(super) fn hostile(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
     let with_mode = |&(name, kind, content)| (name, kind, 0o644, content);
     archive(&entries.iter().map(with_mode).collect::<Vec<_>>())
 }

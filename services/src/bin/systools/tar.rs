@@ -11,10 +11,11 @@ mod extract;
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Write};
 use std::iter::successors;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, fstat};
@@ -113,6 +114,10 @@ fn output(arguments: &Arguments) -> Result<(Box<dyn Write>, Option<Identity>)> {
 fn identity(file: impl AsFd) -> Option<Identity> {
     let stat = fstat(file).ok()?;
     FileType::from_raw_mode(stat.st_mode).is_file().then_some((stat.st_dev, stat.st_ino))
+}
+
+fn identity_of(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
 }
 
 fn input(arguments: &Arguments) -> Result<Box<dyn Read>> {

@@ -16,7 +16,7 @@ use services::problem::warn;
 use tar::{Builder, EntryType, Header};
 
 use super::arguments::{Arguments, Operand};
-use super::{Identity, complain, enter, fits};
+use super::{Identity, complain, enter, fits, identity_of};
 use crate::Result;
 use crate::output::tame;
 
@@ -96,7 +96,7 @@ impl<W: Write> Archive<'_, W> {
                     continue;
                 }
             };
-            if self.itself == Some(identity(&metadata)) {
+            if self.itself == Some(identity_of(&metadata)) {
                 // It would grow by what is read of it.
                 let name = tame(&path.display().to_string());
                 warn("tar", format!("{name}: file is the archive; not dumped"));
@@ -128,7 +128,7 @@ impl<W: Write> Archive<'_, W> {
         let mut header = self.header(metadata);
         let kind = metadata.file_type();
         if metadata.nlink() > 1 && !kind.is_dir() {
-            let inode = identity(metadata);
+            let inode = identity_of(metadata);
             if let Some(first) = self.first_names.get(&inode) {
                 header.set_entry_type(EntryType::Link);
                 header.set_size(0);
@@ -218,10 +218,6 @@ impl<W: Write> Archive<'_, W> {
         }
         header
     }
-}
-
-fn identity(metadata: &Metadata) -> Identity {
-    (metadata.dev(), metadata.ino())
 }
 
 /// The entries of a directory, the last one first: they are taken from the end.

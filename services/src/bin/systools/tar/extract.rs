@@ -23,7 +23,7 @@ use services::problem::{Context, Problem};
 use tar::{Archive, Entry, EntryType, Unpacked};
 
 use super::arguments::{Arguments, Mode};
-use super::{complain, fits, reason};
+use super::{complain, fits, identity_of, reason};
 use crate::Result;
 use crate::output::{print, tame, tamed};
 
@@ -184,6 +184,11 @@ impl<'a> Reader<'a> {
         let source = place::target(&link, self.arguments.strip)
             .unwrap_or_else(|| Err(io::ErrorKind::InvalidData.into()))?;
         refuse_links(&source)?;
+        // Looked at before what is there goes: the source may be missing, or be what is there.
+        let file = identity_of(&fs::symlink_metadata(&source)?);
+        if fs::symlink_metadata(target).is_ok_and(|there| identity_of(&there) == file) {
+            return Ok(());
+        }
         replace(target)?;
         // Of a symbolic link it makes another, and does not follow it (linkat(2)).
         fs::hard_link(source, target)

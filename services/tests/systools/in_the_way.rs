@@ -1,0 +1,31 @@
+//! `tar` and the files that are there: those it meets on extracting, and those it cannot read.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use tar::EntryType;
+
+use crate::archives::hostile;
+use crate::{feed, run, stdout};
+
+#[test]
+fn a_name_that_cannot_be_linked_anew_keeps_its_file() {
+    use EntryType::{Link, Regular};
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    fs::write(at("a"), "one").unwrap();
+    fs::hard_link(at("a"), at("b")).unwrap();
+    stdout(&run(place.path(), "tar cf x.tar a a"));
+    stdout(&run(place.path(), "tar xf x.tar"));
+    assert_eq!(fs::read_to_string(at("a")).unwrap(), "one");
+
+    let two = hostile(&[("t/b", Regular, "new"), ("t/a", Link, "t/b")]);
+    fs::create_dir(at("t")).unwrap();
+    fs::write(at("t/a"), "old").unwrap();
+    assert_eq!(feed(place.path(), "tar x t/a", &two).status.code(), Some(1));
+    assert_eq!(fs::read_to_string(at("t/a")).unwrap(), "old");
+    stdout(&feed(place.path(), "tar x", &two));
+    assert_eq!(fs::read_to_string(at("t/a")).unwrap(), "new");
+    let inode = |name: &str| fs::metadata(at(name)).unwrap().ino();
+    assert_eq!(inode("t/a"), inode("t/b"));
+}
