@@ -29,3 +29,23 @@ fn a_name_that_cannot_be_linked_anew_keeps_its_file() {
     let inode = |name: &str| fs::metadata(at(name)).unwrap().ino();
     assert_eq!(inode("t/a"), inode("t/b"));
 }
+
+#[test]
+fn what_cannot_be_read_to_its_end_is_said_and_the_rest_goes_in() {
+    const NETWORK: &str = "/sys/devices/virtual/net/lo";
+    // The speed of a link that has none is what a kernel does not tell (EINVAL).
+    let can_read = |name: &str| fs::read(format!("{NETWORK}/{name}")).is_ok();
+    if can_read("speed") || !can_read("mtu") {
+        println!("skipped: {NETWORK} has no file that cannot be read to its end");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let output = run(place.path(), &format!("tar cf x.tar -C {NETWORK} speed mtu"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot read `speed`: Invalid argument"), "{said}");
+    assert!(!said.contains("output"), "{said}");
+    assert_eq!(stdout(&run(place.path(), "tar tf x.tar")), "speed\nmtu\n");
+    let mtu = stdout(&run(place.path(), "tar xOf x.tar mtu"));
+    assert!(mtu.starts_with("65536\n"), "{mtu:?}");
+}

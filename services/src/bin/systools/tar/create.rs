@@ -192,10 +192,10 @@ impl<W: Write> Archive<'_, W> {
         };
         header.set_entry_type(EntryType::Regular);
         header.set_size(length);
-        let mut content = Exactly { file, left: length, is_short: false };
+        let mut content = Exactly { file, left: length, cut: None };
         self.builder.append_data(&mut header, name, &mut content)?;
-        if content.is_short {
-            complain(path, "read", &"it became shorter meanwhile, zeros took the place");
+        if let Some(error) = content.cut {
+            complain(path, "read", &format!("{error}, zeros took the place"));
             return Ok(false);
         }
         Ok(true)
@@ -237,21 +237,29 @@ fn member_name(path: &Path) -> Option<PathBuf> {
     (!name.as_os_str().is_empty()).then_some(name)
 }
 
-/// Reads a file of which the length has been announced: no more, and zeros where it is
-/// shorter by now.
+/// Reads a file of which the length has been announced: no more, and zeros from where it
+/// ends by now or cannot be read.
 struct Exactly {
     file: File,
     left: u64,
-    is_short: bool,
+    /// Why there are zeros, once there are.
+    cut: Option<io::Error>,
 }
 
 impl io::Read for Exactly {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let Some(room) = buffer.get_mut(..wanted) else { return Ok(0) };
-        let mut length = if self.is_short { 0 } else { self.file.read(room)? };
-        if length == 0 && wanted > 0 {
-            self.is_short = true;
+        let mut length = 0;
+        if self.cut.is_none() && wanted > 0 {
+            match self.file.read(room) {
+                Ok(0) => self.cut = Some(io::Error::other("it became shorter meanwhile")),
+                Ok(read) => length = read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                Err(error) => self.cut = Some(error),
+            }
+        }
+        if self.cut.is_some() {
             room.fill(0);
             length = wanted;
         }
