@@ -63,7 +63,7 @@ pub enum Kind {
 pub enum Merge {
     /// It takes the value's place.
     Replace,
-    /// It adds to the list; what is there already is not added again.
+    /// It adds to the list; what is there already moves to its end.
     Append,
     /// As `Append`, before and behind the `--` of a kernel's command line each for itself.
     AppendParameters,

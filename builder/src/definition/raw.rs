@@ -217,12 +217,12 @@ impl Table {
     }
 }
 
-/// Adds what is not there yet.
+/// Adds the entries of `new` behind all others, once: where the last one counts, as among kernel
+/// options and overlays, that is the one that the later file has named.
 fn append(old: &mut Vec<Located<String>>, new: Vec<Located<String>>) {
     for entry in new {
-        if old.iter().all(|there| there.value != entry.value) {
-            old.push(entry);
-        }
+        old.retain(|there| there.value != entry.value);
+        old.push(entry);
     }
 }
 
@@ -283,6 +283,18 @@ mod tests {
         let users: Vec<_> = base.tables("user").iter().filter_map(Table::identity).collect();
         assert_eq!(users, ["v", "u"]);
         assert_eq!(base.tables("user")[1].get("uid").unwrap().value, Value::Number(9));
+    }
+
+    #[test]
+    fn what_is_named_again_counts_as_named_last() {
+        let list = |words| table(&format!("[kernel]\ncommand-line = [{words}]\n"));
+        let mut merged = list("\"panic=10\", \"console=tty0\", \"console=ttyS0\"");
+        merged.merge(list("\"panic=0\""));
+        merged.merge(list("\"panic=10\", \"console=tty0\""));
+        let kernel = merged.table("kernel").unwrap();
+        let expected = ["console=ttyS0", "panic=0", "panic=10", "console=tty0"];
+        assert_eq!(words(kernel, "command-line"), expected);
+        assert_eq!(kernel.list("command-line")[3].place.line, 2);
     }
 
     #[test]
