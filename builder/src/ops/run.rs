@@ -1,6 +1,7 @@
 //! `builder run`: builds an image, boots it, and is in it.
 
 pub mod boot_method;
+mod exec_service;
 mod kept_disk;
 pub mod medium;
 pub mod plan;
@@ -118,7 +119,11 @@ pub fn run(shell: &Shell, args: &Args) -> Result<()> {
     let board = args.board(arch)?;
     args.check_published()?;
     let request = args.build.request(&args.image, arch)?;
-    medium::check(&definition::load(&request.project, &request.image)?, args.disk(board))?;
+    let image = definition::load(&request.project, &request.image)?;
+    medium::check(&image, args.disk(board))?;
+    if args.exec.is_some() {
+        exec_service::check(&image)?;
+    }
     prepare_host(shell, args, arch)?;
     let built = image::build(shell, &request)?;
     let mut parts = Parts::with_medium(&built, args.medium);

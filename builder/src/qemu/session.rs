@@ -372,8 +372,11 @@ impl Session {
             self.qemu.kill();
             return Ok(Some(ending));
         }
-        // Frames that came before the end are handed out before it.
-        Ok(ended.filter(|_| self.frames.is_empty()).map(|how| self.observer.ending(&how)))
+        // Frames that came before the end are handed out before it, and what the console showed
+        // is shown to its last byte: QEMU is gone, so that it has one.
+        let is_shown = self.console.is_none() || self.console_is_closed;
+        let is_told = self.frames.is_empty() && is_shown;
+        Ok(ended.filter(|_| is_told).map(|how| self.observer.ending(&how)))
     }
 
     fn take_qmp(&mut self) -> Result<Option<Ending>> {
