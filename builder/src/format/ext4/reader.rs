@@ -24,6 +24,10 @@ const STEP_BYTES: usize = 1024 * 1024;
 /// Longer paths than this come from a damaged image.
 const PATH_MAX_BYTES: usize = 64 * 1024;
 
+/// More content of one file than this is not read: holes are no reads, so that their number
+/// does not bound it.
+const CONTENT_MAX_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
 /// What an entry is, with what goes with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the names are those of inode(7)")]
@@ -184,8 +188,13 @@ impl<S: Source> Reader<S> {
     /// Writes a file's content to `out`.
     ///
     /// # Errors
-    /// If the file system is damaged or `out` fails.
+    /// If the file system is damaged, the file is longer than is read here, or `out` fails.
     pub fn copy_content(&self, entry: &Entry, out: &mut impl Write) -> Result<()> {
+        if entry.size_bytes > CONTENT_MAX_BYTES {
+            let path = String::from_utf8_lossy(&entry.path).into_owned();
+            let message = format!("/{path} has {} bytes, too many to be read", entry.size_bytes);
+            return Err(Error::failure(message).hint("try `debugfs -R 'dump -p PATH OUT' FILE`"));
+        }
         let inode = self.fs.inode(entry.inode).map_err(|error| damaged(&error))?;
         let extents = self.fs.extents(entry.inode, &inode).map_err(|error| damaged(&error))?;
         let mut buffer = vec![0; STEP_BYTES];

@@ -248,6 +248,21 @@ fn what_ext4_cannot_hold_is_an_error_that_names_every_path() {
 }
 
 #[test]
+fn a_file_of_holes_without_end_is_not_read() {
+    let mut tree = FileTree::new();
+    add(&mut tree, "endless", file(""), 0o644);
+    let (image, _) = image(&tree, FIT);
+    let set_size = format!("set_inode_field /endless size {}", 1_u64 << 62);
+    if testing::judge("debugfs", &["-w", "-R", &set_size], image.path()).is_none() {
+        return;
+    }
+    let reader = open(&image);
+    let entry = reader.find(b"endless").unwrap().unwrap();
+    let error = reader.copy_content(&entry, &mut std::io::sink()).unwrap_err();
+    assert!(error.to_string().contains("/endless has 4611686018427387904 bytes"), "{error}");
+}
+
+#[test]
 fn damaged_images_end_in_an_error_not_in_a_panic() {
     let mut good = Vec::new();
     write(&full_tree(6), &options(FIT), &mut good).unwrap();
