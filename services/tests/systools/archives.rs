@@ -151,7 +151,7 @@ pub(super) fn hostile(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
 }
 
 /// The same with modes. The last word is what links lead to and others contain.
-fn archive(entries: &[(&str, EntryType, u32, &str)]) -> Vec<u8> {
+pub(super) fn archive(entries: &[(&str, EntryType, u32, &str)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (name, kind, mode, content) in entries {
         let mut header = tar::Header::new_gnu();
@@ -171,7 +171,7 @@ fn archive(entries: &[(&str, EntryType, u32, &str)]) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-fn mode(path: &Path) -> u32 {
+pub(super) fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }
 

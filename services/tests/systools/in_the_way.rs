@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use tar::EntryType;
 
-use crate::archives::hostile;
+use crate::archives::{archive, hostile, mode};
 use crate::{feed, run, stdout};
 
 #[test]
@@ -48,4 +49,42 @@ fn what_cannot_be_read_to_its_end_is_said_and_the_rest_goes_in() {
     assert_eq!(stdout(&run(place.path(), "tar tf x.tar")), "speed\nmtu\n");
     let mtu = stdout(&run(place.path(), "tar xOf x.tar mtu"));
     assert!(mtu.starts_with("65536\n"), "{mtu:?}");
+}
+
+#[test]
+fn a_file_is_private_until_it_has_its_own_mode() {
+    let place = tempfile::tempdir().unwrap();
+    let content = "x".repeat(100_000);
+    let private = archive(&[("key", EntryType::Regular, 0o600, &content)]);
+    fs::write(place.path().join("a.tar"), private).unwrap();
+    // It ends before it has a mode: no file may be larger than a few blocks.
+    let script = "umask 0; trap '' XFSZ; ulimit -f 8; exec \"$0\" tar xf a.tar";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_systools")])
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let found = mode(&place.path().join("key"));
+    assert_eq!(found, 0o600, "{found:o}");
+}
+
+#[test]
+fn the_umask_is_there_again_after_a_file() {
+    use EntryType::Regular;
+    let place = tempfile::tempdir().unwrap();
+    let script = "umask 027; exec \"$0\" tar x --no-same-permissions --no-same-owner -f a.tar";
+    // Of the second, the directory has no entry and so no mode but what the umask leaves.
+    let two = hostile(&[("a", Regular, "x"), ("late/b", Regular, "x")]);
+    fs::write(place.path().join("a.tar"), two).unwrap();
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_systools")])
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    stdout(&output);
+    for (name, expected) in [("a", 0o640), ("late", 0o750), ("late/b", 0o640)] {
+        let found = mode(&place.path().join(name));
+        assert_eq!(found, expected, "{name}: {found:o}");
+    }
 }

@@ -249,7 +249,8 @@ fn is_directory(entry: &Entry<'_, Source>) -> bool {
 /// A file, a symbolic link, or what is taken for a file because nobody knows its type.
 fn unpack(entry: &mut Entry<'_, Source>, target: &Path, attributes: Attributes) -> io::Result<()> {
     replace(target)?;
-    match entry.unpack(target)? {
+    // The library sets the mode once the content is written.
+    match attributes::in_private(|| entry.unpack(target))? {
         Unpacked::File(file) => {
             attributes::give_open(&file, attributes.owner)?;
             let is_withheld = attributes.owner.is_some() && attributes.mode & SET_ID_BITS != 0;

@@ -15,6 +15,9 @@ const ALL_BITS: u32 = 0o7777;
 /// The bits beyond reading, writing and executing: set-user-ID, set-group-ID, sticky.
 const SPECIAL_BITS: u32 = 0o7000;
 
+/// The umask that leaves a file to its owner alone.
+const PRIVATE: FileMode = FileMode::from_raw_mode(0o077);
+
 /// What an entry says of its file, as far as it is taken over.
 #[derive(Clone, Copy)]
 pub(super) struct Attributes {
@@ -32,9 +35,17 @@ pub(super) fn kept_bits(same_modes: bool) -> u32 {
 /// The umask, which is only to be had by setting another. No other thread makes files
 /// meanwhile, and if one did, they would be private.
 fn umask() -> u32 {
-    let mask = rustix::process::umask(FileMode::from_raw_mode(0o077));
+    let mask = rustix::process::umask(PRIVATE);
     rustix::process::umask(mask);
     mask.as_raw_mode()
+}
+
+/// Makes files that nobody but their owner may open until they are given their modes.
+pub(super) fn in_private<T>(make: impl FnOnce() -> T) -> T {
+    let mask = rustix::process::umask(PRIVATE);
+    let made = make();
+    rustix::process::umask(mask);
+    made
 }
 
 /// Gives the owner to what a path names; a symbolic link gets it itself.
