@@ -1,7 +1,7 @@
 //! `tar` and the files that are there: those it meets on extracting, and those it cannot read.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use tar::EntryType;
@@ -87,4 +87,36 @@ fn the_umask_is_there_again_after_a_file() {
         let found = mode(&place.path().join(name));
         assert_eq!(found, expected, "{name}: {found:o}");
     }
+}
+
+#[test]
+fn directories_that_are_there_are_no_old_files() {
+    use EntryType::{Directory, Regular};
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    fs::create_dir(at("there")).unwrap();
+    fs::set_permissions(at("there"), fs::Permissions::from_mode(0o711)).unwrap();
+    let archive = archive(&[
+        ("there/", Directory, 0o777, ""),
+        ("there/new", Regular, 0o644, "new"),
+        ("made/file", Regular, 0o644, "new"),
+        ("made/", Directory, 0o700, ""),
+    ]);
+    stdout(&feed(place.path(), "tar xkp", &archive));
+    assert_eq!([mode(&at("there")), mode(&at("made"))], [0o711, 0o700]);
+    let after = |path: &str| fs::metadata(at(path)).unwrap().mtime();
+    assert_ne!(after("there"), 0, "its time is its own");
+    assert_eq!(fs::read_to_string(at("there/new")).unwrap(), "new");
+
+    fs::write(at("there/new"), "mine").unwrap();
+    let again = feed(place.path(), "tar xkp", &archive);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().filter(|line| line.contains("error")).count(), 2, "{said}");
+    assert_eq!(fs::read_to_string(at("there/new")).unwrap(), "mine");
+
+    fs::remove_dir_all(at("there")).unwrap();
+    fs::write(at("there"), "a file").unwrap();
+    assert_eq!(feed(place.path(), "tar xk there", &archive).status.code(), Some(1));
+    assert_eq!(fs::read_to_string(at("there")).unwrap(), "a file");
 }

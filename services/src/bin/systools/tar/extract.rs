@@ -11,7 +11,7 @@ mod place;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
             groups: groups.into_iter().rev().map(|group| (group.name, group.gid)).collect(),
             found: vec![false; arguments.names().count()],
             kept_bits: attributes::kept_bits(arguments.same_modes),
-            directories: Directories::new(arguments.same_modes),
+            directories: Directories::new(arguments.same_modes, arguments.keep_old),
             well: true,
         }
     }
@@ -161,11 +161,14 @@ impl<'a> Reader<'a> {
     }
 
     fn extract(&mut self, entry: &mut Entry<'_, Source>, target: &Path) -> io::Result<()> {
-        if self.arguments.keep_old && fs::symlink_metadata(target).is_ok() {
+        let is_directory = is_directory(entry);
+        // A directory that is there is no file to be replaced, but where others go.
+        let is_old = |there: Metadata| !(is_directory && there.is_dir());
+        if self.arguments.keep_old && fs::symlink_metadata(target).is_ok_and(is_old) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let attributes = self.attributes(entry.header())?;
-        if is_directory(entry) {
+        if is_directory {
             return self.directories.add(target, attributes);
         }
         self.directories.add_parents(target)?;

@@ -19,6 +19,8 @@ const OWN_BITS: u32 = 0o700;
 /// The directories so far.
 pub(super) struct Directories {
     same_modes: bool,
+    /// Those that were there stay as they are.
+    keep_old: bool,
     /// Those that were not there before.
     made: HashSet<PathBuf>,
     /// Those that are not finished.
@@ -26,8 +28,8 @@ pub(super) struct Directories {
 }
 
 impl Directories {
-    pub(super) fn new(same_modes: bool) -> Self {
-        Self { same_modes, made: HashSet::new(), waiting: BTreeMap::new() }
+    pub(super) fn new(same_modes: bool, keep_old: bool) -> Self {
+        Self { same_modes, keep_old, made: HashSet::new(), waiting: BTreeMap::new() }
     }
 
     /// Makes the directory of an entry. It takes the place of a symbolic link, which else
@@ -39,7 +41,9 @@ impl Directories {
         }
         // What will be private is so from the start.
         self.make(target, (attributes.mode & 0o777) | OWN_BITS)?;
-        self.waiting.insert(target.to_owned(), attributes);
+        if !self.keep_old || self.made.contains(target) {
+            self.waiting.insert(target.to_owned(), attributes);
+        }
         Ok(())
     }
 
@@ -128,7 +132,7 @@ mod tests {
         for path in [outside.join("below"), outside.clone()] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
         }
-        let mut directories = Directories::new(true);
+        let mut directories = Directories::new(true, false);
         for name in ["itself", "above/below"] {
             directories.add(&place.join(name), PUBLIC).unwrap();
         }
@@ -148,7 +152,7 @@ mod tests {
     fn directories_are_finished_in_whatever_order_they_come() {
         let place = tempfile::tempdir().unwrap();
         let place = place.path().canonicalize().unwrap();
-        let mut directories = Directories::new(false);
+        let mut directories = Directories::new(false, false);
         directories.add(&place.join("a/b/c"), PUBLIC).unwrap();
         directories.add(&place.join("a"), Attributes { mode: 0, ..PUBLIC }).unwrap();
         directories.add(&place.join("a/b"), Attributes { mode: 0o500, ..PUBLIC }).unwrap();
