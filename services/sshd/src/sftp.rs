@@ -1,7 +1,7 @@
 //! File transfer: the server of draft-ietf-secsh-filexfer-02 (version 3), as scp and sftp of
 //! OpenSSH use it. It runs as the user and lets the kernel say what may be done.
 //!
-//! Absent: names that are not UTF-8 (listed with U+FFFD, and not to be opened), extensions
+//! Absent: names that are not UTF-8 (listed with U+FFFD, and refused in requests), extensions
 //! other than `posix-rename@openssh.com`, `hardlink@openssh.com`, `fsync@openssh.com` and
 //! `limits@openssh.com`.
 
@@ -141,7 +141,7 @@ impl Handler for Server {
         let mut options = OpenOptions::from(flags);
         // A fifo without a reader must not hold up the session for ever.
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let file = options.mode(mode).custom_flags(nonblocking).open(path(&name));
+        let file = options.mode(mode).custom_flags(nonblocking).open(path(&name)?);
         let file = file.map_err(|error| reply(&error))?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(StatusCode::Failure.with_message("is a directory"));
@@ -176,11 +176,11 @@ impl Handler for Server {
     }
 
     async fn lstat(&mut self, id: u32, name: String) -> Answer<Attrs> {
-        attrs(id, fs::symlink_metadata(path(&name)))
+        attrs(id, fs::symlink_metadata(path(&name)?))
     }
 
     async fn stat(&mut self, id: u32, name: String) -> Answer<Attrs> {
-        attrs(id, fs::metadata(path(&name)))
+        attrs(id, fs::metadata(path(&name)?))
     }
 
     async fn fstat(&mut self, id: u32, handle: String) -> Answer<Attrs> {
@@ -195,7 +195,7 @@ impl Handler for Server {
     ) -> Answer<Status> {
         // Opened by its path alone, so that it need not be readable.
         let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-        let file = rustix::fs::open(path(&name), flags, rustix::fs::Mode::empty());
+        let file = rustix::fs::open(path(&name)?, flags, rustix::fs::Mode::empty());
         let result = file.map_err(io::Error::from).and_then(|file| {
             use std::os::fd::AsRawFd;
             set(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())), &attributes)
@@ -215,7 +215,7 @@ impl Handler for Server {
     }
 
     async fn opendir(&mut self, id: u32, name: String) -> Answer<Handle> {
-        let entries = fs::read_dir(path(&name)).map_err(|error| reply(&error))?;
+        let entries = fs::read_dir(path(&name)?).map_err(|error| reply(&error))?;
         self.keep(id, Open::Directory(entries))
     }
 
@@ -235,24 +235,23 @@ impl Handler for Server {
     }
 
     async fn remove(&mut self, id: u32, name: String) -> Answer<Status> {
-        status(id, fs::remove_file(path(&name)))
+        status(id, fs::remove_file(path(&name)?))
     }
 
     async fn mkdir(&mut self, id: u32, name: String, attributes: FileAttributes) -> Answer<Status> {
         let mode = attributes.permissions.unwrap_or(DIRECTORY_MODE) & 0o7777;
-        status(id, fs::DirBuilder::new().mode(mode).create(path(&name)))
+        status(id, fs::DirBuilder::new().mode(mode).create(path(&name)?))
     }
 
     async fn rmdir(&mut self, id: u32, name: String) -> Answer<Status> {
-        status(id, fs::remove_dir(path(&name)))
+        status(id, fs::remove_dir(path(&name)?))
     }
 
     async fn realpath(&mut self, id: u32, name: String) -> Answer<Name> {
-        let found = match fs::canonicalize(path(&name)) {
+        let path = path(&name)?;
+        let found = match fs::canonicalize(path) {
             // What is not there yet has a path all the same: clients ask before they make it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                std::path::absolute(path(&name))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path),
             result => result,
         };
         let found = found.map_err(|error| reply(&error))?;
@@ -263,13 +262,13 @@ impl Handler for Server {
     async fn rename(&mut self, id: u32, from: String, to: String) -> Answer<Status> {
         // Version 3 has a rename that never replaces (section 6.5).
         let flags = rustix::fs::RenameFlags::NOREPLACE;
-        let (from, to) = (path(&from), path(&to));
+        let (from, to) = (path(&from)?, path(&to)?);
         let result = rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, flags);
         status(id, result.map_err(Into::into))
     }
 
     async fn readlink(&mut self, id: u32, name: String) -> Answer<Name> {
-        let target = fs::read_link(path(&name)).map_err(|error| reply(&error))?;
+        let target = fs::read_link(path(&name)?).map_err(|error| reply(&error))?;
         let file = russh_sftp::protocol::File::dummy(target.to_string_lossy());
         Ok(Name { id, files: vec![file] })
     }
@@ -277,7 +276,7 @@ impl Handler for Server {
     async fn symlink(&mut self, id: u32, target: String, link: String) -> Answer<Status> {
         // OpenSSH sends the target first, against the draft, and clients follow OpenSSH
         // (PROTOCOL, section 4.1). The library names the arguments by the draft.
-        status(id, std::os::unix::fs::symlink(target, path(&link)))
+        status(id, std::os::unix::fs::symlink(whole(&target)?, path(&link)?))
     }
 
     async fn extended(&mut self, id: u32, request: String, data: Vec<u8>) -> Answer<Packet> {
@@ -286,6 +285,21 @@ impl Handler for Server {
 }
 
 /// The path that a client means: relative ones begin at home, and so does the empty one.
-fn path(name: &str) -> &Path {
-    Path::new(if name.is_empty() { "." } else { name })
+///
+/// # Errors
+/// As for [`whole`].
+fn path(name: &str) -> Answer<&Path> {
+    whole(name).map(|name| Path::new(if name.is_empty() { "." } else { name }))
+}
+
+/// The name as the client sent it.
+///
+/// # Errors
+/// It has U+FFFD, which the library makes of bytes that are not UTF-8: other names would then
+/// be the same one.
+fn whole(name: &str) -> Answer<&str> {
+    match name.contains(char::REPLACEMENT_CHARACTER) {
+        true => Err(StatusCode::Failure.with_message("a name is not UTF-8")),
+        false => Ok(name),
+    }
 }

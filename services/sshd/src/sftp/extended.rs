@@ -30,11 +30,11 @@ pub(super) fn answer<'f>(
     let result = match name {
         "posix-rename@openssh.com" => {
             let (from, to) = (arguments.text()?, arguments.text()?);
-            fs::rename(path(&from), path(&to))
+            fs::rename(path(&from)?, path(&to)?)
         }
         "hardlink@openssh.com" => {
             let (from, to) = (arguments.text()?, arguments.text()?);
-            fs::hard_link(path(&from), path(&to))
+            fs::hard_link(path(&from)?, path(&to)?)
         }
         "fsync@openssh.com" => file(&arguments.text()?)?.sync_all(),
         "limits@openssh.com" => {
