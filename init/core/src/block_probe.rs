@@ -2,11 +2,12 @@
 //!
 //! Here file systems: ext2/3/4 (`Documentation/filesystems/ext4/super.rst`), FAT
 //! (Microsoft's FAT specification 1.03) and EROFS
-//! (`Documentation/filesystems/erofs.rst`); in `partition_table` GPT and MBR. The
-//! caller reads the bytes; nothing here knows a device. Absent: the backup
-//! GPT, LUKS, LVM, MD, and every other file system.
+//! (`Documentation/filesystems/erofs.rst`); in `partition_table` GPT and MBR; in `foreign`
+//! what is only told by its name. The caller reads the bytes; nothing here knows a device.
+//! Absent: the content of a backup GPT, of LUKS, LVM, MD, and of every other file system.
 
 mod crc32;
+mod foreign;
 mod partition_table;
 
 use alloc::borrow::ToOwned as _;
@@ -14,9 +15,10 @@ use alloc::format;
 use alloc::string::String;
 
 pub use crc32::crc32;
+pub use foreign::{FOREIGN_HEAD_LENGTH_BYTES, foreign};
 pub use partition_table::{
-    GptError, GptHeader, Partition, TABLE_HEAD_LENGTH_BYTES, gpt_header, gpt_partitions,
-    mbr_signature, table_kind,
+    GptError, GptHeader, Partition, TABLE_END_LENGTH_BYTES, TABLE_HEAD_LENGTH_BYTES, gpt_header,
+    gpt_partitions, has_backup_gpt, mbr_signature, table_kind,
 };
 
 /// How many bytes at the start of a device [`identify`] wants to see.

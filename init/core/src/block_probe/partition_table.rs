@@ -12,6 +12,9 @@ const GPT_SIGNATURE: &[u8] = b"EFI PART";
 /// How many bytes at the start of a disk [`table_kind`] wants to see.
 pub const TABLE_HEAD_LENGTH_BYTES: usize = 4096 + GPT_SIGNATURE.len();
 
+/// How many bytes at the end of a disk [`has_backup_gpt`] wants to see.
+pub const TABLE_END_LENGTH_BYTES: usize = 4096;
+
 /// An entry's length in an MBR.
 const MBR_ENTRY_BYTES: usize = 16;
 
@@ -66,6 +69,17 @@ pub fn table_kind(start: &[u8]) -> Option<&'static str> {
     let signed = start.get(510..512) == Some(&[0x55, 0xaa]);
     let entries = start.get(446..510)?;
     (signed && !is_fat && are_partitions(entries)).then_some("MBR")
+}
+
+/// Whether a disk that ends with these bytes ([`TABLE_END_LENGTH_BYTES`]; fewer are searched as
+/// far as they go) has the backup of a GPT, which a kernel and tools take where the start is lost.
+#[must_use]
+pub fn has_backup_gpt(end: &[u8]) -> bool {
+    // The last logical block, of 512 or of 4096 bytes.
+    [512, 4096].into_iter().any(|block_bytes| {
+        let block = end.len().checked_sub(block_bytes).and_then(|at| end.get(at..));
+        block.is_some_and(|block| block.starts_with(GPT_SIGNATURE))
+    })
 }
 
 /// Whether these are four entries of an MBR of which one at least is used. A boot sector has
@@ -252,6 +266,7 @@ mod tests {
             assert_eq!(table_kind(&disk(&parts)), expected, "{parts:?}");
         }
         assert_eq!(table_kind(&[]), None);
+        assert!(!has_backup_gpt(&[]));
         assert_eq!(table_kind(&disk(&[signed, (446, used)])[..512]), Some("MBR"));
     }
 }

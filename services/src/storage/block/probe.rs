@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use init_core::block_probe::{self, Filesystem, HEAD_LENGTH_BYTES, TABLE_HEAD_LENGTH_BYTES};
+use init_core::block_probe::{
+    self, FOREIGN_HEAD_LENGTH_BYTES, Filesystem, HEAD_LENGTH_BYTES, TABLE_END_LENGTH_BYTES,
+    TABLE_HEAD_LENGTH_BYTES,
+};
 
 use super::sysfs::{BlockDevice, Sysfs};
 
@@ -39,11 +42,23 @@ pub fn filesystem_in(file: &File) -> Option<Filesystem> {
     block_probe::identify(&head(file).ok()?)
 }
 
-/// The kind of partition table in an open device or file, `GPT` or `MBR`, if it has one: a
-/// damaged GPT too, for its backup may be whole.
+/// What an open device or file holds that is neither a file system of those nor a partition
+/// table, in words that follow "holds": other file systems, swap, parts of volumes.
 #[must_use]
-pub fn partition_table(file: &File) -> Option<&'static str> {
-    block_probe::table_kind(&start(file, TABLE_HEAD_LENGTH_BYTES).ok()?)
+pub fn foreign_in(file: &File) -> Option<&'static str> {
+    block_probe::foreign(&piece(file, 0, FOREIGN_HEAD_LENGTH_BYTES).ok()?)
+}
+
+/// The kind of partition table in an open device or file of `size_bytes`, `GPT` or `MBR`, if it
+/// has one: a damaged GPT too, and one of which only the backup at the end is left.
+#[must_use]
+pub fn partition_table(file: &File, size_bytes: u64) -> Option<&'static str> {
+    let start = piece(file, 0, TABLE_HEAD_LENGTH_BYTES).ok()?;
+    block_probe::table_kind(&start).or_else(|| {
+        let length = TABLE_END_LENGTH_BYTES;
+        let end = piece(file, size_bytes.saturating_sub(length as u64), length).ok()?;
+        block_probe::has_backup_gpt(&end).then_some("GPT")
+    })
 }
 
 /// The entry of `device`, a partition, in the table of its disk.
@@ -78,15 +93,15 @@ fn entry_in_table(disk: &File, block_bytes: u32, number: u32) -> Option<Partitio
 
 /// The first bytes of a device, as many as [`block_probe::identify`] looks at.
 fn head(file: &File) -> io::Result<Vec<u8>> {
-    start(file, HEAD_LENGTH_BYTES)
+    piece(file, 0, HEAD_LENGTH_BYTES)
 }
 
-/// The first bytes of a device; fewer where it is smaller.
-fn start(file: &File, length: usize) -> io::Result<Vec<u8>> {
+/// The bytes of a device at an offset; fewer where it ends before.
+fn piece(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     let mut done = 0;
     while done < bytes.len() {
-        match file.read_at(bytes.get_mut(done..).unwrap_or_default(), done as u64)? {
+        match file.read_at(bytes.get_mut(done..).unwrap_or_default(), offset + done as u64)? {
             0 => break,
             length => done += length,
         }
@@ -119,9 +134,10 @@ mod tests {
         let error = read_filesystem("/nonexistent").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert_eq!(entry_in_table(file.as_file(), 512, 1), None);
-        assert_eq!(partition_table(file.as_file()), None);
+        assert_eq!(partition_table(file.as_file(), 0), None);
+        assert_eq!(foreign_in(file.as_file()), None);
         file.as_file().set_len(1 << 20).unwrap();
         assert_eq!(entry_in_table(file.as_file(), 512, 1), None);
-        assert_eq!(partition_table(file.as_file()), None);
+        assert_eq!(partition_table(file.as_file(), 1 << 20), None);
     }
 }

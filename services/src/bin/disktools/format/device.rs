@@ -16,12 +16,12 @@ type Number = (u32, u32);
 /// caller was not given, it must be empty.
 pub(super) fn open(device: &str, force_option: Option<&str>) -> Result<(File, u64)> {
     let mut file = open_alone(device)?;
-    if let Some(option) = force_option {
-        refuse_content(&file, device, option)?;
-    }
     let size_bytes =
         file.seek(SeekFrom::End(0)).context(|| format!("cannot measure `{device}`"))?;
     file.rewind().context(|| format!("cannot measure `{device}`"))?;
+    if let Some(option) = force_option {
+        refuse_content(&file, size_bytes, device, option)?;
+    }
     Ok((file, size_bytes))
 }
 
@@ -82,14 +82,17 @@ fn is_part(partition: &BlockDevice, disk: &BlockDevice) -> bool {
 }
 
 /// Refuses what holds something, naming the option that would have it overwritten.
-fn refuse_content(file: &File, device: &str, force_option: &str) -> Result<()> {
-    if let Some(found) = probe::filesystem_in(file) {
-        let label =
-            if found.label.is_empty() { String::new() } else { format!(" {:?}", found.label) };
-        return Err(Problem::new(format!("`{device}` holds {}{label} already", found.kind))
+fn refuse_content(file: &File, size_bytes: u64, device: &str, force_option: &str) -> Result<()> {
+    let known = probe::filesystem_in(file).map(|found| match found.label.as_str() {
+        "" => found.kind.to_owned(),
+        label => format!("{} {label:?}", found.kind),
+    });
+    let foreign = || probe::foreign_in(file).map(str::to_owned);
+    if let Some(found) = known.or_else(foreign) {
+        return Err(Problem::new(format!("`{device}` holds {found} already"))
             .with_hint(format!("{force_option} makes a new file system in its place")));
     }
-    if let Some(kind) = probe::partition_table(file) {
+    if let Some(kind) = probe::partition_table(file, size_bytes) {
         return Err(Problem::new(format!("`{device}` holds a partition table ({kind}) already"))
             .with_hint(format!(
                 "`lsblk` lists its partitions; {force_option} makes a file system in place of all"
@@ -182,10 +185,24 @@ mod tests {
         let gpt: &[(u64, &[u8])] = &[(512, b"EFI PART")];
         let mbr: &[(u64, &[u8])] = &[(446, used), (510, &[0x55, 0xaa])];
         let ext4: &[(u64, &[u8])] = &[(1024 + 0x38, &[0x53, 0xef]), (1024 + 0x78, b"Root")];
+        let ntfs: &[(u64, &[u8])] = &[(0, b"\xeb\x52\x90NTFS    "), mbr[0], mbr[1]];
         for (put, held) in [
             (gpt, "a partition table (GPT)"),
+            (&[((1 << 20) - 512, b"EFI PART")], "a partition table (GPT)"),
+            (&[((1 << 20) - 4096, b"EFI PART")], "a partition table (GPT)"),
             (mbr, "a partition table (MBR)"),
             (ext4, "ext4 \"Root\""),
+            (ntfs, "NTFS"),
+            (&[(0, b"XFSB")], "XFS"),
+            (&[(0x1_0040, b"_BHRfS_M")], "btrfs"),
+            (&[(3, b"EXFAT   ")], "exFAT"),
+            (&[(1024, &0xf2f5_2010_u32.to_le_bytes())], "f2fs"),
+            (&[(0, b"hsqs")], "squashfs"),
+            (&[(0x8001, b"CD001")], "ISO 9660"),
+            (&[(0, b"LUKS\xba\xbe")], "an encrypted volume (LUKS)"),
+            (&[(512, b"LABELONE")], "a volume of LVM"),
+            (&[(4096, &0xa92b_4efc_u32.to_le_bytes())], "a part of a RAID"),
+            (&[(4086, b"SWAPSPACE2")], "a swap area"),
         ] {
             let problem = opened(put, Some("-I")).unwrap_err();
             assert!(problem.message().ends_with(&format!("holds {held} already")), "{problem}");
