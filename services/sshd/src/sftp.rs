@@ -9,15 +9,16 @@ mod attributes;
 mod extended;
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, ReadDir};
+use std::fs::{self, File, ReadDir};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 
 use russh_sftp::protocol::{
     Attrs, Data, FileAttributes, Handle, Name, OpenFlags, Packet, Status, StatusCode, Version,
 };
 use russh_sftp::server::{Handler, StatusReply};
+use rustix::fs::{Mode, OFlags};
 use services::problem::{Context, Result};
 
 use attributes::{attributes_of, listed, set};
@@ -138,11 +139,10 @@ impl Handler for Server {
         attributes: FileAttributes,
     ) -> Answer<Handle> {
         let mode = attributes.permissions.unwrap_or(FILE_MODE) & 0o7777;
-        let mut options = OpenOptions::from(flags);
         // A fifo without a reader must not hold up the session for ever.
-        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let file = options.mode(mode).custom_flags(nonblocking).open(path(&name)?);
-        let file = file.map_err(|error| reply(&error))?;
+        let flags = open_flags(flags) | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path(&name)?, flags, Mode::from_raw_mode(mode));
+        let file = File::from(file.map_err(|error| reply(&error.into()))?);
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(StatusCode::Failure.with_message("is a directory"));
         }
@@ -194,8 +194,8 @@ impl Handler for Server {
         attributes: FileAttributes,
     ) -> Answer<Status> {
         // Opened by its path alone, so that it need not be readable.
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-        let file = rustix::fs::open(path(&name)?, flags, rustix::fs::Mode::empty());
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path(&name)?, flags, Mode::empty());
         let result = file.map_err(io::Error::from).and_then(|file| {
             use std::os::fd::AsRawFd;
             set(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())), &attributes)
@@ -210,8 +210,12 @@ impl Handler for Server {
         attributes: FileAttributes,
     ) -> Answer<Status> {
         use std::os::fd::AsRawFd;
-        let descriptor = self.file(&handle)?.as_raw_fd();
-        status(id, set(Path::new(&format!("/proc/self/fd/{descriptor}")), &attributes))
+        let file = self.file(&handle)?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // By the file as it was opened, which its mode may not allow any more.
+        let sized = attributes.size.map_or(Ok(()), |size| file.set_len(size));
+        let rest = FileAttributes { size: None, ..attributes };
+        status(id, sized.and_then(|()| set(Path::new(&path), &rest)))
     }
 
     async fn opendir(&mut self, id: u32, name: String) -> Answer<Handle> {
@@ -282,6 +286,25 @@ impl Handler for Server {
     async fn extended(&mut self, id: u32, request: String, data: Vec<u8>) -> Answer<Packet> {
         extended::answer(id, &request, &data, |handle| self.file(handle))
     }
+}
+
+/// How open(2) is asked for what the client wants (section 6.3), in each combination.
+fn open_flags(wanted: OpenFlags) -> OFlags {
+    // Who appends writes.
+    let writes = wanted.intersects(OpenFlags::WRITE | OpenFlags::APPEND);
+    let access = match (wanted.contains(OpenFlags::READ), writes) {
+        (true, true) => OFlags::RDWR,
+        (false, true) => OFlags::WRONLY,
+        (_, false) => OFlags::RDONLY,
+    };
+    let others = [
+        (OpenFlags::APPEND, OFlags::APPEND),
+        (OpenFlags::CREATE, OFlags::CREATE),
+        (OpenFlags::EXCLUDE, OFlags::EXCL),
+        (OpenFlags::TRUNCATE, OFlags::TRUNC),
+    ];
+    let asked = others.iter().filter(|(flag, _)| wanted.contains(*flag));
+    asked.fold(access, |flags, (_, flag)| flags | *flag)
 }
 
 /// The path that a client means: relative ones begin at home, and so does the empty one.

@@ -9,14 +9,20 @@ use std::process::{Child, Command, Stdio};
 
 const INIT: u8 = 1;
 const OPEN: u8 = 3;
+const WRITE_DATA: u8 = 6;
+const SET_ATTRIBUTES: u8 = 10;
 const REMOVE: u8 = 13;
 const MKDIR: u8 = 14;
 const SYMLINK: u8 = 20;
 const STATUS: u8 = 101;
+const HANDLE: u8 = 102;
 
+const READ: u32 = 0x01;
 const WRITE: u32 = 0x02;
+const APPEND: u32 = 0x04;
 const CREATE: u32 = 0x08;
 const TRUNCATE: u32 = 0x10;
+const EXCLUDE: u32 = 0x20;
 
 /// The server of one transfer, which works in a directory.
 struct Server(Child);
@@ -64,6 +70,8 @@ impl Server {
 }
 
 const NO_ATTRIBUTES: [u8; 4] = [0; 4];
+/// The flag that says that a size follows.
+const SIZE: u32 = 1;
 
 fn string(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
@@ -93,4 +101,50 @@ fn names_that_are_not_utf_8_are_refused_and_are_not_each_other() {
     fs::write(directory.path().join("a\u{fffd}.txt"), "kept").unwrap();
     assert!(failed(&server.request(REMOVE, &[&string(b"a\xe4.txt")]), why));
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "another file was removed");
+}
+
+#[test]
+fn files_are_opened_by_each_combination_of_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    let mut server = Server::start(directory.path());
+    let cases = [
+        ("read, made", None, READ | CREATE, Some("")),
+        ("read, there", Some("old"), READ | CREATE, Some("old")),
+        ("appended", Some("old"), WRITE | APPEND | CREATE, Some("oldnew")),
+        ("appended from nothing", Some("old"), WRITE | APPEND | CREATE | TRUNCATE, Some("new")),
+        ("appended and no more said", Some("old"), APPEND, Some("oldnew")),
+        ("over the beginning", Some("older"), READ | WRITE, Some("newer")),
+        ("another is there", Some("old"), WRITE | CREATE | EXCLUDE, None),
+        ("nothing is there", None, WRITE, None),
+    ];
+    for (name, before, flags, after) in cases {
+        let _ = fs::remove_file(&file);
+        before.iter().for_each(|text| fs::write(&file, text).unwrap());
+        let (kind, handle) = server.open(b"file", flags);
+        assert_eq!(kind == HANDLE, after.is_some(), "{name}: {handle:?}");
+        if let Some(after) = after {
+            let offset = 0_u64.to_be_bytes();
+            let wrote = server.request(WRITE_DATA, &[&handle, &offset, &string(b"new")]);
+            assert_eq!(wrote.1[..4] == [0; 4], flags & (WRITE | APPEND) != 0, "{name}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), after, "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_open_file_is_cut_where_its_path_would_not_open_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    let mut server = Server::start(directory.path());
+    fs::write(&file, "long").unwrap();
+    let size = [&SIZE.to_be_bytes()[..], &2_u64.to_be_bytes()].concat();
+    // To root every path opens; that what was opened to read alone is not written shows the same.
+    let (_, readable) = server.open(b"file", READ);
+    let refused = server.request(SET_ATTRIBUTES, &[&readable, &size]);
+    assert!(failed(&refused, ""), "{refused:?}");
+    let (_, writable) = server.open(b"file", WRITE);
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o400)).unwrap();
+    let cut = server.request(SET_ATTRIBUTES, &[&writable, &size]);
+    assert_eq!((cut.1[..4].to_vec(), fs::read(&file).unwrap()), (vec![0; 4], b"lo".to_vec()));
 }
