@@ -39,6 +39,8 @@ pub struct Record {
     pub size_bytes: u64,
     /// The SHA-256 of its file, 64 lower-case hexadecimal digits.
     pub sha256: String,
+    /// The names besides its own under which others may depend on it.
+    pub provides: Vec<String>,
 }
 
 /// apt for one architecture, guarded against other builders.
@@ -118,7 +120,8 @@ impl<'a> Apt<'a> {
     }
 
     /// The packages themselves and, if that is wanted, all that they depend on,
-    /// sorted by name. Recommended ones are not among them.
+    /// sorted by name. Recommended ones are not among them. For a name that is
+    /// no package's apt may give the one that provides it.
     ///
     /// # Errors
     /// If one is not in the archive, even after its lists were fetched anew, they cannot be had
@@ -294,9 +297,18 @@ fn stanzas(text: &str) -> Vec<Record> {
             version: field("Version")?.to_owned(),
             size_bytes: field("Size")?.trim().parse().ok()?,
             sha256: field("SHA256")?.trim().to_owned(),
+            provides: field("Provides").map(provided_names).unwrap_or_default(),
         })
     };
     text.split("\n\n").filter_map(record).collect()
+}
+
+/// The names in a list of what is provided, without versions and architectures.
+fn provided_names(list: &str) -> Vec<String> {
+    let name = |item: &str| {
+        item.trim().split([' ', '(', ':']).next().filter(|name| !name.is_empty()).map(str::to_owned)
+    };
+    list.split(',').filter_map(name).collect()
 }
 
 #[cfg(test)]
@@ -317,10 +329,12 @@ mod tests {
     #[test]
     fn records_are_read_whole_or_not_at_all() {
         let text = "Package: a\nVersion: 1:2-3\nDescription: x\n Package: no\nSize: 7\nSHA256: ff\n\
+            Provides: c, d (= 1), e:any\n\
             \n\nPackage: b\nVersion: 1\n\n";
         let records = stanzas(text);
         assert_eq!(records.len(), 1);
         assert_eq!((&*records[0].name, &*records[0].version), ("a", "1:2-3"));
         assert_eq!((records[0].size_bytes, &*records[0].sha256), (7, "ff"));
+        assert_eq!(records[0].provides, ["c", "d", "e"]);
     }
 }

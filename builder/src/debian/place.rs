@@ -28,6 +28,23 @@ const LEFT_OUT: [&str; 7] = [
 /// Most links from a library's name to its file.
 const LINKS_MAX: usize = 8;
 
+/// A package that may give what programs need.
+#[derive(Clone, Debug)]
+pub struct Store<'p> {
+    package: &'p Unpacked,
+    /// What it does not give.
+    left_out: Vec<Pattern>,
+}
+
+impl<'p> Store<'p> {
+    /// A package that gives whatever is needed, but for what patterns with `!` take out.
+    #[must_use]
+    pub fn new(package: &'p Unpacked, patterns: &[Pattern]) -> Self {
+        let left_out = patterns.iter().filter(|one| one.is_exclusion).cloned().collect();
+        Self { package, left_out }
+    }
+}
+
 /// Adds what the patterns choose of a package, and returns the indices of those
 /// that fit nothing in it.
 ///
@@ -66,8 +83,8 @@ pub fn add(
     Ok((0..patterns.len()).filter(|index| !is_used[*index]).collect())
 }
 
-/// Adds from `dependencies` every loader and library that a program or library
-/// of the tree needs and does not find in it, and what those need in turn.
+/// Adds from `stores` every loader and library that a program or library of the
+/// tree needs and does not find in it, and what those need in turn.
 /// Returns the indices of the packages that gave something.
 ///
 /// # Errors
@@ -75,23 +92,23 @@ pub fn add(
 pub fn add_needed(
     tree: &mut FileTree,
     machines: Machines,
-    dependencies: &[Unpacked],
+    stores: &[Store<'_>],
 ) -> Result<Vec<usize>> {
-    let mut used = vec![false; dependencies.len()];
+    let mut used = vec![false; stores.len()];
     let mut origins = Vec::new();
-    for package in dependencies {
-        let Unpacked { locked, .. } = package;
+    for store in stores {
+        let Unpacked { locked, .. } = store.package;
         origins.push(format!("package {} {}, a dependency", locked.name, locked.version));
     }
-    let mut placers: Vec<Placer<'_>> = dependencies
+    let mut placers: Vec<Placer<'_>> = stores
         .iter()
         .zip(&origins)
-        .map(|(package, origin)| Placer::new(package, origin, false))
+        .map(|(store, origin)| Placer::new(store.package, origin, false))
         .collect();
     loop {
         let mut has_added = false;
         for missing in closure::check(tree, machines)?.into_iter().filter_map(|one| one.missing) {
-            let Some((index, entry)) = find(tree, dependencies, &missing)? else { continue };
+            let Some((index, entry)) = find(tree, stores, &missing)? else { continue };
             let place = links::behind(tree, &TreePath::new(&entry.path)?)?;
             // Another may have needed it in this very round.
             if tree.get(&place).is_some() {
@@ -102,15 +119,15 @@ pub fn add_needed(
             has_added = true;
         }
         if !has_added {
-            return Ok((0..dependencies.len()).filter(|index| used[*index]).collect());
+            return Ok((0..stores.len()).filter(|index| used[*index]).collect());
         }
     }
 }
 
-/// The entry of a dependency that would be found where it is missed.
+/// The entry of a store that would be found where it is missed.
 fn find<'p>(
     tree: &FileTree,
-    dependencies: &'p [Unpacked],
+    stores: &[Store<'p>],
     missing: &Missing,
 ) -> Result<Option<(usize, &'p Entry)>> {
     let mut places = Vec::new();
@@ -124,7 +141,7 @@ fn find<'p>(
         places.extend(TreePath::new(path).ok());
     }
     for place in &places {
-        for (index, package) in dependencies.iter().enumerate() {
+        for (index, Store { package, left_out }) in stores.iter().enumerate() {
             if package.locked.arch != missing.machine.debian() {
                 continue;
             }
@@ -134,7 +151,10 @@ fn find<'p>(
                 {
                     continue;
                 }
-                if links::behind(tree, &TreePath::new(&entry.path)?)? == *place {
+                let written = TreePath::new(&entry.path)?;
+                let is_left_out =
+                    || left_out.iter().any(|one| one.covers(&written) || one.covers(place));
+                if links::behind(tree, &written)? == *place && !is_left_out() {
                     return Ok(Some((index, entry)));
                 }
             }

@@ -12,7 +12,7 @@ use init_core::diagnostic::Finding;
 use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::debian::lock::{Lock, Locked, Role};
-use crate::debian::place;
+use crate::debian::place::{self, Store};
 use crate::debian::store::{self, Unpacked};
 use crate::definition::Image;
 use crate::definition::resolved::Package;
@@ -37,7 +37,7 @@ pub struct Access {
 pub struct Packages {
     /// Those the definition names, by its order.
     named: Vec<(Package, Unpacked)>,
-    /// Those that may give what programs need.
+    /// The others that may give what programs need.
     dependencies: Vec<Unpacked>,
 }
 
@@ -149,6 +149,10 @@ pub fn fetch(
     Ok(packages)
 }
 
+fn patterns(package: &Package) -> Vec<Pattern> {
+    package.paths.iter().map(|pattern| pattern.value.clone()).collect()
+}
+
 impl Packages {
     /// Adds what the definition names of them to the tree.
     ///
@@ -159,9 +163,7 @@ impl Packages {
         for (package, unpacked) in &self.named {
             let (name, version) = (&package.name, &unpacked.locked.version);
             let origin = format!("{}: package {name} {version}", package.place);
-            let patterns: Vec<Pattern> =
-                package.paths.iter().map(|pattern| pattern.value.clone()).collect();
-            for index in place::add(tree, unpacked, &patterns, &origin, package.replace)? {
+            for index in place::add(tree, unpacked, &patterns(package), &origin, package.replace)? {
                 let place = package.paths[index].place.clone();
                 let arch = &unpacked.locked.arch;
                 let message = format!("the package {name} {version} for {arch} has no such path");
@@ -181,15 +183,26 @@ impl Packages {
         Err(Error::findings("the packages do not hold what is asked for", findings))
     }
 
-    /// Adds what programs of the tree need and those that the named ones depend on have.
+    /// Adds what programs of the tree need out of the packages that the named ones depend on,
+    /// which may be named too.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub fn add_needed(&self, tree: &mut FileTree, image: &Image, arch: Arch) -> Result<()> {
-        if self.dependencies.is_empty() {
+        let mut stores: Vec<Store<'_>> =
+            self.dependencies.iter().map(|unpacked| Store::new(unpacked, &[])).collect();
+        for (package, unpacked) in &self.named {
+            let depends = |(one, of): &(Package, Unpacked)| {
+                one.depends && of.locked.arch == unpacked.locked.arch
+            };
+            if self.named.iter().any(depends) {
+                stores.push(Store::new(unpacked, &patterns(package)));
+            }
+        }
+        if stores.is_empty() {
             return Ok(());
         }
-        place::add_needed(tree, image.machines(arch), &self.dependencies).map(|_used| ())
+        place::add_needed(tree, image.machines(arch), &stores).map(|_used| ())
     }
 
     /// Every package that may have given something.

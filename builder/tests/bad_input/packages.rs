@@ -14,6 +14,7 @@ use crate::project::{Ending, Project, deb};
 /// Answers like apt-get for the packages in the directory above it. It
 /// downloads what is named and, asked to install, tells of what `needs/NAME`
 /// lists there for it as well or, where that is missing, of the whole archive.
+/// A name in `needs` without a package is one that others provide.
 const APT_GET: &str = r#"#!/bin/sh
 cd_to=$PWD; archive=$(dirname "$0")/../archive; uris=; all=; names=
 while [ $# -gt 0 ]; do
@@ -39,7 +40,7 @@ for name in $names; do
         *) file=$(echo "$archive/${name}"_*.deb) ;;
     esac
     [ ! -e "$archive/lost/${name%%=*}" ] || { echo "E: Failed to fetch $name" >&2; lost=1; continue; }
-    [ -e "$file" ] || { echo "E: Unable to locate package $name" >&2; exit 100; }
+    [ -e "$file" ] || [ "$all" -a -e "$archive/needs/$name" ] || { echo "E: Unable to locate package $name" >&2; exit 100; }
     [ "$uris" ] || cp "$file" "$cd_to/"
     [ "$all" ] || [ ! "$uris" ] || echo "'http://x/y' ${file##*/} 1 SHA256:0"
 done
@@ -48,7 +49,7 @@ done
     [ ! -e "$archive/needs/$name" ] || { echo "$name"; cat "$archive/needs/$name"; continue; }
     for file in "$archive"/*.deb; do file=${file##*/}; echo "${file%%_*}"; done
 done | sort -u | while read -r name; do
-    for file in "$archive/$name"_*.deb; do echo "'http://x/y' ${file##*/} 1 SHA256:0"; done
+    for file in "$archive/$name"_*.deb; do [ ! -e "$file" ] || echo "'http://x/y' ${file##*/} 1 SHA256:0"; done
 done
 [ ! "$lost" ] || exit 100
 "#;
@@ -59,7 +60,8 @@ for word; do
     [ -e "$archive/${word%%=*}_${word#*=}_all.deb" ] || continue
     file=$archive/${word%%=*}_${word#*=}_all.deb
     echo "Package: ${word%%=*}"; echo "Version: ${word#*=}"; echo "Size: $(wc -c < "$file")"
-    echo "SHA256: $(sha256sum "$file" | cut -d' ' -f1)"; echo
+    echo "SHA256: $(sha256sum "$file" | cut -d' ' -f1)"
+    [ ! -e "$archive/provides/${word%%=*}" ] || cat "$archive/provides/${word%%=*}"; echo
 done
 "#;
 
@@ -155,7 +157,9 @@ fn one_library_taken_from_a_tree_is_named_with_its_program() {
     let loader = String::from_utf8(facts.interpreter.unwrap()).unwrap();
     let libraries = fs::canonicalize(&loader).unwrap().parent().unwrap().to_owned();
     let project = project(&(tool("depends = true")));
-    package(&project, "tool", &[("./usr/bin/tool", &fs::read(&program).unwrap())]);
+    let content = fs::read(&program).unwrap();
+    let program = ("./usr/bin/tool", content.as_slice());
+    package(&project, "tool", &[program]);
     let loader_path = format!(".{loader}");
     let mut files = vec![(loader_path, fs::read(&loader).unwrap())];
     for name in facts.needed {
@@ -167,11 +171,15 @@ fn one_library_taken_from_a_tree_is_named_with_its_program() {
     }
     let files: Vec<(&str, &[u8])> =
         files.iter().map(|(path, content)| (path.as_str(), content.as_slice())).collect();
-    package(&project, "libc6", &files);
+    package(&project, "libc6", &[&files[..], &[("./usr/share/x", b"x")]].concat());
     package(&project, "other", &[("./usr/bin/other", b"nobody needs it")]);
     run(&project, &["check", "bad"]).is(0, &["image bad for", "nothing wrong found"]);
     let lock = fs::read_to_string(project.path("images/bad.lock")).unwrap();
     assert!(lock.contains("name = \"libc6\"") && lock.contains("role = \"dependency\""), "{lock}");
+
+    let narrow = "[[package]]\nname = \"libc6\"\npaths = [\"/usr/share/x\"]\n";
+    project.write("images/bad.toml", definition(&(tool("depends = true") + narrow)));
+    run(&project, &["check", "bad"]).is(0, &["nothing wrong found"]);
 
     let without = "[[package]]\nname = \"libc6\"\npaths = [\"!/usr/lib/libc.so.6\"]\n";
     project.write("images/bad.toml", definition(&(tool("depends = true") + without)));
@@ -183,6 +191,12 @@ fn one_library_taken_from_a_tree_is_named_with_its_program() {
     run(&project, &["check", "bad"]).is(2, &says);
     run(&project, &["image", "bad", "--output", "out"]).is(2, &says);
     nothing_is_built(&project);
+
+    package(&project, "whole", &[&files[..], &[program]].concat());
+    let own = "[[package]]\nname = \"whole\"\npaths = [\"/usr/bin\"]\ndepends = true\n";
+    project.write("archive/needs/whole", "");
+    project.write("images/bad.toml", definition(own));
+    run(&project, &["check", "bad"]).is(0, &["nothing wrong found"]);
 }
 
 #[test]
@@ -305,10 +319,47 @@ fn what_is_new_does_not_come_with_versions_that_others_do_not_have() {
 }
 
 #[test]
+fn a_name_that_is_no_package_is_refused_before_anything_is_locked() {
+    let project = with_dependencies();
+    run(&project, &["lock", "bad"]).is(0, &["3 packages are locked"]);
+    let before = lock_of(&project);
+    project.write("archive/needs/virtual", "libc6\nmore\n");
+    let entry = "[[package]]\nname = \"virtual\"\ndepends = true\n";
+    project.write("images/bad.toml", definition(&(tool("depends = true") + entry)));
+    for (provides, says) in [
+        (
+            "Provides: first (= 1), virtual\n",
+            [
+                "images/bad.toml:6:1: virtual is no package but a name that others provide",
+                "hint: name the one that is wanted: more",
+            ],
+        ),
+        (
+            "",
+            [
+                "images/bad.toml:6:1: apt gives no package of the name virtual",
+                "hint: packages.debian.org lists",
+            ],
+        ),
+    ] {
+        project.write("archive/provides/more", provides);
+        for arguments in [&["lock", "bad"][..], &["lock", "bad", "--update"], &["check", "bad"]] {
+            run(&project, arguments).is(2, &says);
+            assert_eq!(lock_of(&project), before);
+        }
+    }
+}
+
+#[test]
 fn what_nobody_needs_any_more_is_taken_out_without_asking_anybody() {
     let project = with_dependencies();
     run(&project, &["lock", "bad"]).is(0, &[]);
     let alone = lock_of(&project);
+    project.write("images/bad.toml", definition(&tool("")));
+    run(&project, &["lock", "bad"]).is(0, &["1 packages are locked"]);
+    project.write("images/bad.toml", definition(&tool("depends = true")));
+    run(&project, &["check", "bad"]).is(0, &["images/bad.lock is written"]);
+    assert_eq!(lock_of(&project), alone, "who wants dependencies again has them again");
     project.write("images/bad.toml", definition(&(tool("depends = true") + MORE)));
     run(&project, &["lock", "bad"]).is(0, &["5 packages are locked"]);
     let added = lock_of(&project);

@@ -161,7 +161,8 @@ fn what_programs_need_comes_from_dependencies_and_nothing_else_does() {
     tree.insert(TreePath::new("usr/bin/tool").unwrap(), node).unwrap();
     let other = unpacked(place, "other", &[("usr/bin/other", file(place, "o"))]);
 
-    let used = add_needed(&mut tree, arch.into(), &[other, package]).unwrap();
+    let stores = [&other, &package].map(|one| Store::new(one, &patterns(&["/none", "!/usr/x"])));
+    let used = add_needed(&mut tree, arch.into(), &stores).unwrap();
     assert_eq!(used, [1]);
     assert_eq!(closure::check(&tree, arch).unwrap(), []);
     assert!(tree.get_bytes(format!("{triple}/ld.so").as_bytes()).is_some());

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use init_core::diagnostic::Finding;
+
 use super::{lacking, lock_path, read, role_of};
 use crate::arch::Arch;
 use crate::cache::Cache;
@@ -24,8 +26,8 @@ use crate::whole_file;
 /// version that the archive has.
 ///
 /// # Errors
-/// If the archive lacks a package or cannot be asked, what is added needs other versions than
-/// are locked, or the file cannot be written. The file is then as it was.
+/// If the archive lacks a package or cannot be asked, a name is no package's, what is added needs
+/// other versions than are locked, or the file cannot be written. The file is then as it was.
 pub fn relock(
     shell: &Shell,
     cache: &Cache,
@@ -46,17 +48,16 @@ pub fn relock(
             apt.update()?;
         }
         let step = shell.step(format!("resolve packages for {}", machine.debian()));
-        let wishes = |depends| -> Vec<Wish> {
+        let wanted = |depends| -> Vec<&Package> {
             let wanted =
                 lacking.iter().filter(|(of, one)| *of == machine && one.depends == depends);
-            wanted
-                .map(|(_, one)| Wish { name: one.name.clone(), version: one.version.clone() })
-                .collect()
+            wanted.map(|(_, one)| *one).collect()
         };
-        for record in apt.resolve(&wishes(false), false)? {
+        let alone = wanted(false);
+        for record in resolve(&apt, &alone, &wishes(&alone), false)? {
             lock.add(Lock::entry(machine.debian(), record, Role::Named));
         }
-        add_with_dependencies(&mut lock, image, &apt, machine, &wishes(true))?;
+        add_with_dependencies(&mut lock, image, &apt, machine, &wanted(true))?;
         step.done("");
     }
     if lock != old {
@@ -89,11 +90,12 @@ fn add_with_dependencies(
     image: &Image,
     apt: &Apt<'_>,
     machine: Machine,
-    wishes: &[Wish],
+    wanted: &[&Package],
 ) -> Result<()> {
-    let records = apt.resolve(wishes, true)?;
+    let wishes = wishes(wanted);
+    let records = resolve(apt, wanted, &wishes, true)?;
     refuse_mixture(lock, image, machine, &records)?;
-    for (name, packages) in needs(apt, wishes, &records) {
+    for (name, packages) in needs(apt, &wishes, &records) {
         lock.set_needs(machine.debian(), name, packages);
     }
     for record in records {
@@ -102,6 +104,42 @@ fn add_with_dependencies(
         lock.add(Lock::entry(machine.debian(), record, role));
     }
     Ok(())
+}
+
+fn wishes(wanted: &[&Package]) -> Vec<Wish> {
+    let wish = |one: &&Package| Wish { name: one.name.clone(), version: one.version.clone() };
+    wanted.iter().map(wish).collect()
+}
+
+/// What the archive has for the wishes, which are those for the packages that are wanted.
+fn resolve(
+    apt: &Apt<'_>,
+    wanted: &[&Package],
+    wishes: &[Wish],
+    with_dependencies: bool,
+) -> Result<Vec<Record>> {
+    let records = apt.resolve(wishes, with_dependencies)?;
+    let is_told = |one: &Package| records.iter().any(|record| record.name == one.name);
+    let others = wanted.iter().filter(|one| !is_told(one));
+    let findings: Vec<Finding> = others.map(|one| no_package(one, &records)).collect();
+    if findings.is_empty() {
+        return Ok(records);
+    }
+    Err(Error::findings("the definition names what is no package", findings))
+}
+
+/// What is wrong with a name for which apt gives other packages.
+fn no_package(Package { name, place, .. }: &Package, records: &[Record]) -> Finding {
+    let provides = |record: &&Record| record.provides.contains(name);
+    let providers: Vec<&str> =
+        records.iter().filter(provides).map(|record| record.name.as_str()).collect();
+    if providers.is_empty() {
+        return Finding::new(place.clone(), format!("apt gives no package of the name {name}"))
+            .with_hint("packages.debian.org lists the names that there are");
+    }
+    let message = format!("{name} is no package but a name that others provide");
+    let hint = format!("name the one that is wanted: {}", providers.join(" or "));
+    Finding::new(place.clone(), message).with_hint(hint)
 }
 
 /// Fails if apt gives something another version than the lock has. One that the definition
