@@ -114,10 +114,12 @@ impl Geometry {
             return Err("it is larger than its device");
         }
         let clusters = (sectors - before_data) / cluster_sectors;
+        // As Linux tells them (fs/fat/inode.c): a FAT32 by where the length of its table is, also
+        // one with fewer clusters than the specification lets it have.
         let (width, state_byte, bits) = match clusters {
+            _ if half(22) == 0 => (Width::Fat32, 65, 32),
             0..4085 => (Width::Fat12, 37, 12),
-            4085..65525 => (Width::Fat16, 37, 16),
-            _ => (Width::Fat32, 65, 32),
+            _ => (Width::Fat16, 37, 16),
         };
         if (clusters + 2) * bits > table_sectors * sector_bytes * 8 {
             return Err("its table is too short for its clusters");
@@ -248,6 +250,17 @@ mod tests {
             image[state_byte] |= 1;
             assert_eq!(verdict(&image), Verdict::Dirty, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_fat32_may_have_few_clusters() {
+        let mut image = volume(64, fatfs::FatType::Fat32);
+        let sectors = 60_000_u32;
+        image[32..36].copy_from_slice(&sectors.to_le_bytes());
+        image.truncate(sectors as usize * 512);
+        assert_eq!(verdict(&image), Verdict::Clean);
+        image[65] |= 1;
+        assert_eq!(verdict(&image), Verdict::Dirty);
     }
 
     #[test]
