@@ -94,3 +94,24 @@ cat "$DIR/said"
     let Some(text) = run("other changes", script) else { return };
     assert_eq!(text, "ended: 0\nunmounted\n");
 }
+
+#[test]
+fn the_end_leaves_what_others_have_mounted_on_top() {
+    let script = r#"
+here() { grep -c "$DIR/real/data " /proc/self/mountinfo; }
+keep
+mount -t tmpfs theirs "$DIR/real/data"
+kill $M; ended; here; tail -n 1 /proc/self/mountinfo | grep -c theirs; cat "$DIR/said"
+umount "$DIR/real/data"; here
+# It takes over its own, and waits for the other one to go.
+keep; sleep 0.3; mount -t tmpfs theirs "$DIR/real/data"
+kill $M; sleep 0.5; here; umount "$DIR/real/data"; ended
+mountpoint -q "$DIR/real/data" || echo unmounted
+"#;
+    let Some(text) = run("a mount on top", script) else { return };
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..3], ["ended: 1", "2", "1"], "{text}");
+    assert!(lines[3].ends_with("/real/data: another mount is on top of it"), "{text}");
+    assert!(lines[4].starts_with("  hint: it stays mounted: `umount /"), "{text}");
+    assert_eq!(lines[5..], ["1", "2", "ended: 0", "unmounted"], "{text}");
+}

@@ -99,5 +99,5 @@ fn keep(path: &std::path::Path) -> Result<()> {
     notify(&format!("READY=1\nSTATUS={state}"))
         .context(|| "cannot tell PID 1 that it is mounted".to_owned())?;
     watch.wait_for(&termination)?;
-    mount::release(watch.target())
+    mount::release(&watch)
 }

@@ -19,6 +19,7 @@ use services::storage::mounting::remount;
 use services::storage::mounting::table::{self, Mounted};
 use services::sys::resize_ext4;
 
+use crate::watch::{Layer, Watch};
 use crate::{PROGRAM, holders};
 
 /// How long an unmount waits for the last user, shorter than the stop timeout of a service.
@@ -146,30 +147,46 @@ fn grow(source: &str, target: &str) -> Result<()> {
     }
 }
 
-/// Unmounts `target`, waiting a while for its last user.
+/// Unmounts what `watch` is about, waiting a while for its last user, and for what somebody has
+/// mounted over it: an unmount would take that.
 ///
 /// # Errors
-/// If somebody still uses it then, with who that is; it stays mounted.
-pub(crate) fn release(target: &str) -> Result<()> {
+/// If it is in use or covered even then, with who uses it; it stays mounted.
+pub(crate) fn release(watch: &Watch) -> Result<()> {
+    let target = watch.target();
     let deadline = Instant::now() + UNMOUNT_WAIT;
     loop {
-        match rustix::mount::unmount(target, UnmountFlags::NOFOLLOW) {
-            // Somebody else has unmounted it.
-            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => return Ok(()),
-            Err(Errno::BUSY) if Instant::now() < deadline => sleep(Duration::from_millis(50)),
-            Err(Errno::BUSY) => {
-                let holders = holders::of(target);
-                let who = match holders.as_slice() {
-                    [] => "something mounted below it, or the kernel".to_owned(),
-                    some => some.join(", "),
-                };
-                return Err(Problem::new(format!("cannot unmount {target}: in use by {who}"))
-                    .with_hint("it stays mounted until the system goes down"));
+        let layer = watch.layer()?;
+        let unmounted = match layer {
+            Layer::Gone => return Ok(()),
+            Layer::Covered => Err(Errno::BUSY),
+            Layer::Top => rustix::mount::unmount(target, UnmountFlags::NOFOLLOW),
+        };
+        match unmounted {
+            // Whether it was this one, the table says.
+            Ok(()) => {}
+            // The last two also where somebody else has just unmounted it.
+            Err(Errno::BUSY | Errno::INVAL | Errno::NOENT) if Instant::now() < deadline => {
+                sleep(Duration::from_millis(50));
             }
+            Err(Errno::BUSY) => return Err(still_used(target, layer)),
             Err(error) => {
                 let error = io::Error::from(error);
                 return Err(Problem::new(format!("cannot unmount {target}: {error}")));
             }
         }
     }
+}
+
+fn still_used(target: &str, layer: Layer) -> Problem {
+    if layer == Layer::Covered {
+        return Problem::new(format!("cannot unmount {target}: another mount is on top of it"))
+            .with_hint(format!("it stays mounted: `umount {target}` takes the other one away"));
+    }
+    let who = match holders::of(target).as_slice() {
+        [] => "something mounted below it, or the kernel".to_owned(),
+        some => some.join(", "),
+    };
+    Problem::new(format!("cannot unmount {target}: in use by {who}"))
+        .with_hint("it stays mounted until the system goes down")
 }

@@ -18,6 +18,17 @@ pub(crate) struct Watch {
     number: (u32, u32),
 }
 
+/// How a mount lies at its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layer {
+    /// It is what can be seen there, and what an unmount takes away.
+    Top,
+    /// Another one has been mounted over it.
+    Covered,
+    /// It is not there.
+    Gone,
+}
+
 impl Watch {
     /// Begins to watch what is mounted at `target`.
     ///
@@ -35,6 +46,20 @@ impl Watch {
     /// Where it is mounted, without symbolic links.
     pub(crate) fn target(&self) -> &str {
         &self.target
+    }
+
+    /// How it lies there now.
+    ///
+    /// # Errors
+    /// If the table of mounts cannot be read.
+    pub(crate) fn layer(&self) -> Result<Layer> {
+        let mounts = table::mounted().context(unreadable)?;
+        let mut here = mounts.iter().rev().filter(|mount| mount.target == self.target);
+        Ok(match here.next() {
+            Some(top) if top.number == self.number => Layer::Top,
+            Some(_) if here.any(|below| below.number == self.number) => Layer::Covered,
+            _ => Layer::Gone,
+        })
     }
 
     /// Waits until `termination` is readable.
@@ -59,15 +84,11 @@ impl Watch {
             if asked {
                 return Ok(());
             }
-            if changed && !self.is_there(&table::mounted().context(unreadable)?) {
+            // With other options or below another mount, it still is.
+            if changed && self.layer()? == Layer::Gone {
                 return Err(taken_away(&self.target));
             }
         }
-    }
-
-    /// Whether it is in the table, with whatever options, also below another mount.
-    fn is_there(&self, mounts: &[Mounted]) -> bool {
-        mounts.iter().any(|mount| mount.number == self.number && mount.target == self.target)
     }
 }
 
