@@ -25,9 +25,6 @@ use crate::{PROGRAM, holders};
 /// How long an unmount waits for the last user, shorter than the stop timeout of a service.
 const UNMOUNT_WAIT: Duration = Duration::from_secs(8);
 
-/// Block size of the file systems that are grown.
-const EXT4_BLOCK_BYTES: u64 = 4096;
-
 /// Mounts `source` as described and says in a few words what is where. Its check is ended
 /// once `termination` is readable.
 ///
@@ -129,14 +126,16 @@ fn grow(source: &str, target: &str) -> Result<()> {
     let size_bytes = File::open(source)
         .and_then(|mut device| device.seek(SeekFrom::End(0)))
         .context(|| format!("cannot measure `{source}`"))?;
-    let blocks = size_bytes / EXT4_BLOCK_BYTES;
     let directory = File::open(target).context(|| format!("cannot open `{target}`"))?;
-    let found = rustix::fs::fstatvfs(&directory);
+    let found = rustix::fs::fstatvfs(&directory).map_err(io::Error::from);
+    let found = found.context(|| format!("cannot measure `{target}`"))?;
+    // The kernel counts in the file system's own blocks, of 1 to 64 KiB.
+    let blocks = size_bytes / found.f_frsize.max(1);
     // One that is as large as its device already is no error to the kernel.
     match resize_ext4(&directory, blocks) {
         Ok(()) => Ok(()),
         Err(error) => {
-            let size = found.map_or(0, |found| found.f_blocks * found.f_frsize / (1 << 20));
+            let size = found.f_blocks * found.f_frsize / (1 << 20);
             let mib = size_bytes / (1 << 20);
             warn(
                 PROGRAM,
