@@ -10,6 +10,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -146,6 +148,27 @@ fn the_right_password_opens_a_session_of_the_user() {
     assert!(seen.contains("<1001 1001 10 ann vt100 -sh>"), "{seen:?}");
     assert_eq!(code, Some(5));
     assert!(system.log().contains("login: ann logged in on /dev/pts/"), "{}", system.log());
+}
+
+#[test]
+fn the_greeting_asks_pid_1_as_the_user() {
+    let Some(system) = System::new() else { return };
+    let socket = system.directory.path().join("run/init/control");
+    fs::create_dir(socket.parent().unwrap()).unwrap();
+    let pid_1 = UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
+    let asks = std::thread::spawn(move || {
+        let (connection, _) = pid_1.accept().unwrap();
+        rustix::net::sockopt::socket_peercred(&connection).unwrap().uid.as_raw()
+    });
+    let mut person = system.sit_down("ann");
+    person.wait_for("Password: ");
+    person.type_line("secret");
+    let greeting = person.wait_for("$ ");
+    assert_eq!(asks.join().unwrap(), 1001);
+    assert!(greeting.contains("  kernel     Linux "), "{greeting:?}");
+    person.type_line("exit");
+    person.end();
 }
 
 #[test]

@@ -88,14 +88,21 @@ fn reopen(path: &CStr) -> io::Result<()> {
     Ok(ioctl_tiocsctty(&terminal)?)
 }
 
-/// Becomes `user` and then the user's login shell. Returns only the reason why not.
+/// Becomes `user`, greets in the user's name, and becomes the user's login shell. Returns only
+/// the reason why not.
 ///
 /// # Errors
 /// The kernel refuses, or the shell cannot be executed.
-pub fn begin(user: &User, groups: &[Group], term: &str) -> Result<Infallible> {
+pub fn begin(
+    user: &User,
+    groups: &[Group],
+    term: &str,
+    greet: impl FnOnce(),
+) -> Result<Infallible> {
     give_terminal(user.uid, groups)
         .and_then(|()| become_person(user, groups))
         .context(|| format!("cannot become `{}`", user.name))?;
+    greet();
     let mut shell = Command::new(&user.shell);
     shell
         .arg0(login_shell_name(&user.shell))

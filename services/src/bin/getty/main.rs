@@ -85,7 +85,7 @@ fn open_session(settings: &Settings) -> Result<Infallible> {
         false => "dumb",
     });
     match user {
-        Some(user) => session::begin(&user, &accounts::groups().unwrap_or_default(), term),
+        Some(user) => session::begin(&user, &accounts::groups().unwrap_or_default(), term, || {}),
         None => ask_who(&device, term),
     }
 }

@@ -144,12 +144,14 @@ fn words(closed: &Closed) -> String {
 }
 
 fn open(user: &User) -> Result<Infallible> {
-    if !Path::new(&user.home).join(".hushlogin").exists() {
-        say(&motd::text());
-    }
     let groups = accounts::groups().unwrap_or_default();
     let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
-    session::begin(user, &groups, &term)
+    // As the user: PID 1 tells of its services to whom it may, and anything to root.
+    session::begin(user, &groups, &term, || {
+        if !Path::new(&user.home).join(".hushlogin").exists() {
+            say(&motd::text());
+        }
+    })
 }
 
 /// Tells the person. One who has gone does not hear it, and the end of input follows.
