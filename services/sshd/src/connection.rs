@@ -26,6 +26,7 @@ use services::privileges::become_person;
 use services::problem::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::outcome::Outcome;
 use crate::session::{Login, Opened, Program};
@@ -38,7 +39,7 @@ const REFUSAL: Duration = Duration::from_millis(300);
 /// Requests by other methods that are refused without counting as tries: clients begin
 /// with one, to learn which methods there are.
 const REQUESTS_WITHOUT_KEY_MAX: usize = 8;
-/// Most channels of a connection at a time.
+/// Most channels of a connection at a time, sessions and forwarded connections together.
 const CHANNELS_MAX: usize = 32;
 /// Unanswered questions whether the peer is there, after which it counts as gone.
 const KEEPALIVES_MAX: usize = 3;
@@ -162,6 +163,7 @@ struct Connection {
     /// Who logged in.
     session: Option<Login>,
     channels: HashMap<ChannelId, Opened>,
+    forwards: JoinSet<()>,
 }
 
 impl Connection {
@@ -171,8 +173,24 @@ impl Connection {
         local: SocketAddr,
         progress: watch::Sender<Outcome>,
     ) -> Self {
-        let channels = HashMap::new();
-        Self { settings, peer, local, claim: None, tries: 0, progress, session: None, channels }
+        Self {
+            settings,
+            peer,
+            local,
+            claim: None,
+            tries: 0,
+            progress,
+            session: None,
+            channels: HashMap::new(),
+            forwards: JoinSet::new(),
+        }
+    }
+
+    /// Whether there may be another channel. Those that are over are forgotten.
+    fn has_room(&mut self) -> bool {
+        self.channels.retain(|_, opened| !opened.is_over());
+        while self.forwards.try_join_next().is_some() {}
+        self.channels.len() + self.forwards.len() < CHANNELS_MAX
     }
 
     /// Whether `key`, used by `algorithm`, opens the account `name`.
@@ -342,8 +360,7 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Answer {
-        self.channels.retain(|_, opened| !opened.is_over());
-        if self.channels.len() >= CHANNELS_MAX {
+        if !self.has_room() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
@@ -364,9 +381,12 @@ impl Handler for Connection {
         _: &mut Session,
     ) -> Answer {
         match u16::try_from(port) {
+            Ok(_) if self.settings.tcp_forwarding && !self.has_room() => {
+                reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            }
             Ok(port) if self.settings.tcp_forwarding => {
                 log(format_args!("{}: forwards to {host:?} port {port}", self.peer));
-                tokio::spawn(forward::run(channel, host.to_owned(), port, reply));
+                self.forwards.spawn(forward::run(channel, host.to_owned(), port, reply));
             }
             _ => reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await,
         }

@@ -23,12 +23,13 @@ use crate::terminal::{Master, Size};
 
 /// The number of standard error among a channel's streams (RFC 4254, section 5.2).
 pub(crate) const STDERR: u32 = 1;
-/// Input that may wait for a program, in bytes.
-const UNREAD_BYTES: usize = 8 << 20;
-/// Input that may wait while the client does not read what the program writes, in bytes.
-const UNREAD_BYTES_MAX: usize = 64 << 20;
+/// Input that may wait for a program or a forwarded connection, in bytes.
+pub(crate) const UNREAD_BYTES: usize = 8 << 20;
+/// Input that may wait at most, in bytes: while the client does not read what the program writes,
+/// or while the target of a forwarded connection reads nothing.
+pub(crate) const UNREAD_BYTES_MAX: usize = 64 << 20;
 /// Bytes carried at a time.
-const CHUNK_BYTES: usize = 32 << 10;
+pub(crate) const CHUNK_BYTES: usize = 32 << 10;
 /// What a terminal's user types to say that nothing more comes.
 const END_OF_INPUT: &[u8] = b"\x04";
 
