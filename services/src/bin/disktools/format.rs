@@ -4,7 +4,6 @@ mod device;
 mod fat;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lexopt::{Arg, ValueExt as _};
@@ -13,6 +12,7 @@ use services::random;
 use services::storage::ext4_format::{self, Ext4};
 
 use crate::Outcome;
+use device::Device;
 
 const EXT4_HELP: &str = "\
 Makes an empty ext4 on a device or in a file; what was in it is lost.
@@ -56,8 +56,8 @@ pub(crate) fn run_ext4(words: Vec<OsString>) -> Outcome {
 }
 
 pub(crate) fn run_fat(words: Vec<OsString>) -> Outcome {
-    run("mkfs.fat", FAT_HELP, words, |asked, file, size_bytes| {
-        fat::make(&asked.label, asked.bits.as_deref(), file, size_bytes)
+    run("mkfs.fat", FAT_HELP, words, |asked, device| {
+        fat::make(&asked.label, asked.bits.as_deref(), device)
     })
 }
 
@@ -65,7 +65,7 @@ fn run(
     tool: &str,
     help: &str,
     words: Vec<OsString>,
-    make: fn(&Asked, File, u64) -> Result<()>,
+    make: fn(&Asked, Device) -> Result<()>,
 ) -> Outcome {
     let asked = match parse(tool, words) {
         Ok(asked) => asked,
@@ -79,7 +79,7 @@ fn run(
     };
     let force_option = if tool == "mkfs.fat" { "-I" } else { "-F" };
     let opened = device::open(device, (!asked.force).then_some(force_option));
-    opened.and_then(|(file, size_bytes)| make(&asked, file, size_bytes)).into()
+    opened.and_then(|device| make(&asked, device)).into()
 }
 
 fn parse(tool: &str, words: Vec<OsString>) -> std::result::Result<Asked, lexopt::Error> {
@@ -101,7 +101,8 @@ fn parse(tool: &str, words: Vec<OsString>) -> std::result::Result<Asked, lexopt:
     Ok(asked)
 }
 
-fn make_ext4(asked: &Asked, mut file: File, size_bytes: u64) -> Result<()> {
+fn make_ext4(asked: &Asked, device: Device) -> Result<()> {
+    let Device { mut file, size_bytes, .. } = device;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let ext4 = Ext4 {
         size_bytes,

@@ -1,9 +1,10 @@
 //! Opening what is to be formatted, if nothing is lost by it that was not meant to be.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
+use rustix::fs::ioctl_blksszget;
 use services::problem::{Context, Problem, Result};
 use services::storage::block::sysfs::{BlockDevice, Sysfs};
 use services::storage::block::{self, probe};
@@ -12,17 +13,32 @@ use services::storage::mounting::table::{self, Mounted};
 /// Major and minor number of a device.
 type Number = (u32, u32);
 
-/// Opens the device or file and tells its size in bytes. With a `force_option`, which the
-/// caller was not given, it must be empty.
-pub(super) fn open(device: &str, force_option: Option<&str>) -> Result<(File, u64)> {
+/// Bytes of a sector where a file takes a device's place.
+pub(super) const SECTOR_BYTES: u32 = 512;
+
+/// A device or file that may be formatted.
+pub(super) struct Device {
+    pub(super) file: File,
+    pub(super) size_bytes: u64,
+    /// What it reads and writes at once: no file system may have smaller blocks.
+    pub(super) sector_bytes: u32,
+}
+
+/// Opens the device or file. With a `force_option`, which the caller was not given, it must be
+/// empty.
+pub(super) fn open(device: &str, force_option: Option<&str>) -> Result<Device> {
+    let failed = || format!("cannot measure `{device}`");
     let mut file = open_alone(device)?;
-    let size_bytes =
-        file.seek(SeekFrom::End(0)).context(|| format!("cannot measure `{device}`"))?;
-    file.rewind().context(|| format!("cannot measure `{device}`"))?;
+    let size_bytes = file.seek(SeekFrom::End(0)).context(failed)?;
+    file.rewind().context(failed)?;
+    let sector_bytes = match block::number(&file.metadata().context(failed)?) {
+        Some(_) => ioctl_blksszget(&file).map_err(io::Error::from).context(failed)?,
+        None => SECTOR_BYTES,
+    };
     if let Some(option) = force_option {
         refuse_content(&file, size_bytes, device, option)?;
     }
-    Ok((file, size_bytes))
+    Ok(Device { file, size_bytes, sector_bytes })
 }
 
 /// Opens it, a block device so that nobody else has claimed it: the kernel refuses `O_EXCL`
@@ -176,7 +192,7 @@ mod tests {
         for (at, content) in put {
             file.as_file().write_all_at(content, *at).unwrap();
         }
-        open(file.path().to_str().unwrap(), force_option).map(|(_, size_bytes)| size_bytes)
+        open(file.path().to_str().unwrap(), force_option).map(|device| device.size_bytes)
     }
 
     #[test]
@@ -216,7 +232,7 @@ mod tests {
     fn what_is_not_there_is_not_made() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x");
-        let problem = open(path.to_str().unwrap(), None).unwrap_err();
+        let problem = open(path.to_str().unwrap(), None).map(drop).unwrap_err();
         assert!(problem.message().starts_with("cannot open"), "{problem}");
         assert!(!path.exists());
     }
