@@ -1,8 +1,8 @@
 //! The files: everything the image had is there as it was, and `/usr` has nothing else.
 
-use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirEntry, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -23,23 +23,22 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Compares the files below `root`.
 pub(crate) fn check(root: &Path, manifest: &SystemManifest, strict: bool) -> Outcome {
     let mut outcome = Outcome::default();
-    for entry in manifest.entries.iter().filter(|entry| !is_covered(entry, manifest)) {
+    for entry in manifest.entries.iter().filter(|entry| !is_covered(&entry.path, manifest)) {
         outcome.looked_at += 1;
         if let Some(message) = difference(&place(root, &entry.path), entry, strict) {
             outcome.find("file", shown(&entry.path), message);
         }
     }
-    let known: HashSet<&[u8]> = manifest.entries.iter().map(|entry| &*entry.path).collect();
-    for path in unknown(root, &known) {
-        outcome.find("file", shown(&path), "it is not of the image");
+    for (path, message) in unknown(root, manifest) {
+        outcome.find("file", shown(&path), message);
     }
     outcome
 }
 
 /// Whether another file system is meant to be mounted there, or above.
-fn is_covered(entry: &Entry, manifest: &SystemManifest) -> bool {
+fn is_covered(path: &[u8], manifest: &SystemManifest) -> bool {
     manifest.mounts.iter().any(|(_, place)| {
-        let rest = entry.path.strip_prefix(place.as_bytes());
+        let rest = path.strip_prefix(place.as_bytes());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     })
 }
@@ -171,27 +170,47 @@ const fn name_of_kind(kind: &Kind) -> &'static str {
     }
 }
 
-/// What is below `/usr` and not in the manifest, the manifest itself left out. Of a
-/// directory that is not known only its own name.
-fn unknown(root: &Path, known: &HashSet<&[u8]>) -> Vec<Vec<u8>> {
-    let mut unknown = Vec::new();
+/// What is below `/usr` and not in the manifest, the manifest itself and what is mounted there
+/// left out, and directories that cannot be listed. Of a directory that is not known only its
+/// own name.
+fn unknown(root: &Path, manifest: &SystemManifest) -> BTreeMap<Vec<u8>, String> {
+    let known: HashSet<&[u8]> = manifest.entries.iter().map(|entry| &*entry.path).collect();
+    let mut found = BTreeMap::new();
     let mut pending = vec![IMAGE_ALONE.as_bytes().to_vec()];
     while let Some(directory) = pending.pop() {
-        let entries = fs::read_dir(place(root, &directory)).into_iter().flatten().flatten();
-        for entry in entries {
-            let path = [directory.as_slice(), b"/", entry.file_name().as_bytes()].concat();
-            if path == PATH.as_bytes() {
+        let children = match children(&place(root, &directory)) {
+            Ok(children) => children,
+            Err(error) => {
+                found.insert(directory, format!("cannot be listed: {error}"));
+                continue;
+            }
+        };
+        for (name, is_directory) in children {
+            let path = [directory.as_slice(), b"/", name.as_bytes()].concat();
+            if path == PATH.as_bytes() || is_covered(&path, manifest) {
                 continue;
             }
             if !known.contains(path.as_slice()) {
-                unknown.push(path);
-            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                found.insert(path, "it is not of the image".to_owned());
+            } else if is_directory {
                 pending.push(path);
             }
         }
     }
-    unknown.sort_unstable();
-    unknown
+    found
+}
+
+/// The names in a directory, each with whether it is a directory itself. Of what is mounted on
+/// the directory nothing belongs to the image.
+fn children(path: &Path) -> io::Result<Vec<(OsString, bool)>> {
+    if is_mount_point(path, &fs::symlink_metadata(path)?) {
+        return Ok(Vec::new());
+    }
+    let child = |entry: io::Result<DirEntry>| {
+        let entry = entry?;
+        Ok((entry.file_name(), entry.file_type()?.is_dir()))
+    };
+    fs::read_dir(path)?.map(child).collect()
 }
 
 #[cfg(test)]
@@ -228,14 +247,16 @@ mod tests {
         add("/etc/config", 0o640, file(true));
         add("/run", 0o755, Kind::Directory);
         add("/runner", 0o755, Kind::Directory);
-        let mounts = vec![("tmpfs".to_owned(), "/run".to_owned())];
+        add("/usr/modules", 0o755, Kind::Directory);
+        let mounts = ["/run", "/usr/modules"].map(|place| ("tmpfs".to_owned(), place.to_owned()));
+        let mounts = mounts.into();
         SystemManifest { entries, mounts, ..SystemManifest::default() }
     }
 
     #[test]
     fn each_thing_that_is_off_is_named() {
         type Change = fn(&Path);
-        let cases: [(&str, Change, &[&str]); 12] = [
+        let cases: [(&str, Change, &[&str]); 14] = [
             ("nothing", |_| (), &[]),
             (
                 "content",
@@ -290,6 +311,24 @@ mod tests {
             ),
             ("more configuration", |root| fs::write(root.join("etc/new"), "").unwrap(), &[]),
             ("a mount point", |root| fs::remove_dir(root.join("run")).unwrap(), &[]),
+            (
+                "below a mount point",
+                |root| fs::write(root.join("usr/modules/new"), "").unwrap(),
+                &[],
+            ),
+            (
+                "cannot be listed",
+                |root| {
+                    fs::remove_dir_all(root.join("usr")).unwrap();
+                    fs::write(root.join("usr"), "").unwrap();
+                },
+                &[
+                    "/usr: it is a regular file, not a directory",
+                    "/usr/tool: cannot be looked at: Not a directory (os error 20)",
+                    "/usr/link: cannot be looked at: Not a directory (os error 20)",
+                    "/usr: cannot be listed: Not a directory (os error 20)",
+                ],
+            ),
             (
                 "no mount point",
                 |root| fs::remove_dir(root.join("runner")).unwrap(),
