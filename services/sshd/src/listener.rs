@@ -91,6 +91,13 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
         // `[::]` beside `0.0.0.0`: each family has a socket of its own.
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
+    if !address.ip().is_unspecified() {
+        // The address may come later, by DHCP or with an interface, and go and come again.
+        match address {
+            SocketAddr::V4(_) => sockopt::set_ip_freebind(&socket, true)?,
+            SocketAddr::V6(_) => sockopt::set_ipv6_freebind(&socket, true)?,
+        }
+    }
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))

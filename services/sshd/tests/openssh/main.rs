@@ -244,3 +244,16 @@ fn settings_are_checked_before_anything_is_served() {
     let usage = run(Command::new(env!("CARGO_BIN_EXE_sshd")).arg("--bad"));
     assert_eq!(usage.status.code(), Some(2));
 }
+
+#[test]
+fn an_address_that_is_not_there_yet_does_not_keep_the_others_from_answering() {
+    // Of documentation (RFC 5737, RFC 3849): no machine has them.
+    let addresses = ["192.0.2.10", "[2001:db8::10]"];
+    let families = if Path::new("/proc/net/if_inet6").exists() { 2 } else { 1 };
+    for address in &addresses[..families] {
+        let server = Server::start_also_at(address, "");
+        assert!(server.log().contains(&format!("listening on {address}:")), "{}", server.log());
+        let output = run(&mut server.ssh("good", &[], &["echo in"]));
+        assert_eq!(text(&output.stdout), "in\n", "{output:?}");
+    }
+}

@@ -43,6 +43,11 @@ pub(crate) fn make_key(path: &Path, kind: &[&str]) {
 impl Server {
     /// Starts a server with these further settings, which the key `good` opens.
     pub(crate) fn start(settings: &str) -> Self {
+        Self::start_also_at("", settings)
+    }
+
+    /// The same, which listens at this address too.
+    pub(crate) fn start_also_at(address: &str, settings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         fs::create_dir(root.join("keys")).unwrap();
@@ -52,8 +57,12 @@ impl Server {
         fs::copy(root.join("good.pub"), root.join("keys").join(&user)).unwrap();
         // Free a moment ago is the best there is to be had.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let also = match address {
+            "" => String::new(),
+            address => format!("\"{address}:{port}\", "),
+        };
         let text = format!(
-            "listen = [\"127.0.0.1:{port}\"]\nhost-key = \"{0}/state/key\"\n\
+            "listen = [{also}\"127.0.0.1:{port}\"]\nhost-key = \"{0}/state/key\"\n\
              authorized-keys-directory = \"{0}/keys\"\nhome-keys = false\n{settings}",
             root.display()
         );
@@ -65,7 +74,7 @@ impl Server {
             .spawn()
             .unwrap();
         let server = Self { process, port, directory, user };
-        server.wait_for_log("listening on");
+        server.wait_for_log("listening on 127.0.0.1");
         server
     }
 
