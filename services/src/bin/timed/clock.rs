@@ -89,6 +89,13 @@ fn parts(offset_ns: i64) -> (i64, u32) {
 mod tests {
     use super::*;
 
+    impl Clocks {
+        /// A hardware clock that cannot be set, beside a system clock that is left alone.
+        pub(crate) fn with_broken_hardware() -> Self {
+            Self { hardware: Some(File::open("/dev/null").unwrap()), is_dry: true }
+        }
+    }
+
     #[test]
     fn offsets_have_parts() {
         assert_eq!(parts(1_500_000_000), (1, 500_000_000));
@@ -100,8 +107,7 @@ mod tests {
     fn that_the_hardware_clock_was_not_set_is_told_to_who_asked_for_it() {
         let none = Clocks { hardware: None, is_dry: false };
         assert!(none.keep().is_ok() && none.keep_on_request().is_err());
-        let no_clock = Clocks { hardware: Some(File::open("/dev/null").unwrap()), is_dry: false };
-        assert!(no_clock.keep_on_request().is_err());
+        assert!(Clocks::with_broken_hardware().keep_on_request().is_err());
     }
 
     #[test]

@@ -183,7 +183,9 @@ impl Daemon<'_> {
                 warn(PROGRAM, format_args!("the clock was set {way} by {seconds:.3} s"));
                 self.clocks.slew(0, sample.distance_ns, self.discipline.poll_log2())?;
                 // The kernel would do it within minutes; who pulls the plug does not wait.
-                self.clocks.keep()?;
+                if let Err(error) = self.clocks.keep() {
+                    warn(PROGRAM, format_args!("cannot set the hardware clock: {error}"));
+                }
             }
             Action::Slew(offset_ns) => {
                 let poll_log2 = self.discipline.poll_log2();
@@ -282,5 +284,43 @@ fn plausible(sample: Sample, least: SystemTime) -> Asked {
     match ns(now) + i128::from(sample.offset_ns) < ns(least) {
         true => Err("its time is before this image was built".to_owned()),
         false => Ok(sample),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hardware_clock_that_cannot_be_set_leaves_the_system_clock_right() {
+        let second = Duration::from_secs(1);
+        let settings = Settings {
+            servers: Vec::new(),
+            poll_min: second,
+            poll_max: second,
+            step_threshold: second,
+        };
+        let arguments = Arguments {
+            config: "time.toml".into(),
+            state: "state".into(),
+            user: "time".into(),
+            rtc: "rtc".into(),
+            dry_run: true,
+            check: false,
+        };
+        let mut daemon = Daemon {
+            arguments: &arguments,
+            clocks: Clocks::with_broken_hardware(),
+            least: UNIX_EPOCH,
+            discipline: Discipline::new(&settings),
+            servers: Vec::new(),
+            control: UnixDatagram::unbound().unwrap(),
+            synchronised: None,
+            chosen: None,
+            steps: 0,
+        };
+        let sample = Sample { offset_ns: 1, delay_ns: 1, distance_ns: 1, stratum: 1 };
+        daemon.act(Action::Step(1), &sample).unwrap();
+        assert!(daemon.synchronised.is_some() && daemon.steps == 1);
     }
 }
