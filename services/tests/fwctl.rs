@@ -95,6 +95,20 @@ fn a_confirmed_trial_stays_and_one_on_nothing_goes_back_to_nothing() {
 }
 
 #[test]
+fn rules_that_cannot_be_remembered_end_a_trial_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    // In the place of a full disk: a directory where the file would be.
+    let lines = "mkdir -p state/applied.toml/in-the-way; \
+        fw try closed.toml --seconds 5 >/dev/null; fw apply open.toml 2>&1; echo $?; \
+        fw show | head -1; sleep 6; fw show | head -1";
+    let Some(text) = script(directory.path(), "not remembered", lines) else { return };
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("fwctl: error: cannot write "), "{text}");
+    assert!(lines[1].contains("the rules are in force"), "{text}");
+    assert_eq!(lines[2..], ["1", "in, policy accept", "in, policy accept"], "{text}");
+}
+
+#[test]
 fn a_wrong_file_changes_nothing_and_closes_what_was_open_if_asked() {
     let directory = tempfile::tempdir().unwrap();
     let lines = "echo 'rule = 1' > wrong.toml; fw apply wrong.toml 2>/dev/null; echo $?; probe; \

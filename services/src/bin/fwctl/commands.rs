@@ -19,6 +19,10 @@ use crate::show;
 use crate::state::{State, Trial};
 use crate::trial;
 
+/// What to do where the rules are in force and could not be remembered.
+const NOT_REMEMBERED: &str = "the rules are in force, but what is remembered of them is older, and a \
+    trial would go back to that: apply them again when there is room";
+
 type Done = std::result::Result<(), Failure>;
 
 /// Does what the command line asks for.
@@ -81,8 +85,10 @@ fn apply(state: &State, file: &Path, or_close: bool) -> Done {
     let _lock = state.lock()?;
     let put = |kernel: &mut Kernel, text: &str, rules: &RuleSet| {
         kernel.replace(&compile(rules))?;
-        state.keep(text)?;
-        state.end_trial()
+        let kept = state.keep(text);
+        // Whether or not they are remembered: a trial's end would take these rules back.
+        state.end_trial()?;
+        kept.map_err(|problem| problem.with_hint(NOT_REMEMBERED))
     };
     match load(file).and_then(|(text, rules)| put(&mut kernel, &text, &rules)) {
         Ok(()) => Ok(()),
@@ -136,6 +142,7 @@ fn confirm(state: &State, save: bool) -> Done {
 fn off(state: &State) -> Done {
     let _lock = state.lock()?;
     Kernel::open()?.remove()?;
-    state.forget()?;
-    Ok(state.end_trial()?)
+    let forgotten = state.forget();
+    state.end_trial()?;
+    Ok(forgotten?)
 }
