@@ -39,8 +39,10 @@ const REFUSAL: Duration = Duration::from_millis(300);
 /// Requests by other methods that are refused without counting as tries: clients begin
 /// with one, to learn which methods there are.
 const REQUESTS_WITHOUT_KEY_MAX: usize = 8;
-/// Most channels of a connection at a time, sessions and forwarded connections together.
-const CHANNELS_MAX: usize = 32;
+/// Most sessions of a connection at a time.
+const SESSIONS_MAX: usize = 32;
+/// Most forwarded connections of a connection at a time: a browser opens a hundred.
+const FORWARDS_MAX: usize = 128;
 /// Unanswered questions whether the peer is there, after which it counts as gone.
 const KEEPALIVES_MAX: usize = 3;
 /// Characters of a name that nobody has proven, in the log.
@@ -186,11 +188,16 @@ impl Connection {
         }
     }
 
-    /// Whether there may be another channel. Those that are over are forgotten.
-    fn has_room(&mut self) -> bool {
+    /// Whether there may be another session. Those that are over are forgotten.
+    fn has_room_for_session(&mut self) -> bool {
         self.channels.retain(|_, opened| !opened.is_over());
+        self.channels.len() < SESSIONS_MAX
+    }
+
+    /// The same of forwarded connections.
+    fn has_room_for_forward(&mut self) -> bool {
         while self.forwards.try_join_next().is_some() {}
-        self.channels.len() + self.forwards.len() < CHANNELS_MAX
+        self.forwards.len() < FORWARDS_MAX
     }
 
     /// Whether `key`, used by `algorithm`, opens the account `name`.
@@ -360,7 +367,7 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Answer {
-        if !self.has_room() {
+        if !self.has_room_for_session() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
@@ -381,7 +388,7 @@ impl Handler for Connection {
         _: &mut Session,
     ) -> Answer {
         match u16::try_from(port) {
-            Ok(_) if self.settings.tcp_forwarding && !self.has_room() => {
+            Ok(_) if self.settings.tcp_forwarding && !self.has_room_for_forward() => {
                 reply.reject(ChannelOpenFailure::ResourceShortage).await;
             }
             Ok(port) if self.settings.tcp_forwarding => {

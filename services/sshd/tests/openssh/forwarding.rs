@@ -132,7 +132,7 @@ fn forwarded_connections_are_bounded_and_make_room() {
     let target = TcpListener::bind("127.0.0.1:0").unwrap();
     let master = Master::start(&server, &target);
     let connect = || (master.connect(), target.accept().unwrap());
-    let connected: Vec<_> = (0..32).map(|_| connect()).collect();
+    let connected: Vec<_> = (0..128).map(|_| connect()).collect();
     let is_refused = || {
         let mut client = master.connect();
         client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
