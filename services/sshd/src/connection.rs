@@ -18,21 +18,18 @@ use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session};
 use russh::server::{VerifiedPublicKey, run_stream};
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, SshId};
-use services::people::accounts::{self, Group, User};
-use services::people::admission::{self, Closed, NOLOGIN, Proof};
-use services::people::identity::group_ids;
-use services::people::shadow::{self, Shadow};
-use services::privileges::become_person;
+use services::people::admission;
 use services::problem::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::login::{Tries, become_user};
 use crate::outcome::Outcome;
 use crate::session::{Login, Opened, Program};
 use crate::settings::Settings;
 use crate::terminal::{Request, Size};
-use crate::{authorized_keys, forward, host_key, in_force, log, session};
+use crate::{forward, host_key, in_force, log, session};
 
 /// How long a refusal takes: a refused key must not show by its time whether the user exists.
 const REFUSAL: Duration = Duration::from_millis(300);
@@ -45,8 +42,6 @@ const SESSIONS_MAX: usize = 32;
 const FORWARDS_MAX: usize = 128;
 /// Unanswered questions whether the peer is there, after which it counts as gone.
 const KEEPALIVES_MAX: usize = 3;
-/// Characters of a name that nobody has proven, in the log.
-const NAME_SHOWN_MAX: usize = 64;
 
 /// Serves the connection that is standard input, and says by the exit code what came of it.
 ///
@@ -147,20 +142,11 @@ fn take_stdin() -> io::Result<(TcpStream, SocketAddr, SocketAddr)> {
     Ok((stream, peer, local))
 }
 
-/// An account that somebody claims to own.
-struct Claim {
-    name: String,
-    /// The account and its keys, or why it is closed.
-    account: std::result::Result<(User, Vec<PublicKey>), String>,
-}
-
 struct Connection {
     settings: Settings,
     peer: SocketAddr,
     local: SocketAddr,
-    claim: Option<Claim>,
-    /// Keys that were offered in vain.
-    tries: usize,
+    tries: Tries,
     progress: watch::Sender<Outcome>,
     /// Who logged in.
     session: Option<Login>,
@@ -179,12 +165,28 @@ impl Connection {
             settings,
             peer,
             local,
-            claim: None,
-            tries: 0,
+            tries: Tries::default(),
             progress,
             session: None,
             channels: HashMap::new(),
             forwards: JoinSet::new(),
+        }
+    }
+
+    /// Whether `key`, used by `algorithm`, opens the account `name`.
+    fn opens(&mut self, name: &str, key: &PublicKey, algorithm: &Algorithm) -> bool {
+        self.tries.opens(&self.settings, self.peer, name, key, algorithm)
+    }
+
+    /// Answers an offer or a proof; ends the connection at the last try.
+    fn answer(&self, opens: bool) -> std::result::Result<Auth, russh::Error> {
+        match opens {
+            true => Ok(Auth::Accept),
+            false if self.tries.in_vain() >= self.settings.max_auth_tries => {
+                log(format_args!("{}: no login in {} tries", self.peer, self.tries.in_vain()));
+                Err(russh::Error::Disconnect)
+            }
+            false => Ok(Auth::reject()),
         }
     }
 
@@ -198,54 +200,6 @@ impl Connection {
     fn has_room_for_forward(&mut self) -> bool {
         while self.forwards.try_join_next().is_some() {}
         self.forwards.len() < FORWARDS_MAX
-    }
-
-    /// Whether `key`, used by `algorithm`, opens the account `name`.
-    fn opens(&mut self, name: &str, key: &PublicKey, algorithm: &Algorithm) -> bool {
-        let refusal = match &self.claim(name).account {
-            Err(reason) => reason.clone(),
-            Ok(_) if matches!(algorithm, Algorithm::Rsa { hash: None }) => {
-                "the signature would be SHA-1".to_owned()
-            }
-            Ok((_, keys)) => match keys.iter().any(|known| known.key_data() == key.key_data()) {
-                true => return true,
-                false => "the key does not open the account".to_owned(),
-            },
-        };
-        self.tries += 1;
-        let print = key.fingerprint(HashAlg::Sha256);
-        let name: String = name.chars().take(NAME_SHOWN_MAX).collect();
-        log(format_args!("{}: refused {name:?} with {print}: {refusal}", self.peer));
-        false
-    }
-
-    fn claim(&mut self, name: &str) -> &Claim {
-        if self.claim.as_ref().is_some_and(|claim| claim.name != name) {
-            self.claim = None;
-        }
-        let (settings, peer) = (&self.settings, self.peer);
-        self.claim.get_or_insert_with(|| Claim {
-            name: name.to_owned(),
-            account: account(settings, name).map(|user| {
-                let found = authorized_keys::of_user(settings, &user);
-                for complaint in &found.complaints {
-                    log(format_args!("{peer}: {complaint}"));
-                }
-                (user, found.keys)
-            }),
-        })
-    }
-
-    /// Answers an offer or a proof; ends the connection at the last try.
-    fn answer(&self, opens: bool) -> std::result::Result<Auth, russh::Error> {
-        match opens {
-            true => Ok(Auth::Accept),
-            false if self.tries >= self.settings.max_auth_tries => {
-                log(format_args!("{}: no login in {} tries", self.peer, self.tries));
-                Err(russh::Error::Disconnect)
-            }
-            false => Ok(Auth::reject()),
-        }
     }
 
     fn start(&mut self, channel: ChannelId, program: Program, session: &mut Session) -> Answer {
@@ -262,52 +216,6 @@ impl Connection {
             }
         }
     }
-}
-
-/// The account `name`, if it is open to somebody with a key.
-fn account(settings: &Settings, name: &str) -> std::result::Result<User, String> {
-    let users = accounts::users().map_err(|error| format!("cannot read /etc/passwd: {error}"))?;
-    let user = users.into_iter().find(|user| user.name == name).ok_or("there is no such user")?;
-    let shadow = match rustix::process::geteuid().is_root() {
-        true => Some(shadow_of(name)?),
-        false => None,
-    };
-    match admission::closed(&user, shadow.as_ref(), Proof::Key) {
-        None => {}
-        Some(Closed::Account(refusal)) => return Err(refusal.as_str().to_owned()),
-        Some(Closed::Everybody(_)) => return Err(format!("{NOLOGIN} is there")),
-    }
-    if !settings.allow_groups.is_empty() {
-        let groups =
-            accounts::groups().map_err(|error| format!("cannot read /etc/group: {error}"))?;
-        let gids = group_ids(&user, &groups);
-        let allowed = |group: &Group| settings.allow_groups.contains(&group.name);
-        if !groups.iter().any(|group| allowed(group) && gids.contains(&group.gid)) {
-            return Err("the user is in none of `allow-groups`".to_owned());
-        }
-    }
-    rustix::fs::access(&user.shell, rustix::fs::Access::EXEC_OK)
-        .map_err(|error| format!("the shell `{}` cannot be executed: {error}", user.shell))?;
-    Ok(user)
-}
-
-fn shadow_of(name: &str) -> std::result::Result<Shadow, String> {
-    let entries =
-        shadow::entries().map_err(|error| format!("cannot read {}: {error}", shadow::SHADOW))?;
-    let entry = entries.into_iter().find(|entry| entry.name == name);
-    entry.ok_or_else(|| format!("no entry in {}", shadow::SHADOW))
-}
-
-/// Makes this process `user` for good.
-fn become_user(user: &User) -> io::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        // A server that somebody runs for himself.
-        return match rustix::process::geteuid().as_raw() == user.uid {
-            true => Ok(()),
-            false => Err(io::Error::other("only root can become another user")),
-        };
-    }
-    become_person(user, &accounts::groups()?)
 }
 
 type Answer = std::result::Result<(), russh::Error>;
@@ -334,7 +242,7 @@ impl Handler for Connection {
         key: VerifiedPublicKey<'_>,
     ) -> std::result::Result<Auth, russh::Error> {
         let opens = self.opens(name, key.public_key, key.algorithm);
-        if let (true, Some(Claim { account: Ok((user, _)), .. })) = (opens, &self.claim) {
+        if let (true, Some(user)) = (opens, self.tries.user()) {
             let print = key.public_key.fingerprint(HashAlg::Sha256);
             log(format_args!(
                 "{}: accepted {} with {} {print}",

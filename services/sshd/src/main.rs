@@ -2,9 +2,10 @@
 //!
 //! Code map, from the outside in:
 //! - [`source`], [`settings`], [`in_force`]: the settings, and the last good ones
-//! - [`limits`], [`host_key`], [`authorized_keys`]: who may come
+//! - [`limits`], [`host_key`], [`authorized_keys`], [`login`]: who may come
 //! - [`listener`]: the service; each connection is a process of its own
-//! - [`connection`]: one connection: who is it; from the login on the process is that user
+//! - [`connection`]: one connection: its login and its channels; from the login on the process
+//!   is that user
 //! - [`outcome`]: what the listener learns of it
 //! - [`session`], [`terminal`], [`pump`], [`leader`]: a shell or a command
 //! - [`sftp`], [`forward`]: files, connections onwards
@@ -20,6 +21,7 @@ mod in_force;
 mod leader;
 mod limits;
 mod listener;
+mod login;
 mod outcome;
 mod pump;
 mod session;
