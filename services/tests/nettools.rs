@@ -120,3 +120,27 @@ code 0 ip addr replace 192.0.2.9/24 dev lan1
 "#,
     );
 }
+
+#[test]
+fn a_change_is_of_the_family_that_is_asked_for() {
+    assert_done(
+        r#"
+ip addr add 192.0.2.10/24 dev lan1
+ip route add default via 192.0.2.99
+code 0 ip -6 route add default dev lan1
+code 0 ip -6 route del default
+ip route | grep -q "^default via 192.0.2.99"
+code 1 ip -6 route del default
+code 2 ip -6 route del default via 192.0.2.99
+code 2 ip -6 route add 198.51.100.0/24 dev lan1
+code 2 ip -4 route add 2001:db8:9::/64 dev lan1
+code 2 ip -4 addr add 2001:db8:9::9/64 dev lan1
+code 2 ip -6 addr del 192.0.2.10/24 dev lan1
+code 2 ip -6 neigh replace 192.0.2.77 lladdr 02:00:00:00:00:01 dev lan1
+ip route | grep -q "^default via 192.0.2.99"
+code 0 ip -4 addr add 192.0.2.11/24 dev lan1
+code 0 ip route del default
+code 1 ip route del default
+"#,
+    );
+}

@@ -1,7 +1,7 @@
 //! What `ip` changes.
 
 use std::io::ErrorKind;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use netlink_packet_route::neighbour::NeighbourState;
@@ -56,9 +56,24 @@ fn unexpected(word: &str) -> Failure {
     usage(format!("`{word}` was not expected here"))
 }
 
-pub(super) fn address(kernel: &mut Kernel, command: &str, words: &[&str]) -> Result<()> {
+/// The address, where it is not of another family than the one asked for.
+fn of_family(address: IpAddr, ipv4: Option<bool>) -> Result<IpAddr> {
+    match ipv4 {
+        Some(true) if !address.is_ipv4() => Err(usage(format!("`-4`, but {address} is IPv6"))),
+        Some(false) if address.is_ipv4() => Err(usage(format!("`-6`, but {address} is IPv4"))),
+        _ => Ok(address),
+    }
+}
+
+pub(super) fn address(
+    kernel: &mut Kernel,
+    ipv4: Option<bool>,
+    command: &str,
+    words: &[&str],
+) -> Result<()> {
     let mut words = Words(words.iter());
     let prefix: Prefix = words.parsed(command)?;
+    of_family(prefix.address, ipv4)?;
     let mut index = None;
     while let Some(word) = words.next() {
         match word {
@@ -152,26 +167,39 @@ fn add_link(kernel: &mut Kernel, words: &mut Words<'_>) -> Result<()> {
     make(kernel, &Change::AddLink { name, kind })
 }
 
-pub(super) fn route(kernel: &mut Kernel, command: &str, words: &[&str]) -> Result<()> {
+/// Where a route leads. `default` is of the gateway's family; without one, of the family
+/// that is asked for.
+fn destination(text: &str, via: Option<IpAddr>, ipv4: Option<bool>) -> Result<Prefix> {
+    if text != "default" {
+        let network: Prefix = text.parse().map_err(usage)?;
+        of_family(network.address, ipv4)?;
+        return Ok(network);
+    }
+    Ok(Prefix::everything(via.unwrap_or(match ipv4 {
+        Some(false) => Ipv6Addr::UNSPECIFIED.into(),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
+    })))
+}
+
+pub(super) fn route(
+    kernel: &mut Kernel,
+    ipv4: Option<bool>,
+    command: &str,
+    words: &[&str],
+) -> Result<()> {
     let mut words = Words(words.iter());
     let to = words.value(command)?;
     let (mut via, mut index, mut metric, mut source) = (None, None, None, None);
     while let Some(word) = words.next() {
         match word {
-            "via" => via = Some(words.parsed::<IpAddr>("via")?),
+            "via" => via = Some(of_family(words.parsed("via")?, ipv4)?),
             "dev" => index = Some(kernel.link(words.value("dev")?)?.index),
             "metric" => metric = Some(words.parsed::<u32>("metric")?),
-            "src" => source = Some(words.parsed::<IpAddr>("src")?),
+            "src" => source = Some(of_family(words.parsed("src")?, ipv4)?),
             other => return Err(unexpected(other)),
         }
     }
-    let destination = match to {
-        "default" => {
-            let any: IpAddr = std::net::Ipv4Addr::UNSPECIFIED.into();
-            Prefix::everything(via.unwrap_or(any))
-        }
-        text => text.parse().map_err(usage)?,
-    };
+    let destination = destination(to, via, ipv4)?;
     if via.is_none() && index.is_none() && command != "del" && command != "delete" {
         return Err(usage("`via ADDRESS` or `dev LINK` is missing"));
     }
@@ -194,9 +222,14 @@ fn any_maker(mut route: Route) -> Route {
     route
 }
 
-pub(super) fn neighbour(kernel: &mut Kernel, command: &str, words: &[&str]) -> Result<()> {
+pub(super) fn neighbour(
+    kernel: &mut Kernel,
+    ipv4: Option<bool>,
+    command: &str,
+    words: &[&str],
+) -> Result<()> {
     let mut words = Words(words.iter());
-    let address: IpAddr = words.parsed(command)?;
+    let address = of_family(words.parsed(command)?, ipv4)?;
     let (mut index, mut mac) = (None, None);
     while let Some(word) = words.next() {
         match word {

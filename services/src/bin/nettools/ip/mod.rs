@@ -36,7 +36,7 @@ Usage: ip [-4|-6] [-br] [-j] OBJECT [COMMAND]
   ip neigh del ADDRESS dev LINK
 
 Options:
-  -4, -6          one family only
+  -4, -6          one family only; of it is `default` without `via` [default: IPv4]
   -br, -brief     a line for each
   -j, -json       JSON, for programs
       --help      this text
@@ -97,10 +97,10 @@ fn run(words: &[String]) -> Result<()> {
         ("link", "show" | "list") => show::links(&kernel, options, rest),
         ("route", "show" | "list") => show::routes(&mut kernel, options, rest),
         ("neighbour", "show" | "list") => show::neighbours(&mut kernel, options),
-        ("address", command) => change::address(&mut kernel, command, rest),
+        ("address", command) => change::address(&mut kernel, options.ipv4, command, rest),
         ("link", command) => change::link(&mut kernel, command, rest),
-        ("route", command) => change::route(&mut kernel, command, rest),
-        (_, command) => change::neighbour(&mut kernel, command, rest),
+        ("route", command) => change::route(&mut kernel, options.ipv4, command, rest),
+        (_, command) => change::neighbour(&mut kernel, options.ipv4, command, rest),
     }
 }
 
