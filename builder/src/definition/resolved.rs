@@ -405,6 +405,17 @@ impl Image {
         self.outputs.root || self.disk_has_root()
     }
 
+    /// What the kernel that firmware starts begins with: what the disk's is to, and on a CD
+    /// alone the whole system, for it has no root.
+    #[must_use]
+    pub fn boot_initramfs(&self) -> DiskInitramfs {
+        if self.outputs.uki || self.outputs.has_disk() {
+            self.disk.initramfs
+        } else {
+            DiskInitramfs::System
+        }
+    }
+
     /// Whether a disk with a root partition is made.
     #[must_use]
     pub fn disk_has_root(&self) -> bool {

@@ -147,6 +147,8 @@ pub(super) struct UserlandRecord<'a> {
     pub(super) libc: &'a str,
     /// The compiler and, for glibc, linker and library.
     pub(super) compiler: Vec<&'a str>,
+    /// The compiler of the C that some crates have in them.
+    pub(super) c_compiler: &'a str,
 }
 
 /// The root tree.

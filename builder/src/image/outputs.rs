@@ -93,6 +93,7 @@ impl Outputs<'_> {
                 target: system.toolchain.triple().to_owned(),
                 libc: system.toolchain.libc.as_str(),
                 compiler: system.toolchain.identity.lines().collect(),
+                c_compiler: system.toolchain.c_identity.lines().next().unwrap_or_default(),
             },
             tree: TreeRecord {
                 sha256: &system.tree_sha256,
@@ -135,9 +136,9 @@ impl Outputs<'_> {
     /// initramfs share their boot files.
     fn write_bootable(&self, staging: &mut Staging<'_>) -> Result<()> {
         let wanted = &self.image.outputs;
-        let initramfs = self.image.disk.initramfs;
+        let initramfs = self.image.boot_initramfs();
         let mut boot_files = Vec::new();
-        if wanted.uki || wanted.has_disk() {
+        if wanted.has_boot_file() {
             boot_files = self.write_boot_files(initramfs, staging)?;
         }
         if wanted.uki {
@@ -147,7 +148,7 @@ impl Outputs<'_> {
             self.write_disk(&boot_files, staging)?;
         }
         if wanted.iso {
-            if boot_files.is_empty() || initramfs != DiskInitramfs::System {
+            if initramfs != DiskInitramfs::System {
                 boot_files = self.write_boot_files(DiskInitramfs::System, staging)?;
             }
             self.write_iso(&boot_files, staging).context(|| format!("cannot make {ISO}"))?;

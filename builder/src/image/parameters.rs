@@ -82,7 +82,7 @@ pub(super) fn finding(image: &Image) -> Option<Finding> {
     image.arches.iter().find_map(|arch| {
         let last =
             image.kernel.parameters(*arch).chain(image.kernel.init_arguments(*arch)).last()?;
-        let line = of_disk(image, *arch, image.disk.initramfs, Guid::NIL).to_string();
+        let line = of_disk(image, *arch, image.boot_initramfs(), Guid::NIL).to_string();
         let error = uki::check_command_line(&line).err()?;
         Some(Finding::new(last.place.clone(), format!("{arch}: {error}")))
     })
@@ -187,6 +187,18 @@ mod tests {
             "outputs = [\"uki\"]\nkernel.command-line = [\"root=LABEL=there\"]\n",
         ] {
             assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cd_alone_boots_without_a_root() {
+        for (outputs, expected) in [
+            ("[\"iso\"]", DiskInitramfs::System),
+            ("[\"iso\", \"disk\"]", DiskInitramfs::None),
+            ("[\"uki\", \"disk\"]", DiskInitramfs::None),
+        ] {
+            let image = testing::image(&format!("outputs = {outputs}\n")).unwrap();
+            assert_eq!(image.boot_initramfs(), expected, "{outputs}");
         }
     }
 

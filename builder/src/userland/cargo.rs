@@ -18,6 +18,24 @@ const FOREIGN_VARIABLES: [&str; 6] = [
 ];
 /// The same by how their names begin: settings of profiles, and of `[build]` in general.
 const FOREIGN_PREFIXES: [&str; 2] = ["CARGO_BUILD_", "CARGO_PROFILE_"];
+/// What the `cc` crate and the compilers of C listen to, where a crate has C in it: they add
+/// such flags to the builder's own.
+const OF_C: [&str; 14] = [
+    "AR",
+    "ARFLAGS",
+    "CC",
+    "CFLAGS",
+    "COMPILER_PATH",
+    "CPATH",
+    "CPPFLAGS",
+    "CRATE_CC",
+    "CXX",
+    "CXXFLAGS",
+    "C_INCLUDE_PATH",
+    "LIBRARY_PATH",
+    "RANLIB",
+    "RANLIBFLAGS",
+];
 /// What a person may say all the same.
 const JOBS: &str = "CARGO_BUILD_JOBS";
 
@@ -117,7 +135,16 @@ impl CargoCall<'_> {
 fn is_foreign(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let is_setting = FOREIGN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    FOREIGN_VARIABLES.contains(&&*name) || is_setting && name != JOBS
+    FOREIGN_VARIABLES.contains(&&*name) || is_of_c(&name) || is_setting && name != JOBS
+}
+
+/// Whether it is one of [`OF_C`], perhaps for the target, the host or one triple alone.
+fn is_of_c(name: &str) -> bool {
+    let for_all = ["TARGET_", "HOST_"].iter().find_map(|kind| name.strip_prefix(kind));
+    let name = for_all.unwrap_or(name);
+    OF_C.iter().any(|variable| {
+        name.strip_prefix(variable).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    })
 }
 
 /// Reads Cargo's own bar: `    Building [==>   ] 12/34: libc, rustix(build)`.
@@ -149,7 +176,14 @@ mod tests {
             ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", true),
             ("CARGO_BUILD_RUSTC_WRAPPER", true),
             ("CARGO_BUILD_JOBS", false),
+            ("CFLAGS", true),
+            ("TARGET_CFLAGS", true),
+            ("CFLAGS_x86_64_unknown_linux_musl", true),
+            ("CC_FORCE_DISABLE", true),
+            ("CRATE_CC_NO_DEFAULTS", true),
+            ("C_INCLUDE_PATH", true),
             ("CARGO_HTTP_PROXY", false),
+            ("CCACHE_DIR", false),
             ("PATH", false),
         ] {
             assert_eq!(is_foreign(OsStr::new(name)), expected, "{name}");

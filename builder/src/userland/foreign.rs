@@ -139,7 +139,7 @@ impl Userland<'_> {
             compiler: self.toolchain,
             offline: self.offline,
             title: format!("compile {} {version} for {}", wanted.name, self.toolchain.triple()),
-            target_directory: work.join("target"),
+            target_directory: self.target_directory(work)?,
             prefixes,
             directory: None,
         };
@@ -272,6 +272,23 @@ mod tests {
             let built = userland.foreign(&wanted).unwrap();
             let bytes = fs::read(&built[0].path).unwrap();
             assert!(bytes.windows(14).any(|window| window == b"of a neighbour"));
+        });
+    }
+
+    #[test]
+    fn what_another_compiler_of_c_has_made_is_not_linked() {
+        let directory = tempfile::tempdir().unwrap();
+        on_host(directory.path(), |userland| {
+            let work = directory.path();
+            let former = userland.target_directory(work).unwrap();
+            fs::create_dir(&former).unwrap();
+            assert_eq!(userland.target_directory(work).unwrap(), former);
+            assert!(former.exists());
+            let mut toolchain = userland.toolchain.clone();
+            toolchain.c_identity = "newer".into();
+            let newer = Userland { toolchain: &toolchain, ..*userland };
+            assert_ne!(newer.target_directory(work).unwrap(), former);
+            assert!(!former.exists());
         });
     }
 

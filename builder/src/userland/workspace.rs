@@ -23,6 +23,9 @@ const RECIPE: &str = "workspace binary 2";
 /// The cache's name for finished binaries.
 const CACHE_KIND: &str = "binary";
 
+/// How the names of Cargo's own directories begin.
+const TARGET: &str = "target";
+
 /// A package of the workspace that runs on the target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Package {
@@ -193,7 +196,7 @@ impl Userland<'_> {
         for name in names {
             arguments.extend(["--bin".to_owned(), (*name).to_owned()]);
         }
-        let target_directory = work.join("target");
+        let target_directory = self.target_directory(work)?;
         let call = CargoCall {
             shell: self.shell,
             compiler: self.toolchain,
@@ -206,7 +209,7 @@ impl Userland<'_> {
         call.run(&arguments)?;
         let built = target_directory.join(triple).join(profile);
         for name in names {
-            let key = binary_key(&source, package, name, &self.compiler())?;
+            let key = binary_key(&source, package, name, &self.compiler_of(package))?;
             self.keep(CACHE_KIND, &key, &[(*name, built.join(name))])?;
         }
         Ok(())
@@ -217,6 +220,29 @@ impl Userland<'_> {
         format!("{}\n{}", self.toolchain.triple(), self.toolchain.identity)
     }
 
+    /// The same for one package; among what `sshd` depends on is C.
+    fn compiler_of(&self, package: Package) -> String {
+        match package {
+            Package::Sshd => format!("{}\n{}", self.compiler(), self.toolchain.c_identity),
+            Package::Init | Package::Services => self.compiler(),
+        }
+    }
+
+    /// Where Cargo compiles in `work`, which is locked: another place for another compiler of C,
+    /// since Cargo does not ask what compiled the C that it has. The places of former ones go.
+    pub(super) fn target_directory(&self, work: &Path) -> Result<PathBuf> {
+        let key = KeyBuilder::new("target 1").part("C compiler", &self.toolchain.c_identity);
+        let name = format!("{TARGET}-{}", &key.finish().as_str()[..16]);
+        for entry in fs::read_dir(work).at("read", work)? {
+            let entry = entry.at("read", work)?;
+            let other = entry.file_name().to_string_lossy().into_owned();
+            if other != name && other.starts_with(TARGET) && entry.path().is_dir() {
+                fs::remove_dir_all(entry.path()).at("remove", &entry.path())?;
+            }
+        }
+        Ok(work.join(name))
+    }
+
     fn missing<'n>(
         &self,
         root: &Path,
@@ -225,7 +251,7 @@ impl Userland<'_> {
     ) -> Result<Vec<&'n str>> {
         let mut missing = Vec::new();
         for name in names {
-            let key = binary_key(root, package, name, &self.compiler())?;
+            let key = binary_key(root, package, name, &self.compiler_of(package))?;
             if self.cache.find(CACHE_KIND, &key).is_none() {
                 missing.push(*name);
             }
@@ -241,7 +267,7 @@ impl Userland<'_> {
     ) -> Result<Option<Vec<BuiltBinary>>> {
         let mut found = Vec::new();
         for name in names {
-            let key = binary_key(root, package, name, &self.compiler())?;
+            let key = binary_key(root, package, name, &self.compiler_of(package))?;
             let Some(directory) = self.cache.find(CACHE_KIND, &key) else { return Ok(None) };
             found.push(BuiltBinary { name: (*name).to_owned(), path: directory.join(name) });
         }

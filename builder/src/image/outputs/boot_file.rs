@@ -91,7 +91,7 @@ impl Outputs<'_> {
             parameters: parameters::of_disk(
                 self.image,
                 system.arch,
-                self.image.disk.initramfs,
+                self.image.boot_initramfs(),
                 partuuid,
             )
             .to_string(),
