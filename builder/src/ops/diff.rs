@@ -88,14 +88,27 @@ fn compare_directories(old: &Path, new: &Path) -> Result<Vec<Difference>> {
 }
 
 /// The names of a directory's files, but of those that the builder keeps for itself.
+///
+/// # Errors
+/// If there are none, or directories among them: what is not compared would count as the same.
 fn outputs(directory: &Path) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
+    let hint = "name directories of files, as out/IMAGE/ARCH is";
     for entry in fs::read_dir(directory).at("read", directory)? {
         let entry = entry.at("read", directory)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type().at("read", &entry.path())?.is_file() && !name.starts_with('.') {
-            names.insert(name);
+        if name.starts_with('.') {
+            continue;
         }
+        if is_directory(&entry.path())? {
+            let message = format!("{} is a directory in a directory", entry.path().display());
+            return Err(Error::definition(message).hint(hint));
+        }
+        names.insert(name);
+    }
+    if names.is_empty() {
+        let message = format!("{} has no files", directory.display());
+        return Err(Error::definition(message).hint(hint));
     }
     Ok(names)
 }
@@ -196,5 +209,17 @@ mod tests {
         let error = compare(&good, &bad).unwrap_err();
         assert!(error.to_string().contains(&bad.display().to_string()), "{error}");
         assert!(compare(&good, &directory.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn directories_without_files_are_not_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = directory.path().join("server");
+        for (made, expected) in [("", "has no files"), ("x86_64", "is a directory in a directory")]
+        {
+            fs::create_dir_all(image.join(made)).unwrap();
+            let error = compare(&image, &image).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("out/IMAGE/ARCH"), "{error}");
+        }
     }
 }
