@@ -20,6 +20,7 @@ use crate::sparse_file;
 
 mod key;
 pub mod memo;
+mod removal;
 
 pub use key::{Key, KeyBuilder};
 
@@ -61,6 +62,8 @@ impl Cache {
             let directory = File::open(&root).at("open", &root)?;
             directory.lock_shared().at("lock", &root)?;
             if is_at(&directory, &root)? {
+                // Room that is lost until it can be had is no reason not to work.
+                let _left_to_the_next = removal::sweep(&root);
                 return Ok(Self { root, _in_use: Arc::new(directory) });
             }
         }
@@ -79,7 +82,7 @@ impl Cache {
         if is_at(&directory, &root)? {
             // Of a link, where it leads to: the link alone would free nothing.
             let target = fs::canonicalize(&root).at("find", &root)?;
-            fs::remove_dir_all(&target).at("remove", &target)?;
+            removal::remove(&target)?;
             if target != root && fs::symlink_metadata(&root).is_ok_and(|link| link.is_symlink()) {
                 fs::remove_file(&root).at("remove", &root)?;
             }
