@@ -1,11 +1,11 @@
 //! The content-addressed cache in `${XDG_CACHE_HOME:-~/.cache}/keelson`.
 //!
 //! An entry is a directory `KIND/KEY` whose key is the digest of everything
-//! that went into it. It is made in a temporary directory beside its place and
-//! renamed there, so a killed builder leaves nothing that looks finished; a lock
-//! file per key makes concurrent builders wait for each other, and the kernel
-//! releases the lock of one that died. Who uses the cache holds a shared lock on
-//! its root directory, and who removes it the exclusive one.
+//! that went into it. It is made in a temporary directory beside its place, synced
+//! and renamed there, so neither a killed builder nor a power cut leaves anything
+//! that only looks finished; a lock file per key makes concurrent builders wait for
+//! each other, and the kernel releases the lock of one that died. Who uses the cache
+//! holds a shared lock on its root directory, and who removes it the exclusive one.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +18,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::shell::Shell;
 use crate::sparse_file;
 
+mod durable;
 mod key;
 pub mod memo;
 mod removal;
@@ -131,10 +132,12 @@ impl Cache {
             .tempdir_in(&parent)
             .at("create a directory in", &parent)?;
         make(staging.path())?;
+        durable::sync_tree(staging.path())?;
         let place = parent.join(key.as_str());
         fs::rename(staging.path(), &place).at("create", &place)?;
         // The directory has its final name: there is nothing left to clean up.
         let _renamed = staging.keep();
+        durable::sync(&parent)?;
         Ok(place)
     }
 
