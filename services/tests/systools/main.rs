@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this file is test code")]
 
 mod archives;
+mod ended;
 mod in_the_way;
 
 use std::io::Write;

@@ -1,9 +1,10 @@
 //! `gzip`, `gunzip` and `zcat` (RFC 1952), on `flate2`.
 //!
-//! [`arguments`] is the command line. Absent: `-r`, `-S`, `--rsyncable`, the original
+//! [`arguments`] is the command line, [`draft`] a result that is not whole yet. Absent: `-r`, `-S`, `--rsyncable`, the original
 //! name inside the file as the name of the result (`-N`), and compress(1)'s format.
 
 mod arguments;
+mod draft;
 mod members;
 
 use std::ffi::OsString;
@@ -15,14 +16,16 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use flate2::{Compression, GzBuilder};
+use rustix::io::Errno;
 use rustix::termios::isatty;
 use services::failure::{Code, Failure};
-use services::problem::Problem;
+use services::problem::{Context, Problem};
 
 use crate::Result;
 use crate::output::{print, tame, tamed};
 
 use arguments::{Arguments, Mode, suffix};
+use draft::{Draft, Ending};
 pub(crate) use members::Members;
 
 const HELP: &str = "\
@@ -35,7 +38,8 @@ Usage: gzip [OPTIONS] [FILE…]     FILE becomes FILE.gz
 Options:
   -c, --stdout      to standard output; files stay as they are
   -d, --decompress  expand
-  -f, --force       replace results that are there; compressed data to a terminal
+  -f, --force       replace results that are there, links, and files with more names;
+                    compressed data to a terminal
   -k, --keep        keep the files
   -l, --list        sizes and ratio of compressed files
   -n, --no-name     leave name and time out of the result
@@ -48,6 +52,9 @@ Options:
 Without a file, and for `-`, it is standard input to standard output.
 ";
 
+/// What helps where a file is not replaced.
+const AS_IT_IS: &str = "`-f` does it all the same, `gzip -c` leaves the file as it is";
+
 /// Bytes taken at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -56,11 +63,12 @@ pub(crate) fn run(name: &str, words: Vec<OsString>) -> Result<()> {
     if arguments.mode == Mode::List {
         print("compressed  uncompressed  ratio  uncompressed_name\n")?;
     }
+    let ending = Ending::catch().context(|| "cannot watch for signals".to_owned())?;
     let mut is_well = true;
     for file in &arguments.files {
         let done = match file.to_str() {
             Some("-") => stream(&arguments),
-            _ => one(&arguments, file),
+            _ => one(&arguments, file, &ending),
         };
         match done {
             Err(Failure::Problem(_, problem)) => {
@@ -98,8 +106,8 @@ fn refuse_terminal(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn one(arguments: &Arguments, path: &Path) -> Result<()> {
-    let input = File::open(path).map_err(|error| reading(path, &error))?;
+fn one(arguments: &Arguments, path: &Path, ending: &Ending) -> Result<()> {
+    let input = open(arguments, path)?;
     let metadata = input.metadata().map_err(|error| reading(path, &error))?;
     if !metadata.is_file() && !arguments.to_stdout {
         return Err(Problem::new(format!("`{}` is no regular file", path.display())).into());
@@ -113,8 +121,25 @@ fn one(arguments: &Arguments, path: &Path) -> Result<()> {
             compress(input, io::stdout().lock(), header, arguments.level, path).map(drop)
         }
         Mode::Expand if arguments.to_stdout => expand(input, io::stdout().lock(), path).map(drop),
-        Mode::Compress | Mode::Expand => replace(arguments, path, input, &metadata),
+        Mode::Compress | Mode::Expand => replace(arguments, path, input, &metadata, ending),
     }
+}
+
+/// Opens the file. A symbolic link is not followed where the result takes its place: the
+/// file that it leads to would stay as it is.
+fn open(arguments: &Arguments, path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    if arguments.replaces() && !arguments.force {
+        options.custom_flags(libc::O_NOFOLLOW);
+    }
+    options.open(path).map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) if path.is_symlink() => {
+            let problem = Problem::new(format!("`{}` is a symbolic link", path.display()));
+            problem.with_hint(AS_IT_IS).into()
+        }
+        _ => reading(path, &error),
+    })
 }
 
 /// Name and time of the file, unless they are to be left out.
@@ -129,38 +154,27 @@ fn header(arguments: &Arguments, path: &Path, metadata: &fs::Metadata) -> GzBuil
 }
 
 /// Puts the result in the place of the file: with its mode, owner and time, and whole
-/// before the file goes.
-fn replace(arguments: &Arguments, path: &Path, input: File, metadata: &fs::Metadata) -> Result<()> {
+/// before the file goes, and what had the result's name.
+fn replace(
+    arguments: &Arguments,
+    path: &Path,
+    input: File,
+    metadata: &fs::Metadata,
+    ending: &Ending,
+) -> Result<()> {
     let target = target(arguments.mode, path)?;
-    if arguments.force {
-        let _ = fs::remove_file(&target);
-    }
-    let output =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target).map_err(
-            |error| {
-                let problem =
-                    Problem::new(format!("cannot create `{}`: {error}", target.display()));
-                match error.kind() {
-                    io::ErrorKind::AlreadyExists => problem.with_hint("`-f` replaces it"),
-                    _ => problem,
-                }
-            },
-        )?;
-    let done = match arguments.mode {
-        Mode::Expand => expand(input, &output, path),
+    refuse(arguments, path, metadata, &target)?;
+    let draft = Draft::begin(&target, ending).map_err(|error| creating(&target, &error))?;
+    let (input, output) = (draft.watched(input), draft.file());
+    let (from, to) = match arguments.mode {
+        Mode::Expand => expand(input, output, path)?,
         _ => {
             let header = header(arguments, path, metadata);
-            compress(input, &output, header, arguments.level, path)
+            compress(input, output, header, arguments.level, path)?
         }
     };
-    let done = done.and_then(|sizes| finish(&output, metadata, &target).map(|()| sizes));
-    let (from, to) = match done {
-        Ok(sizes) => sizes,
-        Err(failure) => {
-            let _ = fs::remove_file(&target);
-            return Err(failure);
-        }
-    };
+    finish(output, metadata, &target)?;
+    draft.publish(&target, arguments.force).map_err(|error| creating(&target, &error))?;
     if !arguments.keep {
         fs::remove_file(path).map_err(|error| {
             Problem::new(format!("cannot remove `{}`: {error}", path.display()))
@@ -170,6 +184,27 @@ fn replace(arguments: &Arguments, path: &Path, input: File, metadata: &fs::Metad
         let (small, large) = if arguments.mode == Mode::Compress { (to, from) } else { (from, to) };
         let line = format!("{}: {} -> {}", path.display(), ratio(small, large), target.display());
         let _ = writeln!(io::stderr(), "{}", tame(&line));
+    }
+    Ok(())
+}
+
+/// Refuses, before any work, what would be lost: other names of the file, and what has the
+/// result's name.
+fn refuse(
+    arguments: &Arguments,
+    path: &Path,
+    metadata: &fs::Metadata,
+    target: &Path,
+) -> Result<()> {
+    if arguments.force {
+        return Ok(());
+    }
+    if metadata.nlink() > 1 && !arguments.keep {
+        let problem = Problem::new(format!("`{}` has other hard links", path.display()));
+        return Err(problem.with_hint(AS_IT_IS).into());
+    }
+    if fs::symlink_metadata(target).is_ok() {
+        return Err(creating(target, &Errno::EXIST.into()));
     }
     Ok(())
 }
@@ -260,6 +295,14 @@ fn reading(path: &Path, error: &io::Error) -> Failure {
             problem.with_hint("it is damaged, or not in gzip's format").into()
         }
         io::ErrorKind::UnexpectedEof => problem.with_hint("its end is missing").into(),
+        _ => problem.into(),
+    }
+}
+
+fn creating(target: &Path, error: &io::Error) -> Failure {
+    let problem = Problem::new(format!("cannot create `{}`: {error}", target.display()));
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => problem.with_hint("`-f` replaces it").into(),
         _ => problem.into(),
     }
 }

@@ -30,6 +30,13 @@ pub(super) struct Arguments {
     pub(super) files: Vec<PathBuf>,
 }
 
+impl Arguments {
+    /// Whether results take the places of files.
+    pub(super) fn replaces(&self) -> bool {
+        !self.to_stdout && matches!(self.mode, Mode::Compress | Mode::Expand)
+    }
+}
+
 /// Reads the words behind the name; `None` is a wish for help.
 pub(super) fn parse(name: &str, words: Vec<OsString>) -> Result<Option<Arguments>> {
     let mut arguments = Arguments {

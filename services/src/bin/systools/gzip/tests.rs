@@ -67,6 +67,66 @@ fn damage_is_found_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_is_there_stays_until_the_result_is_whole() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    fs::write(at("a"), "new").unwrap();
+    gzip("gzip -k a", place.path()).unwrap();
+    fs::write(at("a"), "good").unwrap();
+    let whole = fs::read(at("a.gz")).unwrap();
+    fs::write(at("a.gz"), &whole[..whole.len() - 4]).unwrap();
+    gzip("gunzip -f a.gz", place.path()).unwrap_err();
+    assert_eq!(fs::read_to_string(at("a")).unwrap(), "good");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+    fs::write(at("a.gz"), &whole).unwrap();
+    gzip("gunzip a.gz", place.path()).unwrap_err();
+    assert_eq!(fs::read_to_string(at("a")).unwrap(), "good");
+    gzip("gunzip -f a.gz", place.path()).unwrap();
+    assert_eq!(fs::read_to_string(at("a")).unwrap(), "new");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn nothing_is_replaced_that_came_meanwhile() {
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("a");
+    let ending = Ending::catch().unwrap();
+    let draft = Draft::begin(&target, &ending).unwrap();
+    fs::write(&target, "other").unwrap();
+    let error = draft.publish(&target, false).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read_to_string(&target).unwrap(), "other");
+    Draft::begin(&target, &ending).unwrap().publish(&target, true).unwrap();
+    assert_eq!(fs::read_to_string(&target).unwrap(), "");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn links_are_not_replaced_unless_that_is_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    fs::write(at("a"), "text").unwrap();
+    std::os::unix::fs::symlink("a", at("link")).unwrap();
+    for line in ["gzip link", "gzip -k link"] {
+        let Err(Failure::Reported(_)) = gzip(line, place.path()) else { panic!("{line}") };
+        assert!(at("link").is_symlink() && !at("link.gz").exists(), "{line}");
+    }
+    gzip("gzip -f link", place.path()).unwrap();
+    assert!(!at("link").is_symlink() && at("link.gz").exists() && at("a").exists());
+    fs::hard_link(at("a"), at("b")).unwrap();
+    gzip("gzip a", place.path()).unwrap_err();
+    assert!(at("a").exists() && !at("a.gz").exists());
+    gzip("gzip -k a", place.path()).unwrap();
+    gzip("gzip -f a", place.path()).unwrap();
+    assert!(!at("a").exists() && at("a.gz").exists() && at("b").exists());
+    // What changes nothing follows links.
+    std::os::unix::fs::symlink("a.gz", at("c.gz")).unwrap();
+    for line in ["gzip -t c.gz", "gzip -l c.gz", "gunzip -c c.gz"] {
+        gzip(line, place.path()).unwrap();
+    }
+}
+
+#[test]
 fn several_members_are_one_file() {
     let mut packed = Vec::new();
     for part in ["one ", "two"] {
