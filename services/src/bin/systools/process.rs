@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 
-use procfs::process::all_processes;
-use procfs::{Current, CurrentSI, KernelStats, Uptime};
+use procfs::process::{Status, all_processes};
+use procfs::{Current, CurrentSI, FromBufRead, KernelStats, Uptime};
 use services::people::accounts;
 use services::problem::Context;
 
@@ -157,7 +158,9 @@ pub(crate) fn percent(part: u64, whole: u64) -> f64 {
 
 fn read(process: &procfs::process::Process, page_bytes: u64) -> Option<Process> {
     let stat = process.stat().ok()?;
-    let status = process.status().ok()?;
+    let status = text(process, "status")?;
+    let status = Status::from_buf_read(status.as_bytes()).ok()?;
+    let arguments = text(process, "cmdline").unwrap_or_default();
     Some(Process {
         pid: stat.pid,
         ppid: stat.ppid,
@@ -176,8 +179,20 @@ fn read(process: &procfs::process::Process, page_bytes: u64) -> Option<Process> 
         virtual_bytes: stat.vsize,
         resident_bytes: stat.rss.saturating_mul(page_bytes),
         name: stat.comm,
-        arguments: process.cmdline().unwrap_or_default(),
+        arguments: arguments
+            .split('\0')
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect(),
     })
+}
+
+/// One of the process's files. Names and command lines are any bytes, and what is not
+/// UTF-8 in them is replaced; the crate reads none of these files then.
+fn text(process: &procfs::process::Process, file: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    process.open_relative(file).ok()?.read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The name of a terminal by its device number. Those of /dev/pts have the majors 136
@@ -197,6 +212,10 @@ fn terminal((major, minor): (i32, i32)) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -207,6 +226,26 @@ mod tests {
         assert_eq!(process.arguments, std::env::args().collect::<Vec<_>>());
         assert!(process.resident_bytes > 0 && process.threads > 0);
         assert!(snapshot.age_s(process) < snapshot.uptime_s);
+    }
+
+    #[test]
+    fn a_process_whose_name_is_not_utf8_is_found_with_its_command_line() {
+        let place = tempfile::tempdir().unwrap();
+        let program = place.path().join(OsStr::from_bytes(b"n\xff"));
+        std::os::unix::fs::symlink("/bin/sh", &program).unwrap();
+        let mut child = Command::new(program)
+            .args(["-c", "read line"])
+            .arg(OsStr::from_bytes(b"\xfe x"))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let snapshot = Snapshot::take().unwrap();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        let process = snapshot.processes.iter().find(|process| process.pid == pid).unwrap();
+        assert_eq!(process.name, "n\u{fffd}");
+        assert_eq!(process.arguments[1..], ["-c", "read line", "\u{fffd} x"]);
     }
 
     #[test]
