@@ -133,17 +133,28 @@ impl Reader {
                 };
                 self.sort = Some((column(name)?, reverse));
             }
-            _ => {
-                for word in value.split([',', ' ']).filter(|word| !word.is_empty()) {
-                    self.choices.push(match option {
-                        "p" | "pid" => Choice::Pid(pid(word)?),
-                        "ppid" => Choice::Parent(pid(word)?),
-                        "t" | "tty" => Choice::Terminal(word.to_owned()),
-                        "C" => Choice::Name(word.to_owned()),
-                        _ => Choice::User(word.to_owned()),
-                    });
-                }
-            }
+            _ => return self.choose(option, value),
+        }
+        Ok(())
+    }
+
+    /// The processes of a list. One without a word, as of a variable that is not set, asks
+    /// for none, and not for those that are shown where nothing is asked for.
+    fn choose(&mut self, option: &str, list: &str) -> Result<()> {
+        let chosen = self.choices.len();
+        for word in list.split([',', ' ']).filter(|word| !word.is_empty()) {
+            self.choices.push(match option {
+                "p" | "pid" => Choice::Pid(pid(word)?),
+                "ppid" => Choice::Parent(pid(word)?),
+                "t" | "tty" => Choice::Terminal(word.to_owned()),
+                "C" => Choice::Name(word.to_owned()),
+                _ => Choice::User(word.to_owned()),
+            });
+        }
+        if self.choices.len() == chosen {
+            let dashes = if option.len() > 1 { "--" } else { "-" };
+            let message = format!("the list behind `{dashes}{option}` is empty");
+            return Err(Failure::usage(message, "`ps -e` shows all processes"));
         }
         Ok(())
     }

@@ -117,3 +117,14 @@ fn what_cannot_be_is_a_wrong_command_line() {
         }
     }
 }
+
+#[test]
+fn an_empty_list_is_a_wrong_command_line() {
+    for option in ["-p", "-C", "-u", "-U", "-t", "--pid", "--ppid", "--user", "--tty"] {
+        for list in ["", ",", " "] {
+            let words = [option, list].map(OsString::from).to_vec();
+            let failed = arguments::parse(words).unwrap_err();
+            assert!(matches!(failed, Failure::Problem(Code::Usage, _)), "{option} {list:?}");
+        }
+    }
+}
