@@ -91,6 +91,25 @@ grep -q "192.0.2.1 does not answer" why
 }
 
 #[test]
+fn ping_keeps_its_pause_after_a_silence() {
+    assert_done(
+        r#"
+echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all
+begin=${EPOCHREALTIME/[.,]/}
+"$NETTOOLS" ping -c 6 -i 0.2 -W 1 192.0.2.1 > answered & P=$!
+until_so grep -q "^PING" answered
+sleep 0.3
+echo 0 > /proc/sys/net/ipv4/icmp_echo_ignore_all
+code 0 wait $P
+took=$(( ${EPOCHREALTIME/[.,]/} - begin ))
+# A second of silence, and four pauses between the five questions behind it.
+[ $took -ge 1790000 ] || { echo "$took us"; cat answered; exit 1; }
+grep -q "^no answer: seq=1$" answered
+"#,
+    );
+}
+
+#[test]
 fn what_is_added_twice_is_refused_and_stays_as_it_is() {
     assert_done(
         r#"

@@ -168,11 +168,13 @@ fn converse(
     end: &Termination,
 ) -> Result<(u32, Vec<Duration>)> {
     let (mut asked, mut times) = (0_u32, Vec::new());
-    let begin = Instant::now();
+    // Not by a schedule from the begin: after a silence it would catch up without a pause.
+    let mut next = Instant::now();
     while settings.count.is_none_or(|count| asked < count) {
-        if asked > 0 && is_ended_by(begin + settings.interval * asked, end)? {
+        if asked > 0 && is_ended_by(next, end)? {
             break;
         }
+        next = Instant::now() + settings.interval;
         let sequence = u16::try_from(asked % 0x1_0000).unwrap_or_default();
         asked += 1;
         let line = match socket.ask(sequence, settings.content_bytes, settings.patience, end) {
