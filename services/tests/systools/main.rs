@@ -6,9 +6,13 @@ mod archives;
 mod ended;
 mod in_the_way;
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 fn run(place: &Path, line: &str) -> Output {
     feed(place, line, b"")
@@ -58,6 +62,39 @@ fn top_and_free_write_to_a_pipe() {
     assert_eq!(run(place.path(), "top").status.code(), Some(1));
     let output = stdout(&run(place.path(), "free -m"));
     assert!(output.contains("Mem:") && output.contains("available"), "{output}");
+}
+
+/// What a tool shows on a terminal.
+fn show(line: &str) -> String {
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&person).unwrap();
+    unlockpt(&person).unwrap();
+    let name = ptsname(&person, Vec::new()).unwrap();
+    let terminal: File = open(&*name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap().into();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_systools"));
+    command
+        .args(line.split_whitespace())
+        .stdin(terminal.try_clone().unwrap())
+        .stdout(terminal.try_clone().unwrap())
+        .stderr(terminal);
+    let mut child = command.spawn().unwrap();
+    // It keeps the terminal open, which ends for the person once nobody does (EIO).
+    drop(command);
+    let mut shown = Vec::new();
+    let _ = File::from(person).read_to_end(&mut shown);
+    assert!(child.wait().unwrap().success());
+    String::from_utf8(shown).unwrap()
+}
+
+#[test]
+fn the_last_of_so_many_screens_of_top_stays() {
+    let pid = std::process::id();
+    let shown = show(&format!("top -n 2 -d 0.1 -p {pid}"));
+    let (screens, left) = shown.split_once("\x1b[?1049l").unwrap();
+    assert_eq!(screens.matches("top - up ").count(), 2);
+    assert_eq!(left.matches("top - up ").count(), 1, "{left:?}");
+    assert!(left.lines().any(|line| line.trim_start().starts_with(&pid.to_string())), "{left:?}");
+    assert!(left.ends_with("\r\n") && !left.contains('\x1b'), "{left:?}");
 }
 
 #[test]

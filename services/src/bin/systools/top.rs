@@ -67,7 +67,8 @@ pub(crate) fn run(_: &str, words: Vec<OsString>) -> Result<()> {
     let before = fullscreen::enter(io::stdin())?;
     let result = interactive(&mut settings, &termination);
     fullscreen::leave(io::stdin(), &before)?;
-    result
+    // The other screen has gone with all that was on it.
+    Ok(print(&result?.into_iter().map(|line| line + "\n").collect::<String>())?)
 }
 
 fn parse(words: Vec<OsString>) -> Result<Option<Settings>> {
@@ -144,23 +145,24 @@ fn batch(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn interactive(settings: &mut Settings, termination: &Termination) -> Result<()> {
+/// Shows screens until somebody wants an end, or as many as are wanted: the last one then
+/// is what it gives.
+fn interactive(settings: &mut Settings, termination: &Termination) -> Result<Vec<String>> {
     let mut before: Option<Sample> = None;
     let mut left = settings.screens.unwrap_or(u64::MAX);
     loop {
         let now = sample()?;
-        draw(&screen::lines(&settings.view, before.as_ref(), &now))?;
+        let shown = draw(&screen::lines(&settings.view, before.as_ref(), &now))?;
         left = left.saturating_sub(1);
         if left == 0 {
-            return Ok(());
+            return Ok(shown);
         }
         before = Some(now);
         let deadline = Instant::now() + settings.every;
         loop {
             match key(deadline, termination)? {
                 Key::None => break,
-                Key::End => return Ok(()),
-                Key::Letter(b'q' | b'Q' | 3) => return Ok(()),
+                Key::End | Key::Letter(b'q' | b'Q' | 3) => return Ok(Vec::new()),
                 Key::Letter(letter) => {
                     if settings.view.obey(letter) {
                         break;
@@ -198,14 +200,11 @@ fn key(deadline: Instant, termination: &Termination) -> Result<Key> {
     }
 }
 
-fn draw(lines: &[String]) -> Result<()> {
+/// Shows as much of the lines as the terminal has room for, and gives that.
+fn draw(lines: &[String]) -> Result<Vec<String>> {
     let (rows, columns) = size().unwrap_or((24, 80));
-    let mut text = String::from("\x1b[H");
-    for (at, line) in lines.iter().take(rows).enumerate() {
-        text += if at == 0 { "" } else { "\r\n" };
-        text += cut(line, columns);
-        text += "\x1b[K";
-    }
-    text += "\x1b[J";
-    Ok(print(&text)?)
+    let shown: Vec<String> =
+        lines.iter().take(rows).map(|line| cut(line, columns).to_owned()).collect();
+    print(&format!("\x1b[H{}\x1b[K\x1b[J", shown.join("\x1b[K\r\n")))?;
+    Ok(shown)
 }
