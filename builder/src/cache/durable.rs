@@ -55,7 +55,7 @@ fn few_in(directory: &Path) -> Result<Option<Vec<PathBuf>>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::mem::MaybeUninit;
     use std::os::fd::OwnedFd;
 
@@ -66,7 +66,7 @@ mod tests {
     use crate::shell::Shell;
 
     /// What was done so far to what is watched: by which watch, what, and of which name in it.
-    fn events(watches: &OwnedFd) -> Vec<(i32, ReadFlags, String)> {
+    pub(in crate::cache) fn events(watches: &OwnedFd) -> Vec<(i32, ReadFlags, String)> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(watches, &mut buffer);
         let mut seen = Vec::new();

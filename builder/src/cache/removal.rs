@@ -59,7 +59,10 @@ fn directories(root: &Path) -> Result<Vec<(PathBuf, OsString)>> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+
     use super::*;
+    use crate::cache::durable::tests::events;
     use crate::cache::{Cache, Key, KeyBuilder};
     use crate::shell::Shell;
 
@@ -69,6 +72,26 @@ mod tests {
         cache.find_or_make(&Shell::new(true), "kind", &key, make).unwrap();
         cache.workspace("w").unwrap();
         key
+    }
+
+    #[test]
+    fn nothing_is_deleted_from_what_has_its_name_still() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().join("c")).unwrap();
+        let key = fill(&cache);
+        let watches = inotify::init(CreateFlags::NONBLOCK).unwrap();
+        let entry = cache.find("kind", &key).unwrap();
+        for path in [cache.root(), &entry] {
+            let flags = WatchFlags::MOVED_FROM | WatchFlags::DELETE;
+            inotify::add_watch(&watches, path, flags).unwrap();
+        }
+        cache.remove(&Shell::new(true)).unwrap();
+        let seen = events(&watches);
+        let at = |what, name: &str| {
+            seen.iter().position(|(_, done, of)| done.contains(what) && of == name)
+        };
+        let (moved, deleted) = (at(ReadFlags::MOVED_FROM, "kind"), at(ReadFlags::DELETE, "f"));
+        assert!(moved.is_some() && moved < deleted, "{seen:?}");
     }
 
     #[test]
