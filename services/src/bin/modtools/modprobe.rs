@@ -27,7 +27,8 @@ MODULE is a name, or an alias such as a device's MODALIAS.
 
 Options:
   -a, --all             every word is a module
-  -r, --remove          unload, and what was needed and nobody uses any more
+  -r, --remove          unload, and what was needed and nobody uses any more; what is
+                        not loaded is no error
   -b, --use-blacklist   what /etc/modprobe.d blacklists stays out by its name too
   -n, --dry-run         find and check, but change nothing
   -D, --show-depends    print the files that would be loaded, in order, and load none
@@ -71,16 +72,18 @@ pub(crate) fn run(words: Vec<OsString>) -> Result<()> {
         let hint = "docs/kernel.md says how a kernel has modules";
         return Err(Failure::no_such(message, hint));
     };
+    each(&request, |module| match request.remove {
+        true => remove(&catalog, module, &request),
+        false => load(&catalog, module, &request),
+    })
+}
+
+/// Does it with each of the modules. One of several that fails keeps the others from nothing.
+fn each(request: &Request, mut act: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let mut failed = None;
     for module in &request.modules {
-        let result = if request.remove {
-            remove(&catalog, module, &request)
-        } else {
-            load(&catalog, module, &request)
-        };
-        match result {
-            Err(failure) if request.all => {
-                // One that cannot be loaded keeps the others from nothing.
+        match act(module) {
+            Err(failure) if request.all || request.modules.len() > 1 => {
                 let _ = failure.report("modprobe");
                 failed = Some(Failure::Reported(Code::Failed));
             }
@@ -176,6 +179,7 @@ fn no_such(word: &str) -> Failure {
     )
 }
 
+/// Unloads what is loaded of that; what is not, is as it is wanted.
 fn remove(catalog: &Catalog, word: &str, request: &Request) -> Result<()> {
     let names = match catalog.find(word, false) {
         Found::Modules(names) | Found::Blacklisted(names) => names,
@@ -187,13 +191,6 @@ fn remove(catalog: &Catalog, word: &str, request: &Request) -> Result<()> {
     };
     let mut names: Vec<String> =
         names.iter().map(|name| canonical(name)).filter(|name| kernel::is_live(name)).collect();
-    if names.is_empty() {
-        if request.quiet {
-            return Ok(());
-        }
-        let message = format!("`{word}` is not loaded");
-        return Err(Problem::new(message).with_hint("`lsmod` lists what is").into());
-    }
     let further: Vec<String> = names.iter().flat_map(|name| catalog.needs(name)).collect();
     let asked = names.len();
     names.extend(further);
@@ -240,6 +237,35 @@ mod tests {
         for wrong in ["", "-q", "--nonsense x", "-z x"] {
             assert!(parsed(wrong).is_none(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn one_of_several_that_fails_keeps_the_others_from_nothing() {
+        for (line, expected) in [("-r one two three", 3), ("-a one two three", 3), ("-r two", 1)] {
+            let mut asked = 0;
+            let failed = each(&parsed(line).unwrap(), |module| {
+                asked += 1;
+                if module == "two" { Err(no_such(module)) } else { Ok(()) }
+            });
+            assert_eq!(asked, expected, "{line}");
+            match failed.unwrap_err() {
+                Failure::Reported(Code::Failed) => assert_eq!(expected, 3, "{line}"),
+                Failure::Problem(Code::NoSuchThing, _) => assert_eq!(expected, 1, "{line}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_loaded_need_not_be_unloaded() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("modules.dep"), "keelson-none.ko:\n").unwrap();
+        let catalog = Catalog::open(place.path(), Config::default()).unwrap().unwrap();
+        for line in ["-r keelson-none", "-qr keelson-none"] {
+            remove(&catalog, "keelson-none", &parsed(line).unwrap()).unwrap();
+        }
+        let failed = remove(&catalog, "nosuch", &parsed("-r nosuch").unwrap()).unwrap_err();
+        assert!(matches!(failed, Failure::Problem(Code::NoSuchThing, _)), "{failed:?}");
     }
 
     #[test]

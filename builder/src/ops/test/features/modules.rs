@@ -103,7 +103,8 @@ fn needed_first(guest: &mut Guest, _: Arch) -> Result<Verdict> {
 fn unload(guest: &mut Guest, _: Arch) -> Result<Verdict> {
     let text = guest.read(&format!(
         "{MOUNT}; modprobe -r vfat 2>&1; echo in use $?; umount /mnt; \
-         modprobe -rv vfat; echo then $?; lsmod; modprobe -r vfat 2>&1; echo again $?"
+         modprobe -rv vfat; echo then $?; lsmod; modprobe -r vfat 2>&1; echo again $?; \
+         modprobe vfat; modprobe -r nothing vfat 2>&1; echo several $?; lsmod"
     ))?;
     let Some((_, behind)) = text.split_once("then 0\n") else { return Ok(Err(text)) };
     if behind.contains("fat  ") {
@@ -111,7 +112,7 @@ fn unload(guest: &mut Guest, _: Arch) -> Result<Verdict> {
     }
     Ok(expect(
         &text,
-        &["cannot unload `vfat`", "in use 1", "rmmod fat", "is not loaded", "again 1"],
+        &["cannot unload `vfat`", "in use 1", "rmmod fat", "again 0", "`nothing`", "several 1"],
     ))
 }
 
