@@ -42,7 +42,6 @@ fn gzip_that_is_ended_leaves_the_file_alone() {
     for (signal, number) in [("-HUP", 1), ("-INT", 2), ("-TERM", 15)] {
         let place = tempfile::tempdir().unwrap();
         let mut child = begun(place.path(), "exec $SYSTOOLS gzip a");
-        assert!(!names(place.path()).contains(&"a.gz".to_owned()));
         send(signal, &child);
         assert_eq!(child.wait().unwrap().signal(), Some(number));
         assert_eq!(names(place.path()), ["a"], "{signal}");
