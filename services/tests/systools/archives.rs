@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tar::EntryType;
 
-use crate::{feed, run, stdout};
+use crate::{feed, run, shell, stdout};
 
 /// A tree with everything that is worth archiving.
 fn sample(place: &Path) {
@@ -265,11 +265,7 @@ fn without_p_the_umask_takes_its_bits_and_private_directories_stay_private() {
     ]);
     fs::write(place.path().join("a.tar"), archive).unwrap();
     let script = "umask 027; exec \"$0\" tar xf a.tar --no-same-permissions --no-same-owner";
-    let output = Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_systools")])
-        .current_dir(place.path())
-        .output();
-    stdout(&output.unwrap());
+    stdout(&shell(place.path(), script));
     for (name, expected) in [
         ("private", 0o700),
         ("private/file", 0o640),
@@ -373,11 +369,7 @@ fn why_a_file_cannot_be_extracted_is_said() {
     stdout(&run(place.path(), "tar cf a.tar tree/big"));
     // No file may be larger than a few blocks, which is as with a full disk.
     let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" tar xf a.tar";
-    let output = Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_systools")])
-        .current_dir(place.path())
-        .output()
-        .unwrap();
+    let output = shell(place.path(), script);
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(message, "tar: error: cannot extract `tree/big`: File too large (os error 27)\n");
@@ -387,22 +379,17 @@ fn why_a_file_cannot_be_extracted_is_said() {
 fn an_archive_does_not_contain_itself() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("a"), "one").unwrap();
-    for (words, archive) in [
-        (["-c", "exec \"$0\" tar cf self.tar ."], "self.tar"),
-        (["-c", "exec \"$0\" tar czf \"$PWD/self.tgz\" \"$PWD\""], "self.tgz"),
-        (["-c", "exec \"$0\" tar c . > self.tar"], "self.tar"),
+    for (script, archive) in [
+        ("exec \"$0\" tar cf self.tar .", "self.tar"),
+        ("exec \"$0\" tar czf \"$PWD/self.tgz\" \"$PWD\"", "self.tgz"),
+        ("exec \"$0\" tar c . > self.tar", "self.tar"),
     ] {
-        let output = Command::new("sh")
-            .args(words)
-            .arg(env!("CARGO_BIN_EXE_systools"))
-            .current_dir(place.path())
-            .output()
-            .unwrap();
+        let output = shell(place.path(), script);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(message.contains(": file is the archive; not dumped\n"), "{words:?}: {message}");
-        assert!(output.status.success(), "{words:?}: {message}");
+        assert!(message.contains(": file is the archive; not dumped\n"), "{script}: {message}");
+        assert!(output.status.success(), "{script}: {message}");
         let names = stdout(&run(place.path(), &format!("tar tf {archive}")));
-        assert!(names.ends_with("a\n") && !names.contains("self.t"), "{words:?}: {names}");
+        assert!(names.ends_with("a\n") && !names.contains("self.t"), "{script}: {names}");
         fs::remove_file(place.path().join(archive)).unwrap();
     }
 }

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::Command;
 
 use tar::EntryType;
 
 use crate::archives::{archive, hostile, mode};
-use crate::{feed, run, stdout};
+use crate::{feed, run, shell, stdout};
 
 #[test]
 fn a_name_that_cannot_be_linked_anew_keeps_its_file() {
@@ -59,11 +58,7 @@ fn a_file_is_private_until_it_has_its_own_mode() {
     fs::write(place.path().join("a.tar"), private).unwrap();
     // It ends before it has a mode: no file may be larger than a few blocks.
     let script = "umask 0; trap '' XFSZ; ulimit -f 8; exec \"$0\" tar xf a.tar";
-    let output = Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_systools")])
-        .current_dir(place.path())
-        .output()
-        .unwrap();
+    let output = shell(place.path(), script);
     assert_eq!(output.status.code(), Some(1));
     let found = mode(&place.path().join("key"));
     assert_eq!(found, 0o600, "{found:o}");
@@ -77,11 +72,7 @@ fn the_umask_is_there_again_after_a_file() {
     // Of the second, the directory has no entry and so no mode but what the umask leaves.
     let two = hostile(&[("a", Regular, "x"), ("late/b", Regular, "x")]);
     fs::write(place.path().join("a.tar"), two).unwrap();
-    let output = Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_systools")])
-        .current_dir(place.path())
-        .output()
-        .unwrap();
+    let output = shell(place.path(), script);
     stdout(&output);
     for (name, expected) in [("a", 0o640), ("late", 0o750), ("late/b", 0o640)] {
         let found = mode(&place.path().join(name));

@@ -36,6 +36,15 @@ fn feed(place: &Path, line: &str, input: &[u8]) -> Output {
     output
 }
 
+/// Runs a shell's script, in which `$0` is `systools`.
+fn shell(place: &Path, script: &str) -> Output {
+    Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_systools")])
+        .current_dir(place)
+        .output()
+        .unwrap()
+}
+
 fn stdout(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);

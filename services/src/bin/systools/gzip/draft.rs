@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use procfs::process::Process;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
+use services::random;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::{register_conditional_default, register_usize};
 use signal_hook::low_level::emulate_default_handler;
@@ -73,10 +73,9 @@ impl<'e> Draft<'e> {
     /// # Errors
     /// What open(2) says.
     pub(super) fn begin(target: &Path, ending: &'e Ending) -> io::Result<Self> {
-        let mut random = [0; 8];
-        getrandom(&mut random, GetRandomFlags::empty())?;
+        let random = u64::from_le_bytes(random::bytes()?);
         // Not made of the target's name, which may be as long as names can be.
-        let path = target.with_file_name(format!(".gzip-{:016x}", u64::from_le_bytes(random)));
+        let path = target.with_file_name(format!(".gzip-{random:016x}"));
         ending.at_once.store(false, Ordering::SeqCst);
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => Ok(Self { file, path, ending }),
