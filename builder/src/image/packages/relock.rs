@@ -53,8 +53,7 @@ pub fn relock(
                 lacking.iter().filter(|(of, one)| *of == machine && one.depends == depends);
             wanted.map(|(_, one)| *one).collect()
         };
-        let alone = wanted(false);
-        for record in resolve(&apt, &alone, &wishes(&alone), false)? {
+        for record in resolve(&apt, &wanted(false), false)? {
             lock.add(Lock::entry(machine.debian(), record, Role::Named));
         }
         add_with_dependencies(&mut lock, image, &apt, machine, &wanted(true))?;
@@ -92,9 +91,9 @@ fn add_with_dependencies(
     machine: Machine,
     wanted: &[&Package],
 ) -> Result<()> {
-    let wishes = wishes(wanted);
-    let records = resolve(apt, wanted, &wishes, true)?;
+    let records = resolve(apt, wanted, true)?;
     refuse_mixture(lock, image, machine, &records)?;
+    let wishes = wishes(wanted);
     for (name, packages) in needs(apt, &wishes, &records) {
         lock.set_needs(machine.debian(), name, packages);
     }
@@ -111,14 +110,9 @@ fn wishes(wanted: &[&Package]) -> Vec<Wish> {
     wanted.iter().map(wish).collect()
 }
 
-/// What the archive has for the wishes, which are those for the packages that are wanted.
-fn resolve(
-    apt: &Apt<'_>,
-    wanted: &[&Package],
-    wishes: &[Wish],
-    with_dependencies: bool,
-) -> Result<Vec<Record>> {
-    let records = apt.resolve(wishes, with_dependencies)?;
+/// What the archive has for the packages that are wanted.
+fn resolve(apt: &Apt<'_>, wanted: &[&Package], with_dependencies: bool) -> Result<Vec<Record>> {
+    let records = apt.resolve(&wishes(wanted), with_dependencies)?;
     let is_told = |one: &Package| records.iter().any(|record| record.name == one.name);
     let others = wanted.iter().filter(|one| !is_told(one));
     let findings: Vec<Finding> = others.map(|one| no_package(one, &records)).collect();
